@@ -1,0 +1,56 @@
+"""Pages and documents that are fixed or follow from the contracts: `/`, `/errors/{code}`, `/docs` and `/openapi.json`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from gatehouse.api.docs import ASSET_PREFIX, DOCS_CSP, asset, docs_page
+from gatehouse.api.pages import PAGE_CSP, error_page, home_page
+from gatehouse.api.principal import call_of
+from gatehouse.api.probing import get_and_head
+from gatehouse.errors import NotFound
+from gatehouse.principal import Principal
+
+HTML = "text/html; charset=utf-8"
+
+
+def pages_router(*, docs: bool) -> APIRouter:
+    """What never changes; `docs` tells whether there is a reference to link to."""
+    router = APIRouter(include_in_schema=False)
+
+    @get_and_head(router, "/")
+    def home() -> Response:
+        return Response(home_page(docs=docs), media_type=HTML, headers={"Content-Security-Policy": PAGE_CSP})
+
+    @get_and_head(router, "/errors/{code}")
+    def error(code: str) -> Response:
+        page = error_page(code)
+        if page is None:
+            raise NotFound()
+        return Response(page, media_type=HTML, headers={"Content-Security-Policy": PAGE_CSP})
+
+    return router
+
+
+def docs_router(document: Callable[[Principal | None], Mapping[str, Any]]) -> APIRouter:
+    """`document` gives the OpenAPI document as one caller may see it."""
+    router = APIRouter(include_in_schema=False)
+
+    @get_and_head(router, "/docs")
+    def docs() -> Response:
+        return Response(docs_page(), media_type=HTML, headers={"Content-Security-Policy": DOCS_CSP})
+
+    @get_and_head(router, ASSET_PREFIX + "{name}")
+    def docs_asset(name: str) -> Response:
+        found = asset(name)
+        if found is None:
+            raise NotFound()
+        return Response(found[0], media_type=found[1], headers={"Cache-Control": "public, max-age=3600"})
+
+    @get_and_head(router, "/openapi.json")
+    def openapi(request: Request) -> JSONResponse:
+        return JSONResponse(document(call_of(request).principal))
+
+    return router

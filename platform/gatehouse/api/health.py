@@ -1,0 +1,32 @@
+"""Health: for load balancers a word, for operators the reasons."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from gatehouse.api.principal import call_of
+from gatehouse.api.probing import get_and_head
+from gatehouse.principal import Scope
+
+
+def health_router(failures: Callable[[], Mapping[str, str]]) -> APIRouter:
+    """`failures` names the endpoints that are not served, and why."""
+    router = APIRouter(tags=["health"])
+
+    @get_and_head(router, "/health", summary="Is the process alive", operation_id="health")
+    @get_and_head(router, "/health/live", summary="Is the process alive", operation_id="health_live")
+    def live() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @get_and_head(router, "/health/ready", summary="Can it serve; with admin:read also what it cannot", operation_id="health_ready")
+    def ready(request: Request) -> JSONResponse:
+        failed = dict(failures())
+        content: dict[str, Any] = {"status": "degraded" if failed else "ready"}
+        principal = call_of(request).principal
+        if principal is not None and Scope.ADMIN_READ in principal.scopes:
+            content["failures"] = failed
+        return JSONResponse(content)
+
+    return router

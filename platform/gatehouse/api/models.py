@@ -1,0 +1,55 @@
+"""What a partner may call: granted endpoints with their contracts, by a fixed list of fields."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request
+
+from gatehouse.api.paths import API_VERSION, MODEL_NAME
+from gatehouse.api.principal import needs
+from gatehouse.api.throttle import Throttle, by_key
+from gatehouse.errors import NotFound
+from gatehouse.migration.endpoint import Endpoint
+from gatehouse.migration.lifecycle import Endpoints
+from gatehouse.principal import Principal, Scope
+
+Describe = Callable[[str, str], Mapping[str, Any] | None]
+"""Model and API version to the partner's view of its contract; None while it is not served."""
+Summary = Callable[[Endpoint], dict[str, Any]]
+"""An endpoint as a partner sees it."""
+ApiVersion = Annotated[str, Path(pattern=f"^{API_VERSION}$", description="v1, v2, …")]
+Caller = Annotated[Principal, Depends(needs(Scope.MODELS_READ))]
+ModelName = Annotated[str, Path(pattern=f"^{MODEL_NAME}$", description="The model's name")]
+
+
+def models_router(endpoints: Endpoints, describe: Describe, summary: Summary, throttle: Throttle, per_minute: int) -> APIRouter:
+    """`GET /v{n}/models` and `GET /v{n}/models/{model}`."""
+    router = APIRouter(tags=["models"])
+    limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
+
+    @router.get("/{api_version}/models", summary="The models that your key may call", operation_id="list_models")
+    @limited
+    def list_models(request: Request, api_version: ApiVersion, principal: Caller) -> dict[str, Any]:
+        found = endpoints.granted(principal, api_version)
+        return {"models": [summary(endpoint) for endpoint in found]}
+
+    @router.get("/{api_version}/models/{model}", summary="One model with its contract", operation_id="show_model")
+    @limited
+    def show_model(request: Request, api_version: ApiVersion, model: ModelName, principal: Caller) -> dict[str, Any]:
+        for endpoint in endpoints.granted(principal, api_version):
+            if endpoint.model == model:
+                return {**summary(endpoint), "contract": describe(model, api_version)}
+        raise NotFound(reason="not_granted")
+
+    return router
+
+
+def summary_of(endpoint: Endpoint, base_url: str, model_version: str) -> dict[str, Any]:
+    """An endpoint as a partner sees it."""
+    return {
+        "model": endpoint.model,
+        "api_version": endpoint.api_version,
+        "lifecycle": endpoint.state,
+        "model_version": model_version,
+        "url": f"{base_url}/{endpoint.api_version}/models/{endpoint.model}/predict",
+    }

@@ -1,0 +1,97 @@
+"""The OpenAPI 3.1 document: FastAPI's own operations, and the prediction paths, which FastAPI never sees, added by hand."""
+
+import copy
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from gatehouse.api.openapi_predictions import DocumentedEndpoint, prediction_paths, prediction_schemas
+from gatehouse.api.openapi_problems import problem_ref, problem_responses, problem_schemas
+
+__all__ = ["DocumentedEndpoint", "openapi_document"]
+
+Json = dict[str, Any]
+
+DESCRIPTION = (
+    "Predictions of machine-learning models for holders of a key. Press **Authorize** and paste your API key: "
+    "the reference then shows the models that you may call, with their fields, units and ranges.\n\n"
+    "Every error is a problem document (RFC 9457) with a stable `code`; its `type` is a page that says what to do."
+)
+SECURITY_SCHEMES: Mapping[str, Json] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key (`gate_…`), or an access token from `POST /oauth/token`.",
+    },
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key. Send this or the bearer, not both."},
+}
+TAGS = {
+    "predictions": "By your default model, or by any that you may call",
+    "models": "What you may call",
+    "account": "Your plan, what is left of it, and what you have used",
+    "tokens": "Short-lived access tokens",
+    "health": "For load balancers",
+}
+"""In the order of the reference."""
+EITHER_CREDENTIAL: Sequence[Json] = ({"bearer": []}, {"apiKey": []})
+OTHER_PROBLEMS = (400, 401, 403, 404, 414, 429, 431, 500, 503)
+PUBLIC_PROBLEMS = (400, 404, 414, 431, 500)
+_METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
+
+
+def openapi_document(
+    *,
+    base: Mapping[str, Any],
+    endpoints: Sequence[DocumentedEndpoint],
+    base_url: str,
+    version: str,
+    public_paths: Collection[str] = (),
+) -> Json:
+    """`base` (FastAPI's own document) with prediction paths, problems and security; names only the models of `endpoints`.
+
+    `public_paths` are the paths that need no credential.
+    """
+    document: Json = copy.deepcopy(dict(base))
+    document["openapi"] = "3.1.0"
+    document["info"] = {"title": "Gatehouse", "version": version, "description": DESCRIPTION, "license": _LICENSE}
+    document["servers"] = [{"url": base_url}]
+    document["security"] = list(EITHER_CREDENTIAL)
+    paths: Json = document.setdefault("paths", {})
+    _complete_base(paths, public_paths)
+    predictions = prediction_paths(endpoints)
+    document["paths"] = predictions | paths
+    document["tags"] = _tags(endpoints, document.get("tags", []))
+    components: Json = document.setdefault("components", {})
+    schemas: Json = components.setdefault("schemas", {})
+    for automatic in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(automatic, None)
+    schemas |= problem_schemas() | prediction_schemas(endpoints)
+    components["responses"] = components.get("responses", {}) | problem_responses()
+    components["securitySchemes"] = dict(SECURITY_SCHEMES)
+    return document
+
+
+_LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+
+
+def _complete_base(paths: Json, public_paths: Collection[str]) -> None:
+    for path, item in paths.items():
+        if "get" in item:
+            item.pop("head", None)  # every GET of HTTP has one; shown apart, it would only say the same again
+        for method, operation in item.items():
+            if method not in _METHODS:
+                continue
+            if path in public_paths:
+                operation["security"] = []
+            responses = operation.setdefault("responses", {})
+            # FastAPI announces its own 422, which this server never sends
+            had_input = responses.pop("422", None) is not None
+            for status in PUBLIC_PROBLEMS if path in public_paths else OTHER_PROBLEMS:
+                responses.setdefault(str(status), problem_ref(status))
+            if had_input:
+                responses["422"] = problem_ref(422)
+
+
+def _tags(endpoints: Iterable[DocumentedEndpoint], given: Sequence[Json]) -> list[Json]:
+    models = sorted({endpoint.model for endpoint in endpoints})
+    first = [{"name": model, "description": f"The model {model}, one path for each API version"} for model in models]
+    return [*first, *({"name": name, "description": text} for name, text in TAGS.items()), *given]

@@ -1,0 +1,186 @@
+"""The prediction paths in the OpenAPI document, from the contracts of endpoints."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gatehouse.api.openapi_problems import STATUSES, problem_ref
+from gatehouse.api.paths import MODEL_NAME, PREDICTION_PATHS
+
+Json = dict[str, Any]
+
+API_VERSIONS = ("v1", "v2")
+"""Versions that are documented even when no endpoint of them is."""
+PREDICTION_PROBLEMS = tuple(status for status in STATUSES if status != 405)
+_DEFAULT_PATH, _MODEL_PATH = PREDICTION_PATHS
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentedEndpoint:
+    """One endpoint as callers may see it. The schemas stand alone: they hold no `$ref`."""
+
+    model: str
+    api_version: str
+    request_schema: Mapping[str, Any]
+    response_schema: Mapping[str, Any]
+    example: Mapping[str, Any]
+    """A whole request body, invented by the contract's author."""
+    deprecated: bool = False
+
+
+def prediction_paths(endpoints: Sequence[DocumentedEndpoint]) -> Json:
+    """Every prediction path: of each endpoint its own; of a version without one the general path."""
+    paths: Json = {}
+    for api_version in sorted({*API_VERSIONS, *(endpoint.api_version for endpoint in endpoints)}, key=_number):
+        documented = sorted((one for one in endpoints if one.api_version == api_version), key=lambda one: one.model)
+        for endpoint in documented:
+            paths[_MODEL_PATH.format(api_version=api_version, model=endpoint.model)] = {"post": _endpoint_operation(endpoint)}
+        if not documented:
+            paths[_MODEL_PATH.format(api_version=api_version, model="{model}")] = {"post": _any_model_operation(api_version)}
+        paths[_DEFAULT_PATH.format(api_version=api_version)] = {"post": _default_model_operation(api_version, documented)}
+    return paths
+
+
+def _number(api_version: str) -> int:
+    return int(api_version.removeprefix("v"))
+
+
+def _endpoint_operation(endpoint: DocumentedEndpoint) -> Json:
+    operation = _operation(
+        operation_id=f"predict_{endpoint.model}_{endpoint.api_version}",
+        tag=endpoint.model,
+        summary=f"Predict with {endpoint.model} {endpoint.api_version}",
+        request=_ref(_schema_name(endpoint, "Request")),
+        answer=_ref(_schema_name(endpoint, "Answer")),
+        examples={endpoint.model: endpoint.example},
+    )
+    if endpoint.deprecated:
+        operation["deprecated"] = True
+    return operation
+
+
+def _any_model_operation(api_version: str) -> Json:
+    operation = _operation(
+        operation_id=f"predict_model_{api_version}",
+        tag="predictions",
+        summary=f"Predict with a model that you have been granted, under {api_version}",
+        request=_ref("PredictionRequest"),
+        answer=_ref("PredictionAnswer"),
+        examples={},
+    )
+    operation["parameters"] = [
+        {
+            "name": "model",
+            "in": "path",
+            "required": True,
+            "description": f"A name from `GET /{api_version}/models`.",
+            "schema": {"type": "string", "pattern": f"^{MODEL_NAME}$"},
+        }
+    ]
+    return operation
+
+
+def _default_model_operation(api_version: str, documented: Sequence[DocumentedEndpoint]) -> Json:
+    requests = [_ref(_schema_name(endpoint, "Request")) for endpoint in documented]
+    answers = [_ref(_schema_name(endpoint, "Answer")) for endpoint in documented]
+    return _operation(
+        operation_id=f"predict_{api_version}",
+        tag="predictions",
+        summary=f"Predict with your default model under {api_version}",
+        description="The default model is the first that you were granted; `GET /account` names it. New code should name the model.",
+        request=_any_of(requests) if documented else _ref("PredictionRequest"),
+        answer=_any_of(answers) if documented else _ref("PredictionAnswer"),
+        examples={endpoint.model: endpoint.example for endpoint in documented},
+    )
+
+
+def _operation(
+    *,
+    operation_id: str,
+    tag: str,
+    summary: str,
+    request: Json,
+    answer: Json,
+    examples: Mapping[str, Mapping[str, Any]],
+    description: str = "",
+) -> Json:
+    body: Json = {"schema": request}
+    if examples:
+        body["examples"] = {name: {"value": dict(value)} for name, value in examples.items()}
+    responses: Json = {
+        "200": {
+            "description": "One prediction for each row, in the order sent",
+            "headers": _ANSWER_HEADERS,
+            "content": {"application/json": {"schema": answer}},
+        }
+    }
+    responses |= {str(status): problem_ref(status) for status in PREDICTION_PROBLEMS}
+    operation: Json = {"tags": [tag], "summary": summary, "operationId": operation_id}
+    if description:
+        operation["description"] = description
+    return operation | {"requestBody": {"required": True, "content": {"application/json": body}}, "responses": responses}
+
+
+_ANSWER_HEADERS = {
+    "X-Request-Id": {"description": "Names this call, in the answer and in the server's log", "schema": {"type": "string"}},
+    "RateLimit-Policy": {"description": "The limits that hold (IETF httpapi draft)", "schema": {"type": "string"}},
+    "RateLimit": {"description": "What is left of them", "schema": {"type": "string"}},
+}
+_TEXTS: Json = {"type": "array", "items": {"type": "string"}}
+_GENERIC_SCHEMAS: Json = {
+    "PredictionRequest": {
+        "description": "Rows as records or as columns; the fields are those of the model's contract.",
+        "anyOf": [
+            {
+                "title": "Records",
+                "type": "object",
+                "required": ["instances"],
+                "additionalProperties": False,
+                "properties": {"instances": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "outputs": _TEXTS},
+            },
+            {
+                "title": "Columns",
+                "type": "object",
+                "required": ["columns", "data"],
+                "additionalProperties": False,
+                "properties": {
+                    "columns": {**_TEXTS, "minItems": 1},
+                    "data": {"type": "array", "minItems": 1, "items": {"type": "array"}},
+                    "outputs": _TEXTS,
+                },
+            },
+        ],
+    },
+    "PredictionAnswer": {
+        "type": "object",
+        "required": ["model", "model_version", "api_version", "request_id", "predictions"],
+        "properties": {
+            "model": {"type": "string"},
+            "model_version": {"type": "string"},
+            "api_version": {"type": "string"},
+            "request_id": {"type": "string"},
+            "predictions": {"type": "array", "items": {"type": "object"}},
+        },
+    },
+}
+
+
+def prediction_schemas(endpoints: Iterable[DocumentedEndpoint]) -> Json:
+    """The schemas that prediction paths refer to."""
+    schemas = dict(_GENERIC_SCHEMAS)
+    for endpoint in endpoints:
+        schemas[_schema_name(endpoint, "Request")] = dict(endpoint.request_schema)
+        schemas[_schema_name(endpoint, "Answer")] = dict(endpoint.response_schema)
+    return schemas
+
+
+def _schema_name(endpoint: DocumentedEndpoint, part: str) -> str:
+    return f"{endpoint.model}.{endpoint.api_version}.{part}"
+
+
+def _ref(schema: str) -> Json:
+    return {"$ref": f"#/components/schemas/{schema}"}
+
+
+def _any_of(references: Sequence[Json]) -> Json:
+    return references[0] if len(references) == 1 else {"anyOf": list(references)}

@@ -1,0 +1,29 @@
+"""The table of paths: which are predictions, and which can be reached without a credential."""
+
+import re
+from functools import lru_cache
+
+from gatehouse.call import Route
+from gatehouse.errors import CATALOGUE
+
+MODEL_NAME = "[a-z][a-z0-9_]{0,62}"
+API_VERSION = "v[1-9][0-9]{0,2}"
+PREDICTION_PATHS = ("/{api_version}/predict", "/{api_version}/models/{model}/predict")
+"""All prediction paths; the dispatcher, the OpenAPI document and the tests read this."""
+PUBLIC_PATHS = frozenset({"/", "/health", "/health/live", "/oauth/token", *(f"/errors/{code}" for code in CATALOGUE)})
+OPTIONAL_CREDENTIAL_PATHS = frozenset({"/health/ready"})
+"""Public, but they say more to a credential."""
+
+_PATTERNS = [
+    re.compile(path.replace("{api_version}", f"({API_VERSION})").replace("{model}", f"({MODEL_NAME})")) for path in PREDICTION_PATHS
+]
+
+
+@lru_cache(maxsize=4096)
+def match_prediction(path: str) -> Route | None:
+    """The route of a prediction path, None for any other path. Case, `//` and dots are not folded."""
+    for pattern in _PATTERNS:
+        found = pattern.fullmatch(path)
+        if found:
+            return Route(found[1], found[2] if pattern.groups == 2 else None)
+    return None

@@ -1,0 +1,176 @@
+"""The prediction endpoint: from an admitted call to its answer, each step once, in this order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol, TypeVar
+
+import msgspec
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from gatehouse.api.body import read_body
+from gatehouse.call import SCOPE_KEY, Call
+from gatehouse.contracts.contract import Contract
+from gatehouse.contracts.decode import Decoded, Decoder
+from gatehouse.errors import CredentialMissing, MethodNotAllowed, ScopeMissing, UnsupportedMediaType
+from gatehouse.limits.gate import Gate
+from gatehouse.migration.endpoint import Endpoint
+from gatehouse.migration.lifecycle import Endpoints
+from gatehouse.principal import Principal, Scope
+from gatehouse.serving.batching import Batching
+from gatehouse.serving.engine import Scores
+from gatehouse.serving.predictor import Predictor
+from gatehouse.serving.registry import Served
+from gatehouse.serving.workers import Workers
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledContract:
+    """A contract and what was made of it once."""
+
+    contract: Contract
+    decoder: Decoder
+
+
+class Meter(Protocol):
+    """What a prediction needs of usage."""
+
+    def ensure_room(self) -> None:
+        """Raises UsageUnavailable when the call could not be metered."""
+
+    def record(self, call: Call) -> None:
+        """Write the call down. Raises UsageUnavailable."""
+
+
+class Releases(Protocol):
+    """The stable contract of an endpoint, and the version that answers this key."""
+
+    def find(self, endpoint: Endpoint, key_id: str) -> tuple[CompiledContract, Served[CompiledContract]] | None:
+        """None where the version is not loaded."""
+
+    async def load(self, endpoint: Endpoint, key_id: str, deadline_s: float) -> tuple[CompiledContract, Served[CompiledContract]]:
+        """Raises EndpointUnavailable."""
+
+
+class Predict:
+    """A plain ASGI endpoint: no dependency solving, no response model, no task or thread for a small call, no database."""
+
+    def __init__(
+        self,
+        *,
+        endpoints: Endpoints,
+        releases: Releases,
+        gate: Gate,
+        workers: Workers,
+        batching: Batching,
+        meter: Meter,
+        deadline_s: float,
+    ) -> None:
+        self._endpoints = endpoints
+        self._releases = releases
+        self._gate = gate
+        self._workers = workers
+        self._batching = batching
+        self._meter = meter
+        self._deadline_s = deadline_s
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        call: Call = scope[SCOPE_KEY]
+        principal, route = call.principal, call.route
+        if principal is None or route is None:
+            raise CredentialMissing()  # never so behind admission and dispatcher; closed all the same
+        check_method(scope)
+        check_scope(principal)
+        endpoint = self._endpoints.find(principal, route)
+        call.model, call.api_version = endpoint.model, endpoint.api_version
+        key_id = principal.key_id
+        contract, served = self._releases.find(endpoint, key_id) or await self._releases.load(endpoint, key_id, self._deadline_s)
+        call.model_version, call.engine = served.manifest.version, served.predictor.engine_name
+        check_content(scope)
+        body = await read_body(receive)
+        large = not contract.decoder.fits_inline(body)
+        rows = await self._run(large, partial(read_rows, contract, served.contract, body, principal.plan.rows_per_call))
+        self._meter.ensure_room()
+        taken = await self._gate.take_rows(call, principal, rows.rows)
+        try:
+            answer = await self._answer(served, rows, call, receive, large)
+            call.rows, call.status, call.month, call.bytes_out = rows.rows, 200, taken.month, len(answer)
+            self._meter.record(call)
+        except BaseException:
+            self._gate.give_back(taken)
+            raise
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode("ascii"))],
+            }
+        )
+        await send({"type": "http.response.body", "body": answer})
+
+    async def _run(self, in_worker: bool, work: Callable[[], T]) -> T:
+        return await self._workers.run(work, self._deadline_s) if in_worker else work()
+
+    async def _answer(self, served: Served[CompiledContract], rows: Decoded, call: Call, receive: Receive, large: bool) -> bytes:
+        predictor = served.predictor
+        write = partial(written, predictor, rows.outputs, call)
+        if not large and predictor.fits_inline(rows.rows):
+            return write(predictor.score(rows.values))
+        lane = f"{call.model}/{call.api_version}"
+        # the body has been read whole: the next thing to be received is that the caller has gone
+        return await self._batching.run(predictor, rows.values, write, lane=lane, deadline_s=self._deadline_s, gone=receive)
+
+
+def read_rows(contract: CompiledContract, own: CompiledContract, body: bytes, max_rows: int) -> Decoded:
+    """What the stable contract accepts, as columns of the version's own. Raises InvalidJson, InvalidInput."""
+    rows = contract.decoder.decode(body, max_rows)
+    if own.contract.digest == contract.contract.digest:
+        return rows
+    # a canary whose contract has grown: it takes all that the stable one takes, and fills in its own new fields
+    return replace(rows, values=own.decoder.decode(body, max_rows).values)
+
+
+def written(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores) -> bytes:
+    """The answer to rows whose scores are these. Raises PredictionFailed."""
+    return msgspec.json.encode(
+        {
+            "model": call.model,
+            "model_version": call.model_version,
+            "api_version": call.api_version,
+            "request_id": call.request_id,
+            "predictions": predictor.told(scores, outputs),
+        }
+    )
+
+
+def check_method(scope: AsgiScope) -> None:
+    """Raises MethodNotAllowed."""
+    if scope["method"] != "POST":
+        raise MethodNotAllowed("Predictions are asked for by POST.", headers=[("Allow", "POST")])
+
+
+def check_scope(principal: Principal) -> None:
+    """Raises ScopeMissing."""
+    if Scope.PREDICTIONS_CREATE not in principal.scopes:
+        raise ScopeMissing(f"This needs the scope {Scope.PREDICTIONS_CREATE}.", members={"scope": Scope.PREDICTIONS_CREATE})
+
+
+def check_content(scope: AsgiScope) -> None:
+    """One JSON document in UTF-8, not compressed. Raises UnsupportedMediaType."""
+    types = []
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            types.append(value)
+        elif name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise UnsupportedMediaType("Compressed bodies are not accepted. Send the JSON as it is.", reason="content_encoding")
+    if types != [b"application/json"] and not (len(types) == 1 and is_json(types[0])):
+        raise UnsupportedMediaType()
+
+
+def is_json(content_type: bytes) -> bool:
+    """Whether it is `application/json`, with no charset but UTF-8."""
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(b";"))
+    return media_type == b"application/json" and all(part in (b"", b"charset=utf-8", b'charset="utf-8"') for part in parameters)

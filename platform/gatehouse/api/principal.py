@@ -1,0 +1,30 @@
+"""How a FastAPI route learns who is calling, and states the scope that it needs."""
+
+from collections.abc import Callable
+
+from fastapi import Request
+
+from gatehouse.call import SCOPE_KEY, Call
+from gatehouse.errors import CredentialMissing, ScopeMissing
+from gatehouse.principal import Principal, Scope
+
+
+def call_of(request: Request) -> Call:
+    """The call of a request."""
+    call: Call = request.scope[SCOPE_KEY]
+    return call
+
+
+def needs(scope: Scope) -> Callable[[Request], Principal]:
+    """A dependency: the caller, who has `scope`. Raises ScopeMissing."""
+
+    def principal_with_scope(request: Request) -> Principal:
+        principal = call_of(request).principal
+        if principal is None:
+            raise CredentialMissing()
+        if scope not in principal.scopes:
+            raise ScopeMissing(f"This needs the scope {scope}.", members={"scope": scope})
+        return principal
+
+    principal_with_scope.__name__ = f"needs_{scope.name.lower()}"
+    return principal_with_scope

@@ -1,0 +1,328 @@
+"""The composition root: `create_app(settings)` puts every room in its place; the only module that knows them all."""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from gatehouse import __version__
+from gatehouse.api.account import AccountSources, account_router
+from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
+from gatehouse.api.documents import docs_router, pages_router
+from gatehouse.api.health import health_router
+from gatehouse.api.models import models_router, summary_of
+from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
+from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, match_prediction
+from gatehouse.api.predict import CompiledContract, Predict
+from gatehouse.api.refusals import handle_errors
+from gatehouse.api.throttle import Throttle
+from gatehouse.api.token import token_router
+from gatehouse.call import SCOPE_KEY, Call
+from gatehouse.contracts.contract import Contract, parse_contract
+from gatehouse.contracts.decode import Decoder
+from gatehouse.contracts.openapi import describe, example_request, request_schema, response_schema
+from gatehouse.db.migrate import upgrade
+from gatehouse.db.revision import Change
+from gatehouse.db.session import Database, open_database, wait_until_reachable
+from gatehouse.errors import (
+    CredentialInvalid,
+    CredentialMalformed,
+)
+from gatehouse.identity.service import Authenticator
+from gatehouse.identity.store import StoredKey, find_key
+from gatehouse.identity.token_keys import load_token_keys
+from gatehouse.identity.tokens import TokenIssuer, TokenVerifier
+from gatehouse.limits.concurrency import Concurrency
+from gatehouse.limits.failed_credentials import FailedCredentials
+from gatehouse.limits.gate import Gate
+from gatehouse.limits.quota import QuotaBook
+from gatehouse.limits.rate import MemoryRates
+from gatehouse.limits.store import QuotaStore
+from gatehouse.middleware.admission import Access, Admission
+from gatehouse.middleware.body_limit import BodyLimit
+from gatehouse.middleware.framing import Framing
+from gatehouse.middleware.problems import Problems, problem_response
+from gatehouse.middleware.request_log import RequestLog
+from gatehouse.middleware.security_headers import SecurityHeaders
+from gatehouse.migration.endpoint import Endpoint
+from gatehouse.migration.lifecycle import Endpoints
+from gatehouse.migration.release import CanaryShare
+from gatehouse.principal import Principal, Scope, Verified
+from gatehouse.server.changes import ChangeFollower
+from gatehouse.server.releases import Releases
+from gatehouse.serving.batching import Batching
+from gatehouse.serving.registry import Registry
+from gatehouse.serving.repository import Repository
+from gatehouse.serving.signing import TrustedKeys
+from gatehouse.serving.workers import Workers
+from gatehouse.settings import Settings
+from gatehouse.usage.meter import Meter
+from gatehouse.usage.recorder import Recorder
+from gatehouse.usage.spool import Spool
+from gatehouse.usage.store import UsageRow, usage_table
+
+OTHER_BODY_BYTES = 16 * 1024
+"""The cap of every body that is not a prediction's."""
+DATABASE_THREADS = 4
+MIN_WORKERS = 5
+"""So that a model gets two threads at a time, and one that is stuck, as small calls and as large ones, leaves some to the others."""
+WAITING_IN_A_LANE = 64
+RETURN_IDLE_QUOTA_S = 10.0
+
+
+def create_app(settings: Settings, *, process_id: str | None = None) -> "Application":
+    """The app that ships, with everything it needs opened, migrated, verified and loaded; threads start with its lifespan.
+
+    Raises DatabaseUnreachable, DatabaseUrlInvalid, DatabaseTooNew, TokenKeyUnreadable, SignatureInvalid or OSError.
+    """
+    database = open_database(settings.database)
+    wait_until_reachable(database, settings.database_wait_s)
+    upgrade(database)
+    return Application(settings, database, process_id or "prc_" + secrets.token_hex(10))
+
+
+class Application:
+    """The dispatcher inside its middleware, and what runs beside it."""
+
+    def __init__(self, settings: Settings, database: Database, process_id: str) -> None:
+        self.settings = settings
+        self.database = database
+        self.process_id = process_id
+        self.follower = ChangeFollower(database)
+        self.threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="database")
+        self.workers = Workers(max(MIN_WORKERS, os.cpu_count() or 1), WAITING_IN_A_LANE)
+        self.batching = Batching(self.workers)
+        self._compose_identity()
+        self._compose_limits()
+        self._compose_serving()
+        self._compose_usage()
+        self._compose_road()
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        await self._road(scope, receive, send)
+
+    def _compose_identity(self) -> None:
+        secret = self.settings.secret_key.get_secret_value().encode()
+        signing, public = load_token_keys(self.database, secret)
+        issuer = self.settings.base_url
+        self.issuer = TokenIssuer(issuer, signing)
+        self.authenticator = Authenticator(
+            self._find_key,
+            self.settings.key_pepper.get_secret_value().encode(),
+            TokenVerifier(issuer, public),
+            stale_after_s=self.settings.stale_identity_s,
+        )
+
+    def _compose_limits(self) -> None:
+        self.concurrency = Concurrency(self.settings.max_calls_at_once, self.settings.max_calls_at_once_per_tenant)
+        self.quota = QuotaBook(QuotaStore(self.database), self.process_id, lambda: 1, lambda: datetime.now(UTC))
+        self.gate = Gate(MemoryRates(monotonic_us), self.concurrency, self.quota, self.threads)
+        self.failures = FailedCredentials(MemoryRates(monotonic_us), self.settings.failed_credentials_per_minute)
+
+    def _compose_serving(self) -> None:
+        self.endpoints = Endpoints()
+        trusted = TrustedKeys.load(self.settings.under_state(self.settings.trusted_keys_dir))
+        repository = Repository(self.settings.under_state(self.settings.models_dir), trusted)
+        self.registry = Registry(repository, compile_contract, memory_bytes=self.settings.model_memory_bytes)
+        self.releases = Releases(
+            self.database, self.endpoints, self.registry, CanaryShare(self.settings.secret_key.get_secret_value().encode())
+        )
+        self.releases.start(lazy=self.settings.load_models == "lazy")
+
+    def _compose_usage(self) -> None:
+        folder = self.settings.under_state(self.settings.spool_dir)
+        self.spool = Spool.open(folder, self.process_id, self.settings.spool_min_free_bytes)
+        self.recorder = Recorder(self.spool, self.database, self.quota.settle)
+        self.meter = Meter(self.spool)
+
+    def _compose_road(self) -> None:
+        predict = Predict(
+            endpoints=self.endpoints,
+            releases=self.releases,
+            gate=self.gate,
+            workers=self.workers,
+            batching=self.batching,
+            meter=self.meter,
+            deadline_s=self.settings.prediction_deadline_s,
+        )
+        base_url = self.settings.base_url
+        # innermost first; a call goes through them from the last to the first
+        road: ASGIApp = Dispatcher(predict, self._fastapi())
+        road = BodyLimit(road, self._body_cap, self.settings.body_deadline_s, self.settings.max_body_bytes_at_once)
+        road = Admission(
+            road,
+            match=match_prediction,
+            access=access_of(self.settings),
+            credentials=self.authenticator,
+            prove=self._prove,
+            failures=self.failures,
+            door=self.gate,
+            threads=self.threads,
+        )
+        road = Framing(road)
+        road = Problems(road, base_url, self.meter.record_refused)
+        road = SecurityHeaders(road)
+        self._road: ASGIApp = RequestLog(road)
+
+    def _fastapi(self) -> FastAPI:
+        settings, base_url = self.settings, self.settings.base_url
+        per_minute = settings.account_requests_per_minute
+        throttle = Throttle()
+        api = FastAPI(
+            title="Gatehouse",
+            version=__version__,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            redirect_slashes=False,
+            lifespan=self._lifespan,
+        )
+        sources = AccountSources(self._key_expires_at, self._rows_left, self._usage)
+        api.include_router(pages_router(docs=settings.docs != "off"))
+        api.include_router(health_router(lambda: {"/".join(name): reason for name, reason in self.registry.failures.items()}))
+        api.include_router(models_router(self.endpoints, self._describe, self._summary, throttle, per_minute))
+        api.include_router(account_router(self.endpoints, sources, self._summary, throttle, per_minute))
+        api.include_router(token_router(self._prove, self.issuer, throttle, settings.token_requests_per_minute))
+        if settings.docs != "off":
+            api.include_router(docs_router(self._document))
+        self._base_document = api.openapi
+        handle_errors(api, throttle, lambda call, problem: problem_response(call, problem, base_url))
+        return api
+
+    @asynccontextmanager
+    async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        self.follower.start(loop, self._changed)
+        self.recorder.start()
+        idle = loop.create_task(self._return_idle_quota())
+        try:
+            yield
+        finally:
+            idle.cancel()
+            await loop.run_in_executor(None, self.close)
+
+    def close(self) -> None:
+        """Stop what runs beside the app, once no call is under way: rows held ahead go back, usage goes into the database."""
+        self.follower.stop()
+        self.releases.close()
+        self.quota.close()
+        self.recorder.close()
+        self.workers.close()
+        self.threads.shutdown()
+        self.database.close()
+
+    async def _return_idle_quota(self) -> None:
+        while True:
+            await asyncio.sleep(RETURN_IDLE_QUOTA_S)
+            await asyncio.get_running_loop().run_in_executor(self.threads, self.quota.return_idle)
+
+    def _changed(self, changes: list[Change]) -> None:
+        """On the event loop, after each poll of the revision."""
+        self.authenticator.forget(changes)
+        self.authenticator.confirm()
+        self.releases.follow(changes)
+
+    def _find_key(self, key_id: str) -> StoredKey | None:
+        with self.database.read() as session:
+            return find_key(session, key_id)
+
+    def _prove(self, text: str, address: str) -> Verified:
+        self.failures.check(address)  # right before the look-up: of a thousand guesses at once, those that waited find the limit reached
+        try:
+            return self.authenticator.look_up(text)
+        except (CredentialInvalid, CredentialMalformed):
+            self.failures.count(address)
+            raise
+
+    def _key_expires_at(self, key_id: str) -> datetime | None:
+        stored = self._find_key(key_id)
+        return stored.expires_at if stored else None
+
+    def _rows_left(self, principal: Principal) -> int:
+        return self.quota.left(principal.tenant_id, principal.plan)
+
+    def _usage(self, tenant_id: str, since: date, until: date) -> list[UsageRow]:
+        with self.database.read() as session:
+            return usage_table(session, tenant_id=tenant_id, since=since, until=until)
+
+    def _describe(self, model: str, api_version: str) -> Mapping[str, Any] | None:
+        release = self.registry.release(model, api_version)
+        return describe(release.contract.contract) if release else None
+
+    def _summary(self, endpoint: Endpoint) -> dict[str, Any]:
+        release = self.registry.release(endpoint.model, endpoint.api_version)  # where a release failed, what still answers
+        return summary_of(endpoint, self.settings.base_url, release.stable if release else endpoint.stable_version)
+
+    def _document(self, principal: Principal | None) -> Mapping[str, Any]:
+        shown: list[Endpoint] = []
+        if self.settings.docs == "open":
+            shown = [endpoint for endpoint in self.endpoints.all() if endpoint.state != "retired"]
+        elif principal and Scope.MODELS_READ in principal.scopes:
+            shown = self.endpoints.granted(principal)
+        released = [(endpoint, self.registry.release(endpoint.model, endpoint.api_version)) for endpoint in shown]
+        return openapi_document(
+            base=self._base_document(),
+            endpoints=[documented(endpoint, found.contract.contract) for endpoint, found in released if found],
+            base_url=self.settings.base_url,
+            version=__version__,
+            public_paths=PUBLIC_PATHS | OPTIONAL_CREDENTIAL_PATHS | {"/errors/{code}"},
+        )
+
+    def _body_cap(self, call: Call) -> int:
+        if call.route is None or call.principal is None:
+            return OTHER_BODY_BYTES
+        return min(self.settings.max_body_bytes, call.principal.plan.bytes_per_call)
+
+
+class Dispatcher:
+    """Prediction paths go to their endpoint, everything else (and the lifespan) to the FastAPI app."""
+
+    def __init__(self, predict: ASGIApp, rest: ASGIApp) -> None:
+        self._predict = predict
+        self._rest = rest
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope[SCOPE_KEY].route is not None:
+            await self._predict(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+
+def monotonic_us() -> int:
+    """The clock of the rate limits."""
+    return time.monotonic_ns() // 1000
+
+
+def compile_contract(source: bytes) -> tuple[CompiledContract, Contract]:
+    """What the registry keeps of a contract. Raises ContractInvalid."""
+    contract = parse_contract(source, "contract.toml")
+    return CompiledContract(contract, Decoder(contract)), contract
+
+
+def documented(endpoint: Endpoint, contract: Contract) -> DocumentedEndpoint:
+    """An endpoint as the OpenAPI document shows it."""
+    return DocumentedEndpoint(
+        model=endpoint.model,
+        api_version=endpoint.api_version,
+        request_schema=request_schema(contract),
+        response_schema=response_schema(contract),
+        example=example_request(contract),
+        deprecated=endpoint.state == "deprecated",
+    )
+
+
+def access_of(settings: Settings) -> Access:
+    """Which paths need no credential."""
+    if settings.docs == "off":  # 404 to everyone, since they lead nowhere
+        return Access(PUBLIC_PATHS | {"/docs", "/openapi.json"}, OPTIONAL_CREDENTIAL_PATHS)
+    assets = {ASSET_PREFIX + name for name in ASSET_NAMES}
+    return Access(PUBLIC_PATHS | assets | {"/docs"}, OPTIONAL_CREDENTIAL_PATHS | {"/openapi.json"})

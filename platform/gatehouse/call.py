@@ -1,0 +1,51 @@
+"""What is known of one HTTP call while it goes down the road: filled in step by step, read by log and usage."""
+
+from dataclasses import dataclass
+
+from gatehouse.principal import Principal
+
+SCOPE_KEY = "gatehouse.call"
+"""Where the call lies in an ASGI scope."""
+CLIENT_GONE = 499
+"""Status in log and usage of a call whose caller went away before there was an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A prediction path, taken apart. `model` is None for the tenant's default model."""
+
+    api_version: str
+    model: str | None
+
+
+@dataclass(slots=True)
+class Call:
+    request_id: str
+    started_ns: int
+    """`time.perf_counter_ns()` when the call came in."""
+    traceparent: str | None = None
+    address: str = ""
+    """The caller's IP address as text; empty when the transport has none."""
+    method: str = ""
+    path: str = ""
+    principal: Principal | None = None
+    route: Route | None = None
+    """Set on prediction paths only."""
+    status: int = 0
+    code: str | None = None
+    reason: str | None = None
+    """Why a call was refused, for the log; no caller sees it."""
+    model: str | None = None
+    api_version: str | None = None
+    model_version: str | None = None
+    engine: str | None = None
+    rows: int = 0
+    """Rows that were answered (metered), 0 for a refused call."""
+    month: str | None = None
+    """`YYYY-MM` of the quota from which the rows were taken."""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    body_pending: bool = False
+    """The caller announced a body of which not all has been read."""
+    limit_fields: tuple[str, str] | None = None
+    """`RateLimit-Policy` and `RateLimit` of the decisions so far; they go on every answer of this call, also on refusals."""

@@ -1,0 +1,90 @@
+"""The `gatehouse` command: nouns in the plural, each with a few verbs."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from gatehouse.errors import Refused
+
+COMMANDS = {
+    "dev": ("gatehouse.cli.dev:dev", "Prepare a local demo with models and a key, and serve it."),
+    "serve": ("gatehouse.cli.serve:serve", "Serve the endpoints of this deployment."),
+    "models": ("gatehouse.cli.models:app", "Publish model versions and see what is published."),
+    "contracts": ("gatehouse.cli.contracts:app", "What partners may send and will get: draft, show, diff."),
+    "endpoints": ("gatehouse.cli.endpoints:app", "What serves each endpoint; release another version."),
+    "tenants": ("gatehouse.cli.tenants:app", "Customer organisations: create, list, edit, suspend, resume."),
+    "grants": ("gatehouse.cli.grants:app", "Which models a tenant may call."),
+    "keys": ("gatehouse.cli.keys:app", "API keys: create (shown once), list, revoke."),
+    "plans": ("gatehouse.cli.plans:app", "Named sets of limits."),
+    "publishing-keys": ("gatehouse.cli.publishing_keys:app", "Whose signature makes a model loadable here."),
+    "usage": ("gatehouse.cli.usage:app", "Calls and rows that were metered."),
+}
+"""Name to where it lies and its line in `gatehouse --help`, in the order of a first day."""
+
+
+class Nouns(TyperGroup):
+    """Imports a noun's module when it is used, so that `gatehouse --help` stays quick; says refusals in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=line) for name, (_, line) in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, name and load_command(name), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Refused as refusal:
+            typer.echo(f"gatehouse: {refusal}", err=True)
+            raise typer.Exit(1) from None
+        except BrokenPipeError:
+            raise  # somebody read the first lines only
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            typer.echo(f"gatehouse: {where}{error.strerror or type(error).__name__}", err=True)
+            raise typer.Exit(1) from None
+
+
+def load_command(name: str) -> Any:
+    """The command behind one of the names of COMMANDS."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    found = getattr(import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        function, found = found, typer.Typer(add_completion=False, rich_markup_mode=None)
+        found.command(name)(function)
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=Nouns,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: quick, never cut, easy to search
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("gatehouse"))
+        raise typer.Exit
+
+
+@app.callback(epilog="Example: gatehouse tenants create acme --models iris")
+def _gatehouse(
+    show_version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Trained scikit-learn models as versioned HTTP endpoints that partners can be let into safely."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line. Exit codes: 0 done, 1 refused with one line on stderr, 2 not a command."""
+    app(arguments, prog_name="gatehouse")

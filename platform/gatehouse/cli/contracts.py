@@ -1,0 +1,159 @@
+"""`gatehouse contracts`: draft one for an estimator, see one, and see what changed between two."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gatehouse.cli.deployment import settings_or_refusal
+from gatehouse.cli.drafting import Told, draft_contract, facts_of_artifact, model_name, split_names
+from gatehouse.cli.output import Json, example, print_json, print_table
+from gatehouse.cli.publishing import contract_of, read_contract
+from gatehouse.cli.sample import read_sample
+from gatehouse.contracts.cells import range_detail
+from gatehouse.contracts.compatibility import Change, Level, compare, level
+from gatehouse.contracts.contract import Contract
+from gatehouse.contracts.feature import NUMERIC_TYPES, Feature
+from gatehouse.contracts.openapi import describe
+from gatehouse.errors import Refused
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="What partners may send and will get: draft, show, diff.",
+    epilog=example("gatehouse contracts draft churn.joblib --sample rows.csv --out churn-v1.toml"),
+)
+
+VERDICTS: dict[Level, str] = {
+    "patch": "no change for callers: the next version can be a patch",
+    "minor": "compatible: callers can go on unchanged; the next version is a minor",
+    "major": "breaking: make a new major, with the next api_version, so that callers of the old one stay where they are",
+}
+SOURCE = "A TOML file, or MODEL@VERSION of a published one."
+
+
+@app.command("draft", epilog=example("gatehouse contracts draft churn.joblib --sample rows.csv --labels stays,leaves --out churn-v1.toml"))
+def draft_file(
+    file: Annotated[
+        Path, typer.Argument(metavar="ARTIFACT", help="The fitted estimator, written by joblib. Your own: loading it runs it.")
+    ],
+    sample: Annotated[
+        Path | None, typer.Option("--sample", metavar="CSV", help="Some rows with a header: names and types are read off it, no bounds.")
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option("--features", metavar="A,B,…", help="Names of the columns, in the order they were fitted in.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--labels", metavar="A,B,…", help="What partners call the classes, in the estimator's order; once for each output."),
+    ] = None,
+    targets: Annotated[str | None, typer.Option("--targets", metavar="A,B,…", help="Names of several outputs, in order.")] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The file's name unless given.")] = None,
+    api_version: Annotated[str, typer.Option("--api-version", help="v1, v2, …")] = "v1",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write it; an existing file is kept.")] = None,
+) -> None:
+    """Draft a contract for an estimator, to be read and completed before it is published."""
+    told = Told(
+        features=split_names(features, "--features") if features is not None else None,
+        labels=tuple(split_names(each, "--labels") for each in labels or ()),
+        targets=split_names(targets, "--targets") if targets is not None else (),
+    )
+    rows = read_sample(_read(sample), str(sample)) if sample is not None else None
+    name = model or model_name(file.stem)
+    text = draft_contract(facts_of_artifact(_read(file)), name, api_version, rows, told)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    _write(out, text)
+    typer.echo(f"{out} is drafted: read it, then gatehouse {shlex.join(['models', 'publish', str(file), '--contract', str(out)])}")
+
+
+@app.command("diff", epilog=example("gatehouse contracts diff iris@1.0.0 models/iris/v1.toml"))
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help=SOURCE)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help=SOURCE)],
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 where a change is breaking; else always with 0.")] = False,
+    json: Json = False,
+) -> None:
+    """Say field by field what changed, and whether callers can go on unchanged."""
+    changes = compare(_contract(old), _contract(new))
+    needed = level(changes)
+    if json:
+        print_json({"level": needed, "compatible": needed != "major", "changes": [_change_facts(change) for change in changes]})
+    else:
+        _show_changes(changes, needed)
+    if exit_code and needed == "major":
+        raise typer.Exit(1)
+
+
+@app.command("show", epilog=example("gatehouse contracts show iris@1.0.0"))
+def show(source: Annotated[str, typer.Argument(metavar="CONTRACT", help=SOURCE)], json: Json = False) -> None:
+    """Show a contract as partners see it."""
+    contract = _contract(source)
+    if json:
+        print_json({"model": contract.model, "api_version": contract.api_version, **describe(contract)})
+        return
+    rows = [(feature.name, feature.type, _rule(feature), _if_missing(feature), str(feature.example)) for feature in contract.features]
+    print_table(("field", "type", "rule", "if missing", "example"), rows)
+    answer = describe(contract)["output"]
+    typer.echo(f"answers {contract.output.task}: {', '.join(answer['returns'])}")
+    if contract.output.labels:
+        typer.echo(f"labels: {', '.join(answer['labels'])}")
+
+
+def _contract(source: str) -> Contract:
+    """A file wins over a published version, so that the same words mean the same on every machine with that file."""
+    file = Path(source)
+    model, at, version = source.partition("@")
+    if at and not file.exists():
+        return contract_of(settings_or_refusal(), model, version)
+    return read_contract(_read(file), source)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Refused(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        with file.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError:
+        raise Refused(f"{file} exists already and is not overwritten: give another name, or remove it") from None
+    except OSError as error:
+        raise Refused(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _show_changes(changes: tuple[Change, ...], needed: Level) -> None:
+    if changes:
+        rows = [(each.place, each.kind, "compatible" if each.compatible else "breaking", each.detail or each.reason) for each in changes]
+        print_table(("where", "change", "for callers", ""), rows)
+    typer.echo(VERDICTS[needed])
+
+
+def _change_facts(change: Change) -> dict[str, Any]:
+    return {
+        "place": change.place,
+        "kind": change.kind,
+        "compatible": change.compatible,
+        "detail": change.detail,
+        "reason": change.reason,
+    }
+
+
+def _rule(feature: Feature) -> str:
+    if feature.type in NUMERIC_TYPES - {"boolean"}:
+        return range_detail(feature).removeprefix("must be ")
+    if feature.allowed is not None:
+        return ", ".join(feature.allowed)
+    return "true or false" if feature.type == "boolean" else f"at most {feature.max_length} characters"
+
+
+def _if_missing(feature: Feature) -> str:
+    missing = "refused" if feature.required else "null" if feature.default is None else str(feature.default)
+    return f"{missing}; null is allowed" if feature.nullable and missing != "null" else missing

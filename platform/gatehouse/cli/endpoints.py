@@ -1,0 +1,133 @@
+"""`gatehouse endpoints`: what serves each model + API version."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from gatehouse.cli import releasing
+from gatehouse.cli.deployment import open_deployment
+from gatehouse.cli.output import Json, example, print_json, print_table
+from gatehouse.migration.endpoint import Endpoint
+from gatehouse.migration.store import activate, list_endpoints
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
+ApiVersion = Annotated[str, typer.Argument(metavar="vN", help="The API version.")]
+Force = Annotated[bool, typer.Option("--force", help="Also where callers lose something that the contract gives them now.")]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="What serves each model + API version.",
+    epilog=example("gatehouse endpoints list"),
+)
+
+
+@app.command("list", epilog=example("gatehouse endpoints list --json"))
+def show_all(json: Json = False) -> None:
+    """List all endpoints with their state and the model version that serves them."""
+    with open_deployment() as deployment, deployment.database.read() as session:
+        found = list_endpoints(session)
+    if json:
+        print_json([facts(endpoint) for endpoint in found])
+        return
+    if not found:
+        typer.echo("there are no endpoints yet: gatehouse models publish FILE --contract FILE")
+        return
+    print_table(
+        ("model", "API version", "state", "model version", "canary", "before"),
+        [_row(endpoint) for endpoint in found],
+    )
+
+
+@app.command("show", epilog=example("gatehouse endpoints show iris v1"))
+def show_one(model: Model, api_version: ApiVersion, json: Json = False) -> None:
+    """Show which model versions serve an endpoint, and what a rollback would do."""
+    with open_deployment() as deployment:
+        endpoint = releasing.find(deployment, model, api_version)
+    if json:
+        print_json(facts(endpoint))
+        return
+    _say(endpoint)
+
+
+@app.command(epilog=example("gatehouse endpoints release iris v1 --version 1.0.1 --canary 10"))
+def release(
+    model: Model,
+    api_version: ApiVersion,
+    version: Annotated[str, typer.Option("--version", help="The published model version that shall serve it.")],
+    canary: Annotated[
+        int | None,
+        typer.Option("--canary", metavar="PERCENT", min=1, max=99, help="Only for this share of the keys, always the same ones."),
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Let a published model version serve an endpoint; running servers change over within a second, once it is loaded."""
+    with open_deployment() as deployment:
+        endpoint = releasing.release(deployment, model, api_version, version, canary, force=force)
+    _answer(endpoint, json)
+
+
+@app.command(epilog=example("gatehouse endpoints promote iris v1"))
+def promote(model: Model, api_version: ApiVersion, json: Json = False) -> None:
+    """Let the canary serve everybody."""
+    with open_deployment() as deployment:
+        endpoint = releasing.promote(deployment, model, api_version)
+    _answer(endpoint, json)
+
+
+@app.command(epilog=example("gatehouse endpoints rollback iris v1"))
+def rollback(model: Model, api_version: ApiVersion, force: Force = False, json: Json = False) -> None:
+    """End the canary, or where there is none, go back to the version before."""
+    with open_deployment() as deployment:
+        endpoint = releasing.rollback(deployment, model, api_version, force=force)
+    _answer(endpoint, json)
+
+
+@app.command("activate", epilog=example("gatehouse endpoints activate iris v2"))
+def end_preview(model: Model, api_version: ApiVersion, json: Json = False) -> None:
+    """End an endpoint's preview: grants of the whole model cover it from now on."""
+    with open_deployment() as deployment, deployment.database.write() as session:
+        endpoint = activate(session, deployment.actor, model, api_version)
+    if json:
+        print_json(facts(endpoint))
+        return
+    typer.echo(f"{endpoint.name} is {endpoint.state} and {_served(endpoint)}")
+    typer.echo("who may call it: gatehouse grants list")
+
+
+def _row(endpoint: Endpoint) -> tuple[str, ...]:
+    canary = f"{endpoint.canary_version} ({endpoint.canary_percent} %)" if endpoint.canary_version else "none"
+    versions = (endpoint.stable_version, canary, endpoint.previous_version or "none")
+    return (endpoint.model, endpoint.api_version, endpoint.state, *versions)
+
+
+def _answer(endpoint: Endpoint, json: bool) -> None:
+    if json:
+        print_json(facts(endpoint))
+        return
+    _say(endpoint)
+    typer.echo("a version that cannot be loaded takes no calls: /health/ready says why")
+
+
+def _say(endpoint: Endpoint) -> None:
+    """What callers get now, and what can be done next."""
+    place = f"{endpoint.model} {endpoint.api_version}"
+    typer.echo(f"{endpoint.name} is {endpoint.state} and {_served(endpoint)}")
+    if endpoint.canary_version is not None:
+        typer.echo(f"to let {endpoint.canary_version} serve everybody: gatehouse endpoints promote {place}")
+        typer.echo(f"to end the canary: gatehouse endpoints rollback {place}")
+    elif endpoint.previous_version is not None:
+        typer.echo(f"to go back to {endpoint.previous_version}: gatehouse endpoints rollback {place}")
+
+
+def _served(endpoint: Endpoint) -> str:
+    canary = f", {endpoint.canary_percent} % of the keys by {endpoint.canary_version}" if endpoint.canary_version else ""
+    return f"served by {endpoint.model} {endpoint.stable_version}{canary}"
+
+
+def facts(endpoint: Endpoint) -> dict[str, Any]:
+    """An endpoint for programs."""
+    return asdict(endpoint)

@@ -1,0 +1,53 @@
+"""A prediction body to a matrix by its contract: the fast road first, the strict one whenever that cannot prove the body good."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatehouse.contracts.contract import Contract
+from gatehouse.contracts.fast_decode import FLOAT64, OBJECT, FastDecoder, Matrix
+from gatehouse.contracts.strict_decode import StrictDecoder
+
+INLINE_BYTES = 64 * 1024
+INLINE_CELLS = 20_000
+"""Rows of optional fields are two bytes each and become as many cells as the contract has fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`values` is rows × features in contract order: float64 (null is NaN) where all are numbers, else Python objects (null is None)."""
+
+    rows: int
+    values: Matrix
+    outputs: tuple[str, ...]
+
+
+class Decoder:
+    """Made once for a contract; holds nothing of a body."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._dtype = FLOAT64 if contract.numeric else OBJECT
+        self._fast = FastDecoder(contract)
+        self._strict = StrictDecoder(contract)
+        self._width = len(contract.features)
+
+    def fits_inline(self, body: bytes) -> bool:
+        """Whether the body is so small, in bytes and in the cells that it can become, that it may be decoded on the event loop."""
+        if len(body) > INLINE_BYTES:
+            return False
+        return max(body.count(b"{"), body.count(b"[")) * self._width <= INLINE_CELLS
+
+    def decode(self, body: bytes, max_rows: int) -> Decoded:
+        """The rows of a body. Raises InvalidJson (no strict JSON) or InvalidInput (not this contract, or over `max_rows`)."""
+        found = self._fast.decode(body, max_rows)
+        if found is not None:
+            return Decoded(len(found[0]), *found)
+        return self.decode_strictly(body, max_rows)
+
+    def decode_strictly(self, body: bytes, max_rows: int) -> Decoded:
+        """The same by the strict road alone, which decides what is right."""
+        rows, outputs = self._strict.decode(body, max_rows)
+        values: np.ndarray[Any, Any] = np.empty((len(rows), self._width), self._dtype)
+        values[:] = rows
+        return Decoded(len(rows), values, outputs)

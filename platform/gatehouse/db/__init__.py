@@ -1,0 +1,1 @@
+"""Tables, sessions and the revision that carries changes to running servers."""

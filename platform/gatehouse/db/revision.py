@@ -1,0 +1,58 @@
+"""The revision: every change of what processes remember is a numbered row, so that each can drop just what changed."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import insert, update
+from sqlmodel import Session, col, select
+
+from gatehouse.db.tables import ChangeTable, RevisionTable
+
+ChangeKind = Literal["tenant", "plan", "grant", "key", "endpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`id` is a tenant id (tenant, grant), plan name, key id or `MODEL/vN` (endpoint)."""
+
+    revision: int
+    kind: str
+    id: str
+
+
+EVERYTHING = Change(0, "everything", "")
+"""Stands for all changes at once: the database has been put back to an older state, so nothing remembered can be trusted."""
+
+
+def record_change(session: Session, kind: ChangeKind, id: str) -> int:
+    """Number a change within the caller's transaction.
+
+    The update of the single revision row holds its lock until commit, so revisions become visible in their own order:
+    whoever has seen revision n never finds a smaller one later.
+    """
+    statement = (
+        update(RevisionTable)
+        .where(col(RevisionTable.id) == 1)
+        .values(value=col(RevisionTable.value) + 1)
+        .returning(col(RevisionTable.value))
+    )
+    revision: int = session.execute(statement).scalar_one()
+    session.execute(insert(ChangeTable).values(revision=revision, kind=kind, id=id, at=datetime.now(UTC)))
+    return revision
+
+
+def hold_revision(session: Session) -> None:
+    """Take the revision's lock at the start of a transaction that decides on what it reads: no other change comes between."""
+    session.exec(select(RevisionTable).where(RevisionTable.id == 1).with_for_update()).one()
+
+
+def last_revision(session: Session) -> int:
+    """The number of the last change."""
+    return session.exec(select(RevisionTable.value).where(RevisionTable.id == 1)).one()
+
+
+def changes_since(session: Session, revision: int) -> list[Change]:
+    """All changes after `revision`, oldest first."""
+    statement = select(ChangeTable).where(col(ChangeTable.revision) > revision).order_by(col(ChangeTable.revision))
+    return [Change(row.revision, row.kind, row.id) for row in session.exec(statement)]

@@ -1,0 +1,116 @@
+"""Engines and sessions: SQLite in WAL or PostgreSQL, always synchronous, writes serialised on SQLite by BEGIN IMMEDIATE."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlmodel import Session
+
+BUSY_TIMEOUT_MS = 10_000
+WRITE = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, with @ : / ? # in the password percent-encoded"
+GONE = (DBAPIError, PoolTimeout)
+"""What a session raises when the database cannot be reached."""
+
+
+class DatabaseUnreachable(Exception):
+    """No connection before the time was up. The message is one line without the password."""
+
+
+class DatabaseUrlInvalid(ValueError):
+    """The URL names no database that Gatehouse knows."""
+
+
+class Database:
+    """One database: `read()` and `write()` hand out sessions; `write()` commits at its end or rolls back.
+
+    Both raise sqlalchemy.exc.OperationalError (or DBAPIError) when the database is gone.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading; what it changes is rolled back."""
+        with Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session whose changes are committed together, or not at all."""
+        with Session(self.engine.execution_options(gatehouse_write=True), expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """The database behind `sqlite:///PATH` or `postgresql://…` (psycopg 3). Connects on first use.
+
+    Raises DatabaseUrlInvalid.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # the error's own words may hold a part of the password
+        raise DatabaseUrlInvalid(f"not a database URL; {WRITE}") from None
+    backend = parsed.get_backend_name()
+    if "@" in (parsed.host or "") or "password" in parsed.query:
+        raise DatabaseUrlInvalid(f"the password is not where it belongs; {WRITE}")
+    if backend == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return Database(
+            create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_timeout=5, connect_args={"connect_timeout": 5})
+        )
+    if backend != "sqlite":
+        raise DatabaseUrlInvalid(f"'{backend}' is not supported; {WRITE}")
+    engine = create_engine(parsed.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return Database(engine)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we send BEGIN ourselves, see _begin_sqlite
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # IMMEDIATE for writes: a transaction that starts as a reader and then writes fails at once when another one wrote meanwhile
+    write = connection.get_execution_options().get("gatehouse_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+FINAL = ("password authentication failed", 'database "', 'role "')
+"""What PostgreSQL answers where no waiting helps."""
+
+
+def wait_until_reachable(database: Database, seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Try to connect until it works. Raises DatabaseUnreachable after `seconds`, or at once where waiting cannot help."""
+    deadline = time.monotonic() + seconds
+    pause = 0.1
+    while True:
+        try:
+            with database.engine.connect() as connection:
+                connection.exec_driver_sql("SELECT 1")
+            return
+        except OperationalError as error:
+            cause = str(error.orig).strip().splitlines()[0] if error.orig else "no connection"
+            if time.monotonic() + pause > deadline or any(words in cause for words in FINAL):
+                shown = database.engine.url.render_as_string(hide_password=True)
+                raise DatabaseUnreachable(f"the database {shown} cannot be reached: {cause}; check GATEHOUSE_DATABASE_URL") from None
+        sleep(pause)
+        pause = min(pause * 2, 2.0)

@@ -1,0 +1,244 @@
+"""All SQLModel tables. `table=True` does not validate: whoever writes a row validates before."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Index, Integer, LargeBinary, TypeDecorator
+from sqlmodel import Field, SQLModel
+
+METADATA = SQLModel.metadata
+METADATA.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC on every database (SQLite drops time zones)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time needs a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _big(**more: Any) -> Any:
+    """A 64-bit count; SQLite needs plain INTEGER to make it a row id."""
+    return Column(BigInteger().with_variant(Integer(), "sqlite"), nullable=False, **more)
+
+
+def _moment(*, nullable: bool = False, index: bool = False) -> Any:
+    return Column(UtcDateTime(), nullable=nullable, index=index)
+
+
+class PlanTable(SQLModel, table=True):
+    """A named set of limits."""
+
+    __tablename__ = "plan"
+    name: str = Field(primary_key=True, max_length=63)
+    requests_count: int
+    requests_period_s: int
+    requests_burst: int
+    rows_count: int
+    rows_period_s: int
+    rows_burst: int
+    rows_per_month: int = Field(sa_column=_big())
+    quota_mode: str = Field(max_length=4)
+    rows_per_call: int
+    bytes_per_call: int
+    created_at: datetime = Field(sa_column=_moment())
+
+
+class TenantTable(SQLModel, table=True):
+    """A customer organisation."""
+
+    __tablename__ = "tenant"
+    id: str = Field(primary_key=True, max_length=40)
+    name: str = Field(unique=True, max_length=63)
+    plan: str = Field(foreign_key="plan.name", max_length=63, index=True)
+    default_model: str | None = Field(default=None, max_length=63)
+    suspended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    created_at: datetime = Field(sa_column=_moment())
+
+
+class GrantTable(SQLModel, table=True):
+    """Tenant may use a model; `api_version` is `*` for all."""
+
+    __tablename__ = "grant"
+    tenant_id: str = Field(primary_key=True, foreign_key="tenant.id", max_length=40)
+    model: str = Field(primary_key=True, max_length=63)
+    api_version: str = Field(primary_key=True, max_length=8)
+    created_at: datetime = Field(sa_column=_moment())
+
+
+class ApiKeyTable(SQLModel, table=True):
+    """A long-lived credential; of the secret only a keyed digest is stored."""
+
+    __tablename__ = "api_key"
+    id: str = Field(primary_key=True, max_length=32)
+    tenant_id: str = Field(foreign_key="tenant.id", max_length=40, index=True)
+    name: str = Field(max_length=63)
+    scopes: str = Field(max_length=255)
+    """Scopes in alphabetical order, one space between them."""
+    digest: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
+    """HMAC-SHA256 of the whole key under the pepper of `pepper_version`."""
+    pepper_version: int
+    requests_count: int | None = None
+    requests_period_s: int | None = None
+    requests_burst: int | None = None
+    rows_count: int | None = None
+    rows_period_s: int | None = None
+    rows_burst: int | None = None
+    created_at: datetime = Field(sa_column=_moment())
+    expires_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    revoked_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+
+
+class TokenKeyTable(SQLModel, table=True):
+    """A key pair that signs access tokens; the private part is encrypted under GATEHOUSE_SECRET_KEY."""
+
+    __tablename__ = "token_key"
+    kid: str = Field(primary_key=True, max_length=32)
+    public_pem: str
+    private_sealed: bytes = Field(sa_column=Column(LargeBinary(), nullable=False))
+    created_at: datetime = Field(sa_column=_moment())
+    retired_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+
+
+class EndpointTable(SQLModel, table=True):
+    """Model + API version: where it stands in its life and which model version serves it."""
+
+    __tablename__ = "endpoint"
+    model: str = Field(primary_key=True, max_length=63)
+    api_version: str = Field(primary_key=True, max_length=8)
+    state: str = Field(max_length=10)
+    stable_version: str = Field(max_length=32)
+    previous_version: str | None = Field(default=None, max_length=32)
+    """What a rollback goes back to."""
+    canary_version: str | None = Field(default=None, max_length=32)
+    canary_percent: int | None = None
+    """Share of the keys that the canary answers."""
+    created_at: datetime = Field(sa_column=_moment())
+    changed_at: datetime = Field(sa_column=_moment())
+
+
+class RevisionTable(SQLModel, table=True):
+    """One row: the number of the last change. Its row lock puts changes in the order in which they commit."""
+
+    __tablename__ = "revision"
+    id: int = Field(primary_key=True)
+    value: int = Field(sa_column=_big())
+
+
+class ChangeTable(SQLModel, table=True):
+    """What changed at which revision; running processes poll it."""
+
+    __tablename__ = "change"
+    revision: int = Field(sa_column=_big(primary_key=True, autoincrement=False))
+    kind: str = Field(max_length=16)
+    id: str = Field(max_length=127)
+    at: datetime = Field(sa_column=_moment())
+
+
+class AuditTable(SQLModel, table=True):
+    """Who changed what, when, from where. Append-only: triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "audit"
+    id: int | None = Field(default=None, sa_column=_big(primary_key=True, autoincrement=True))
+    at: datetime = Field(sa_column=_moment(index=True))
+    actor: str = Field(max_length=127)
+    source: str = Field(max_length=63)
+    action: str = Field(max_length=63)
+    subject: str = Field(max_length=255, index=True)
+    detail: str
+    """A JSON object; never a secret."""
+
+
+class SpoolSegmentTable(SQLModel, table=True):
+    """How far one spool file has been taken into the database."""
+
+    __tablename__ = "spool_segment"
+    id: str = Field(primary_key=True, max_length=80)
+    taken_bytes: int = Field(sa_column=_big())
+    changed_at: datetime = Field(sa_column=_moment())
+
+
+class UsageEventTable(SQLModel, table=True):
+    """One call of a principal on a prediction path. Immutable."""
+
+    __tablename__ = "usage_event"
+    __table_args__ = (
+        Index("ix_usage_event_tenant_at", "tenant_id", "at_us"),
+        Index("ix_usage_event_process", "process_id", "tenant_id", "month"),
+    )
+    id: str = Field(primary_key=True, max_length=36)
+    at_us: int = Field(sa_column=_big())
+    """Microseconds since 1970 (UTC)."""
+    month: str = Field(max_length=7)
+    """`YYYY-MM` (UTC) of `at_us`: the quota month."""
+    process_id: str = Field(max_length=40)
+    tenant_id: str = Field(max_length=40)
+    key_id: str = Field(max_length=32)
+    model: str | None = Field(default=None, max_length=63)
+    api_version: str | None = Field(default=None, max_length=8)
+    model_version: str | None = Field(default=None, max_length=32)
+    engine: str | None = Field(default=None, max_length=16)
+    rows: int
+    """Metered rows: answered ones, else 0."""
+    status: int
+    code: str | None = Field(default=None, max_length=40)
+    latency_us: int = Field(sa_column=_big())
+    bytes_in: int = Field(sa_column=_big())
+    bytes_out: int = Field(sa_column=_big())
+    request_id: str = Field(max_length=64)
+
+
+class UsageSummaryTable(SQLModel, table=True):
+    """Calls and rows of one hour, kept as events come in; '' stands where an event has no model."""
+
+    __tablename__ = "usage_summary"
+    tenant_id: str = Field(primary_key=True, max_length=40)
+    hour: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    """Hours since 1970 (UTC)."""
+    key_id: str = Field(primary_key=True, max_length=32)
+    model: str = Field(primary_key=True, max_length=63)
+    api_version: str = Field(primary_key=True, max_length=8)
+    status: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    calls: int = Field(sa_column=_big())
+    rows: int = Field(sa_column=_big())
+    bytes_in: int = Field(sa_column=_big())
+    bytes_out: int = Field(sa_column=_big())
+    latency_us: int = Field(sa_column=_big())
+
+
+class QuotaTable(SQLModel, table=True):
+    """Rows of a tenant's month that processes have taken ahead or answered."""
+
+    __tablename__ = "quota"
+    tenant_id: str = Field(primary_key=True, max_length=40)
+    month: str = Field(primary_key=True, max_length=7)
+    taken: int = Field(sa_column=_big())
+
+
+class QuotaBlockTable(SQLModel, table=True):
+    """Rows that one process has taken ahead for a tenant's month, so that what a dead process left can be given back."""
+
+    __tablename__ = "quota_block"
+    process_id: str = Field(primary_key=True, max_length=40)
+    tenant_id: str = Field(primary_key=True, max_length=40)
+    month: str = Field(primary_key=True, max_length=7)
+    rows: int = Field(sa_column=_big())
+    expires_at: datetime = Field(sa_column=_moment())

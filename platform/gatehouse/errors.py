@@ -1,0 +1,257 @@
+"""The error catalogue: every problem a caller can be answered with, its status, stable code and public words (RFC 9457)."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+NAMES_LISTED = 20
+
+
+class Refused(Exception):
+    """An operator's command that cannot be done as asked; the message is one line that says what to do."""
+
+
+class NotKnown(Refused):
+    """No such thing; says what there is, and what was probably meant. `where` narrows it: `granted to acme`."""
+
+    def __init__(self, noun: str, name: str, known: Iterable[str], where: str = "") -> None:
+        names = sorted(known)
+        listed = ", ".join(names[:NAMES_LISTED]) + (f" and {len(names) - NAMES_LISTED} more" if len(names) > NAMES_LISTED else "")
+        all_of_them = f"{noun}s {where}".rstrip()
+        there = f"known {all_of_them}: {listed}" if names else f"there are no {all_of_them} yet"
+        close = difflib.get_close_matches(name, names, n=1)
+        super().__init__(f"no {noun} {name!r} {where}".rstrip() + f"; {there}" + (f"; did you mean {close[0]}?" if close else ""))
+
+
+class ClientGone(Exception):
+    """The caller closed the connection while the call had not begun to be answered; nobody is left to answer."""
+
+
+class Problem(Exception):
+    """A call that ends here. Subclasses are the catalogue; `detail` is public, `reason` goes to the log only.
+
+    `members` are further public members of the problem document; `headers` are further response headers.
+    """
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
+    meaning: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        reason: str | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.meaning
+        self.reason = reason or self.code
+        self.headers = tuple(headers)
+        self.members = dict(members or {})
+
+
+class MalformedRequest(Problem):
+    status = 400
+    code = "malformed_request"
+    title = "The request is not well-formed HTTP"
+    meaning = "A header of the request is malformed. Send the request with an ordinary HTTP client."
+
+
+class InvalidJson(Problem):
+    status = 400
+    code = "invalid_json"
+    title = "The body is not valid JSON"
+    meaning = "Send one JSON document (RFC 8259) in UTF-8."
+
+
+class CredentialMissing(Problem):
+    status = 401
+    code = "credential_missing"
+    title = "A credential is needed"
+    meaning = "Send your API key or access token as 'Authorization: Bearer <credential>' or 'X-API-Key: <key>'."
+
+
+class CredentialMalformed(Problem):
+    status = 401
+    code = "credential_malformed"
+    title = "The API key is not complete"
+    meaning = "The key's shape or checksum is wrong. Copy the whole key again, from 'gate_' to its last character."
+
+
+class CredentialInvalid(Problem):
+    status = 401
+    code = "credential_invalid"
+    title = "The credential is not valid"
+    meaning = (
+        "The credential is unknown, expired or revoked, or more than one was sent. A token ends after 15 minutes: get a new one at "
+        "POST /oauth/token. For a new key ask whoever gave you the old one."
+    )
+
+
+class ScopeMissing(Problem):
+    status = 403
+    code = "scope_missing"
+    title = "The credential lacks a scope"
+    meaning = "The credential is valid but may not do this. Ask for a key with the scope that is named."
+
+
+class NotFound(Problem):
+    status = 404
+    code = "not_found"
+    title = "Nothing here"
+    meaning = "There is nothing at this address, or your key has not been granted it. GET /v1/models lists what you may call."
+
+
+class MethodNotAllowed(Problem):
+    status = 405
+    code = "method_not_allowed"
+    title = "The method is not allowed here"
+    meaning = "The Allow header names the methods that this address takes."
+
+
+class BodyTimeout(Problem):
+    status = 408
+    code = "body_timeout"
+    title = "The body took too long"
+    meaning = "The whole body did not arrive before the deadline. Send it again, in smaller calls if the line is slow."
+
+
+class EndpointRetired(Problem):
+    status = 410
+    code = "endpoint_retired"
+    title = "This endpoint has been retired"
+    meaning = "The endpoint no longer answers. GET /account names its successor."
+
+
+class BodyTooLarge(Problem):
+    status = 413
+    code = "body_too_large"
+    title = "The body is too large"
+    meaning = "Split the rows over several calls. GET /account shows your plan's limit of bytes a call."
+
+
+class TargetTooLong(Problem):
+    status = 414
+    code = "target_too_long"
+    title = "The address is too long"
+    meaning = "No address of this service is longer than 2,048 bytes."
+
+
+class UnsupportedMediaType(Problem):
+    status = 415
+    code = "unsupported_media_type"
+    title = "The content type is not supported"
+    meaning = "Send 'Content-Type: application/json', in UTF-8, without Content-Encoding."
+
+
+class InvalidInput(Problem):
+    """`members["errors"]` lists `{pointer, code, detail, …}`; no sent value is ever part of it."""
+
+    status = 422
+    code = "invalid_input"
+    title = "The body does not fit the contract"
+    meaning = "Every entry of 'errors' has a JSON pointer (RFC 6901) into the body and what the contract wants there."
+
+
+class RowsExceedLimit(Problem):
+    status = 422
+    code = "rows_exceed_limit"
+    title = "More rows than your limits can ever let in at once"
+    meaning = "Split the rows over several calls. GET /account shows your plan's burst of rows."
+
+
+class RateLimited(Problem):
+    status = 429
+    code = "rate_limited"
+    title = "Too many calls or rows for now"
+    meaning = "Wait for the seconds in Retry-After, then send the call again."
+
+
+class QuotaExhausted(Problem):
+    status = 429
+    code = "quota_exhausted"
+    title = "The monthly quota of rows is used up"
+    meaning = "The quota starts anew with the calendar month (UTC). Ask for a larger plan if that is too late."
+
+
+class TooManyFailures(Problem):
+    status = 429
+    code = "too_many_failures"
+    title = "Too many failed credentials from this address"
+    meaning = "Wait for the seconds in Retry-After, and check the credential that your program sends."
+
+
+class HeadersTooLarge(Problem):
+    status = 431
+    code = "headers_too_large"
+    title = "The headers are too large"
+    meaning = "Send at most 100 header fields of 16 KiB in all."
+
+
+class InternalError(Problem):
+    status = 500
+    code = "internal_error"
+    title = "Something failed on our side"
+    meaning = "The call was not answered and not metered. Send it again; if it fails again, tell us the request id."
+
+
+class PredictionFailed(Problem):
+    status = 500
+    code = "prediction_failed"
+    title = "The model could not answer a valid row"
+    meaning = "The rows fit the contract, but the model raised an error or answered no finite number. Tell us the request id."
+
+
+class Overloaded(Problem):
+    status = 503
+    code = "overloaded"
+    title = "Too many calls at once"
+    meaning = "Wait for the seconds in Retry-After, then send the call again."
+
+
+class EndpointUnavailable(Problem):
+    status = 503
+    code = "endpoint_unavailable"
+    title = "This endpoint is not being served right now"
+    meaning = "Its model is missing or did not pass its checks. The operators can see why; send the call again later."
+
+
+class IdentityUnavailable(Problem):
+    status = 503
+    code = "identity_unavailable"
+    title = "Credentials cannot be checked right now"
+    meaning = "Wait for the seconds in Retry-After, then send the call again. Your credential was not refused."
+
+
+class QuotaUnavailable(Problem):
+    status = 503
+    code = "quota_unavailable"
+    title = "Your quota cannot be checked right now"
+    meaning = "Wait for the seconds in Retry-After, then send the call again."
+
+
+class UsageUnavailable(Problem):
+    status = 503
+    code = "usage_unavailable"
+    title = "The call cannot be metered right now"
+    meaning = "Nothing was scored and nothing was metered. Wait for the seconds in Retry-After, then send the call again."
+
+
+class ServiceUnavailable(Problem):
+    status = 503
+    code = "service_unavailable"
+    title = "A part of the service is not reachable right now"
+    meaning = "Wait for the seconds in Retry-After, then send the call again."
+
+
+class PredictionTimeout(Problem):
+    status = 504
+    code = "prediction_timeout"
+    title = "The model took too long"
+    meaning = "The rows were not answered before the deadline and are not metered. Send fewer rows in a call."
+
+
+CATALOGUE: dict[str, type[Problem]] = {entry.code: entry for entry in Problem.__subclasses__()}

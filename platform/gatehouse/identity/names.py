@@ -1,0 +1,16 @@
+"""What tenants, plans and keys may be called."""
+
+import re
+
+from gatehouse.errors import Refused
+from gatehouse.principal import OPERATOR_TENANT
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def check_name(noun: str, name: str) -> None:
+    """Raises Refused. `_operator` never fits: names start with a letter or digit."""
+    if name == OPERATOR_TENANT:
+        raise Refused("_operator is the deployment's own tenant and comes with its first key: gatehouse keys create --tenant _operator")
+    if NAME.fullmatch(name) is None:
+        raise Refused(f"a {noun}'s name has 1 to 63 small letters, digits, '-' and '_' and starts with a letter or digit, not {name!r}")

@@ -1,0 +1,111 @@
+"""Plans: named sets of limits, and what a limit may be."""
+
+from collections.abc import Callable
+
+from sqlmodel import Session
+
+from gatehouse.db.audit import Actor, record_audit
+from gatehouse.db.revision import hold_revision, record_change
+from gatehouse.db.session import Database
+from gatehouse.errors import NotKnown, Refused
+from gatehouse.identity import store
+from gatehouse.identity.names import check_name
+from gatehouse.principal import Plan, Rate
+
+LARGEST = 2**31 - 1
+"""What a plan's columns hold."""
+LARGEST_PER_SECOND = 1_000_000
+"""The limiter counts in microseconds."""
+
+
+def create_plan(database: Database, actor: Actor, plan: Plan) -> Plan:
+    """A new plan. Raises Refused."""
+    check_name("plan", plan.name)
+    check_plan(plan)
+    with database.write() as session:
+        hold_revision(session)
+        if store.find_plan(session, plan.name) is not None:
+            raise Refused(f"there is a plan {plan.name!r} already: change it with gatehouse plans edit {plan.name}")
+        store.add_plan(session, plan)
+        record_change(session, "plan", plan.name)
+        record_audit(session, actor, "plan.create", plan.name, facts_of_plan(plan))
+    return plan
+
+
+def edit_plan(database: Database, actor: Actor, name: str, change: Callable[[Plan], Plan]) -> Plan:
+    """Give the plan of this name other limits; its tenants have them at once. Raises Refused."""
+    with database.write() as session:
+        hold_revision(session)
+        before = named_plan(session, name)
+        after = change(before)
+        check_plan(after)
+        if before != after:
+            store.change_plan(session, after)
+            record_change(session, "plan", name)
+            record_audit(session, actor, "plan.edit", name, {"from": facts_of_plan(before), "to": facts_of_plan(after)})
+    return after
+
+
+def list_plans(database: Database) -> list[Plan]:
+    """All plans by name."""
+    with database.read() as session:
+        return store.list_plans(session)
+
+
+def named_plan(session: Session, name: str) -> Plan:
+    """Raises NotKnown."""
+    plan = store.find_plan(session, name)
+    if plan is None:
+        raise NotKnown("plan", name, (known.name for known in store.list_plans(session)))
+    return plan
+
+
+def check_plan(plan: Plan) -> None:
+    """Raises Refused when a limit cannot be kept or contradicts another."""
+    check_rate("requests", plan.requests)
+    check_rate("rows", plan.rows)
+    numbers = {"rows a call": plan.rows_per_call, "bytes a call": plan.bytes_per_call, "rows a month": plan.rows_per_month}
+    for what, number in numbers.items():
+        largest = 2**63 - 1 if what == "rows a month" else LARGEST
+        if not 1 <= number <= largest:
+            raise Refused(f"{what} must be 1 to {largest}, not {number}")
+    if plan.quota_mode not in ("hard", "soft"):
+        raise Refused(f"the quota is hard or soft, not {plan.quota_mode!r}")
+    if plan.rows_per_call > plan.rows.burst:
+        wish = f"a call of {plan.rows_per_call} rows could never pass a burst of {plan.rows.burst} rows"
+        raise Refused(f"{wish}: raise the burst or lower the rows a call")
+
+
+def check_rate(what: str, rate: Rate) -> None:
+    """Raises Refused when the limiter cannot keep this rate."""
+    if min(rate.count, rate.period_s, rate.burst) < 1 or max(rate.count, rate.period_s, rate.burst) > LARGEST:
+        raise Refused(f"count, period and burst of {what} must be 1 to {LARGEST}")
+    if rate.count > LARGEST_PER_SECOND * rate.period_s:
+        raise Refused(f"{what} can be limited to at most {LARGEST_PER_SECOND} a second")
+
+
+def check_key_rate(what: str, own: Rate, plan: Plan, of_plan: Rate) -> None:
+    """Raises Refused when a key would be given more than its tenant has."""
+    check_rate(what, own)
+    if own.count * of_plan.period_s > of_plan.count * own.period_s or own.burst > of_plan.burst:
+        raise Refused(
+            f"a key has at most what its tenant has: plan {plan.name} lets in {of_plan.count} {what} in {of_plan.period_s} s, "
+            f"burst {of_plan.burst}"
+        )
+
+
+def facts_of_plan(plan: Plan) -> dict[str, object]:
+    """A plan for the audit trail and for programs."""
+    return {
+        "name": plan.name,
+        "requests": facts_of_rate(plan.requests),
+        "rows": facts_of_rate(plan.rows),
+        "rows_per_month": plan.rows_per_month,
+        "quota": plan.quota_mode,
+        "rows_per_call": plan.rows_per_call,
+        "bytes_per_call": plan.bytes_per_call,
+    }
+
+
+def facts_of_rate(rate: Rate) -> dict[str, int]:
+    return {"count": rate.count, "period_s": rate.period_s, "burst": rate.burst}

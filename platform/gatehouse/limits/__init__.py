@@ -1,0 +1,1 @@
+"""May they call now."""

@@ -1,0 +1,43 @@
+"""What a principal is allowed: the rate limits that its plan and its key give it."""
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from gatehouse.limits.rate import LimitScope, LimitUnit, RateLimit
+from gatehouse.principal import Principal, Rate
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalLimits:
+    """All limits of one principal: those of its tenant, which hold however many keys it has, and those of its key."""
+
+    requests: tuple[RateLimit, ...]
+    """Of the first decision: one request each."""
+    rows: tuple[RateLimit, ...]
+    """Of the second decision: all rows of the call each."""
+
+
+_LIMITS: WeakKeyDictionary[Principal, PrincipalLimits] = WeakKeyDictionary()
+
+
+def limits_of(principal: Principal) -> PrincipalLimits:
+    """The limits of a principal, worked out once for each object."""
+    limits = _LIMITS.get(principal)
+    if limits is None:
+        limits = _LIMITS[principal] = _work_out(principal)
+    return limits
+
+
+def _work_out(principal: Principal) -> PrincipalLimits:
+    plan = principal.plan
+    requests = _pair(principal, "requests", plan.requests, principal.key_requests or plan.requests)
+    rows = _pair(principal, "rows", plan.rows, principal.key_rows or plan.rows)
+    return PrincipalLimits(requests, rows)
+
+
+def _pair(principal: Principal, unit: LimitUnit, tenant: Rate, key: Rate) -> tuple[RateLimit, ...]:
+    return (_limit("tenant", principal.tenant_id, unit, tenant), _limit("key", principal.key_id, unit, key))
+
+
+def _limit(scope: LimitScope, owner: str, unit: LimitUnit, rate: Rate) -> RateLimit:
+    return RateLimit(f"{scope}:{owner}:{unit}", f"{scope}-{unit}", scope, unit, rate.count, rate.period_s * 1_000_000, rate.burst)

@@ -1,0 +1,48 @@
+"""Guessing is slowed by address: failed credentials from one address (IPv6 by its /64 network) are limited."""
+
+import ipaddress
+from threading import Lock
+
+from gatehouse.errors import TooManyFailures
+from gatehouse.limits.rate import MemoryRates, RateLimit
+
+
+class FailedCredentials:
+    """Thread-safe; `rates` are its own. Good credentials neither count nor reset anything."""
+
+    def __init__(self, rates: MemoryRates, per_minute: int) -> None:
+        self._rates = rates
+        self._per_minute = per_minute
+        self._lock = Lock()
+
+    def check(self, address: str) -> None:
+        """Raises TooManyFailures when no further credential from there is to be looked up now."""
+        with self._lock:
+            decision = self._rates.decide([(self._limit(address), 0)])
+        limit = decision.limits[0]
+        wait = decision.backlogs[0] - (limit.depth - limit.cost)
+        if wait > 0:
+            seconds = -(-wait // (limit.ticks * 1_000_000))
+            raise TooManyFailures(headers=[("Retry-After", str(seconds))])
+
+    def count(self, address: str) -> None:
+        """One more failure from there."""
+        with self._lock:
+            self._rates.decide([(self._limit(address), 1)])
+
+    def _limit(self, address: str) -> RateLimit:
+        network = network_of(address)
+        return RateLimit(f"failures:{network}", "failed-credentials", "key", "requests", self._per_minute, 60_000_000, self._per_minute)
+
+
+def network_of(address: str) -> str:
+    """The address, or the /64 network of an IPv6 one, since a caller there has all of it; odd texts stay as they are."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)

@@ -1,0 +1,86 @@
+"""The two decisions of a prediction: one request and a place before the body is read, all its rows and the quota before scoring."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+from gatehouse.call import Call
+from gatehouse.limits.allowance import limits_of
+from gatehouse.limits.concurrency import Concurrency
+from gatehouse.limits.quota import QuotaBook, Taken
+from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
+from gatehouse.limits.report import policy_field, refuse, state_field
+from gatehouse.principal import Principal
+
+
+class TakenRows(NamedTuple):
+    """The rows of one call, out of every row limit and the quota."""
+
+    call: Call
+    quota: Taken
+    rates: Decision
+    fields_before: tuple[str, str] | None
+    """The call's rate limit fields without those of the rows."""
+
+    @property
+    def month(self) -> str:
+        """`YYYY-MM` (UTC) of the quota that they came from."""
+        return self.quota.month
+
+
+class Gate:
+    """Used on the event loop only; what must ask the database does so in `threads`."""
+
+    def __init__(self, rates: MemoryRates, concurrency: Concurrency, quota: QuotaBook, threads: Executor) -> None:
+        self._rates = rates
+        self._concurrency = concurrency
+        self._quota = quota
+        self._threads = threads
+
+    def enter(self, call: Call, principal: Principal) -> None:
+        """First decision. Raises RateLimited or Overloaded, and then has taken nothing; each entered call must `leave` once."""
+        self._concurrency.enter(principal.tenant_id)
+        try:
+            self._decide(call, limits_of(principal).requests, 1)
+        except BaseException:
+            self._concurrency.leave(principal.tenant_id)
+            raise
+
+    def leave(self, principal: Principal) -> None:
+        """Give the place back."""
+        self._concurrency.leave(principal.tenant_id)
+
+    async def take_rows(self, call: Call, principal: Principal, rows: int) -> TakenRows:
+        """Second decision: rows out of every row limit and the quota, all or nothing.
+
+        Raises RateLimited, RowsExceedLimit, QuotaExhausted or QuotaUnavailable. Rows that are not metered go back by `give_back`.
+        """
+        quota = self._quota.try_take(principal.tenant_id, principal.plan, rows)
+        if quota is None:
+            loop = asyncio.get_running_loop()
+            quota = await loop.run_in_executor(self._threads, self._quota.take, principal.tenant_id, principal.plan, rows)
+        fields_before = call.limit_fields
+        try:
+            rates = self._decide(call, limits_of(principal).rows, rows, returnable=True)
+        except BaseException:
+            self._quota.give_back(quota)
+            raise
+        return TakenRows(call, quota, rates, fields_before)
+
+    def give_back(self, taken: TakenRows) -> None:
+        """Return rows that were not answered, and have the answer's fields say so."""
+        self._quota.give_back(taken.quota)
+        self._rates.give_back(taken.rates)
+        taken.call.limit_fields = taken.fields_before
+        self._decide(taken.call, taken.rates.limits, 0)
+
+    def _decide(self, call: Call, limits: Sequence[RateLimit], amount: int, *, returnable: bool = False) -> Decision:
+        decision = self._rates.decide([(limit, amount) for limit in limits], returnable=returnable)
+        policies, states = policy_field(limits), state_field(decision)
+        if call.limit_fields:
+            policies, states = f"{call.limit_fields[0]}, {policies}", f"{call.limit_fields[1]}, {states}"
+        call.limit_fields = (policies, states)
+        if not decision.admitted:
+            refuse(decision)
+        return decision

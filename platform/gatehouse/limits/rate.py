@@ -1,0 +1,214 @@
+"""Rate limits by GCRA, exact in integers: all limits of one decision at once, all or nothing."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+from weakref import WeakSet
+
+LimitScope = Literal["tenant", "key"]
+LimitUnit = Literal["requests", "rows"]
+DECISIONS_PER_SWEEP = 64
+CHECKED_PER_SWEEP = 512
+"""More than twice the entries that the decisions between two sweeps can add, so that old ones never pile up."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `burst + count * t / period_us` in any span of t microseconds, counted under `id`.
+
+    Time is counted in ticks of 1/`ticks` microsecond, in which the share of one unit is a whole number: nothing is ever
+    rounded, so neither one too many nor one too few is let in. `count` or `burst` of 0 closes the limit.
+    """
+
+    id: str
+    name: str
+    scope: LimitScope
+    unit: LimitUnit
+    count: int
+    period_us: int
+    burst: int
+    closed: bool = field(init=False, repr=False)
+    ticks: int = field(init=False, repr=False)
+    """Ticks in a microsecond."""
+    cost: int = field(init=False, repr=False)
+    """Ticks of one request or row."""
+    depth: int = field(init=False, repr=False)
+    """Ticks of the whole burst."""
+
+    def __post_init__(self) -> None:
+        if self.count < 0 or self.burst < 0 or self.period_us < 1:
+            raise ValueError("a limit needs count and burst of 0 or more and a period of 1 µs or more")
+        divisor = math.gcd(self.count, self.period_us)
+        closed = self.count == 0 or self.burst == 0
+        cost = self.period_us // divisor
+        # a frozen dataclass has no other way to keep what follows from its own fields
+        for name, value in (("closed", closed), ("ticks", max(1, self.count // divisor)), ("cost", cost), ("depth", self.burst * cost)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def window_s(self) -> int:
+        """Seconds in which a spent burst is whole again, rounded up; 0 when it never is."""
+        return 0 if self.closed else -(-self.depth // (self.ticks * 1_000_000))
+
+
+def advance(limit: RateLimit, full_at: int, amount: int, now_us: int) -> tuple[int, int]:
+    """The GCRA rule: when the burst will be whole again if `amount` is let in now (ticks), and how long that must wait (µs, 0: now).
+
+    `full_at` is the state so far. The wait is the smallest that suffices.
+    """
+    now = now_us * limit.ticks
+    latest = now + limit.depth
+    if full_at < now:
+        full_at = now
+    elif full_at > latest:  # only after a limit has become smaller
+        full_at = latest
+    then = full_at + amount * limit.cost
+    if then <= latest:
+        return then, 0
+    return then, -((latest - then) // limit.ticks)
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Claim:
+    """One limit's part of what a decision let in and may give back."""
+
+    state: "_State"
+    number: int
+    cost: int
+    """Ticks."""
+    full_at: int
+    """When the burst was to be whole again right after it, less what was given back since of claims before it."""
+
+
+@dataclass(slots=True)
+class _State:
+    """What is remembered of one limit."""
+
+    limit: RateLimit
+    full_at: int
+    """When the burst is whole again, in ticks."""
+    claims: WeakSet[Claim] = field(default_factory=WeakSet)
+    """Those of calls under way: they go with their decision."""
+    claimed: int = 0
+
+
+class Decision(NamedTuple):
+    """What came of asking some limits at once."""
+
+    admitted: bool
+    limits: tuple[RateLimit, ...]
+    backlogs: tuple[int, ...]
+    """Per limit, ticks from now until its burst is whole again."""
+    refused_by: RateLimit | None = None
+    """The limit that refuses with the longest wait."""
+    wait_us: int | None = 0
+    """After exactly this time the same call passes, if nobody else calls; None when no wait is enough."""
+    claims: tuple[Claim, ...] = ()
+    """What `give_back` needs, where the decision was asked for as returnable."""
+
+    def remaining(self) -> tuple[int, ...]:
+        """What each limit would still let in now."""
+        pairs = zip(self.limits, self.backlogs, strict=True)
+        return tuple(0 if limit.closed else (limit.depth - backlog) // limit.cost for limit, backlog in pairs)
+
+
+def _claim(state: _State, cost: int) -> Claim:
+    state.claimed += 1
+    claim = Claim(state, state.claimed, cost, state.full_at)
+    state.claims.add(claim)
+    return claim
+
+
+class MemoryRates:
+    """The rates of one process, decided on one thread. `clock_us` is monotonic."""
+
+    def __init__(self, clock_us: Callable[[], int]) -> None:
+        self._clock_us = clock_us
+        self._states: dict[str, _State] = {}
+        self._unchecked: list[str] = []
+        self._until_sweep = DECISIONS_PER_SWEEP
+
+    def __len__(self) -> int:
+        """How many limits are remembered."""
+        return len(self._states)
+
+    def decide(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision:
+        """Let all of it in, or nothing. No two asks may share an id; an ask of 0 only looks."""
+        now_us = self._clock_us()
+        self._until_sweep -= 1
+        if not self._until_sweep:
+            self._sweep(now_us)
+        planned: list[int] = []
+        refused_by: RateLimit | None = None
+        wait_us: int | None = 0
+        for limit, amount in asks:
+            then, wait = advance(limit, self._known(limit, now_us), amount, now_us)
+            planned.append(then)
+            if limit.closed or amount > limit.burst:
+                if amount and wait_us is not None:
+                    refused_by, wait_us = limit, None
+            elif wait_us is not None and wait > wait_us:
+                refused_by, wait_us = limit, wait
+        if refused_by is not None:
+            return self._refused(asks, now_us, refused_by, wait_us)
+        backlogs: list[int] = []
+        claims: list[Claim] = []
+        for (limit, amount), then in zip(asks, planned, strict=True):
+            if amount:
+                state = self._put(limit, then)
+                if returnable:
+                    claims.append(_claim(state, amount * limit.cost))
+            backlogs.append(then - now_us * limit.ticks)
+        return Decision(True, tuple([limit for limit, _ in asks]), tuple(backlogs), claims=tuple(claims))
+
+    def give_back(self, decision: Decision) -> None:
+        """Take back what a returnable decision let in, once.
+
+        Of the time that has passed since then, whatever had made room for others counts as used: nothing is let in twice.
+        """
+        now_us = self._clock_us()
+        for claim in decision.claims:
+            state = claim.state
+            if self._states.get(state.limit.id) is not state:
+                continue  # whole again since then, or another limit: nothing of it is left
+            back = max(0, min(claim.cost, claim.full_at - now_us * state.limit.ticks))
+            state.full_at -= back
+            for other in state.claims:
+                if other.number > claim.number:
+                    other.full_at -= back
+
+    def _put(self, limit: RateLimit, full_at: int) -> _State:
+        state = self._states.get(limit.id)
+        if state is None or (state.limit is not limit and state.limit != limit):
+            state = self._states[limit.id] = _State(limit, full_at)
+        else:
+            state.full_at = full_at
+        return state
+
+    def _known(self, limit: RateLimit, now_us: int) -> int:
+        state = self._states.get(limit.id)
+        if state is None:
+            return 0
+        if state.limit is not limit and state.limit != limit:
+            # The plan was edited: the same moment in the new limit's ticks, and never later than a spent burst of the new limit.
+            # Kept at once: a refusal writes nothing, and a wait that is told must begin now.
+            full_at = -(-state.full_at * limit.ticks // state.limit.ticks)
+            state = self._states[limit.id] = _State(limit, min(full_at, now_us * limit.ticks + limit.depth))
+        return state.full_at
+
+    def _refused(self, asks: Sequence[tuple[RateLimit, int]], now_us: int, refused_by: RateLimit, wait_us: int | None) -> Decision:
+        limits = tuple([limit for limit, _ in asks])
+        backlogs = tuple([advance(limit, self._known(limit, now_us), 0, now_us)[0] - now_us * limit.ticks for limit in limits])
+        return Decision(False, limits, backlogs, refused_by, wait_us)
+
+    def _sweep(self, now_us: int) -> None:
+        self._until_sweep = DECISIONS_PER_SWEEP
+        if not self._unchecked:
+            self._unchecked = list(self._states)
+        checked = self._unchecked[-CHECKED_PER_SWEEP:]
+        del self._unchecked[-CHECKED_PER_SWEEP:]
+        for id in checked:
+            state = self._states.get(id)
+            if state is not None and state.full_at <= now_us * state.limit.ticks:
+                del self._states[id]

@@ -1,0 +1,67 @@
+"""How a decision is told to the caller: RateLimit fields (draft-ietf-httpapi-ratelimit-headers-10), Retry-After and problem documents."""
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from gatehouse.errors import RateLimited, RowsExceedLimit
+from gatehouse.limits.rate import Decision, RateLimit
+
+MICROSECONDS = 1_000_000
+
+
+def policy_field(limits: Iterable[RateLimit]) -> str:
+    """The value of `RateLimit-Policy`: of each limit its burst and the seconds in which a spent one is whole again."""
+    return ", ".join(_policy(limit) for limit in limits)
+
+
+def state_field(decision: Decision) -> str:
+    """The value of `RateLimit`: of each limit what is left and the seconds until its burst is whole again."""
+    items = zip(decision.limits, decision.remaining(), decision.backlogs, strict=True)
+    return ", ".join([_state(limit, remaining, backlog) for limit, remaining, backlog in items])
+
+
+def refuse(decision: Decision) -> NoReturn:
+    """End a call that was not admitted. Raises RateLimited, or RowsExceedLimit when no wait would ever be enough for so many rows.
+
+    A closed limit (0 allowed) is RateLimited without Retry-After, since waiting does not help.
+    """
+    limit = decision.refused_by
+    if limit is None:
+        raise ValueError("the decision admitted the call")
+    facts = _facts(limit)
+    whose = "your organisation's" if limit.scope == "tenant" else "your key's"
+    if limit.closed:
+        detail = f"{whose.capitalize()} limit allows no {limit.unit} at all. Ask whoever gave you the key to change it."
+        raise RateLimited(detail, reason=f"{limit.name}_closed", members={"limit": facts})
+    if decision.wait_us is None:
+        detail = f"One call can have at most {limit.burst} rows by {whose} limit. Split the rows over several calls."
+        raise RowsExceedLimit(detail, reason=f"{limit.name}_burst", members={"limit": facts})
+    seconds = max(1, _up(decision.wait_us, MICROSECONDS))
+    detail = f"{whose.capitalize()} limit of {limit.unit} is used up for now. Send the call again after {seconds} s."
+    facts["retry_after_ms"] = _up(decision.wait_us, 1000)
+    raise RateLimited(detail, reason=limit.name, headers=[("Retry-After", str(seconds))], members={"limit": facts})
+
+
+def _policy(limit: RateLimit) -> str:
+    unit = "" if limit.unit == "requests" else f';qu="{limit.unit}"'  # requests are the draft's default unit
+    window = "" if limit.closed else f";w={limit.window_s}"
+    return f'"{limit.name}";q={limit.burst}{unit}{window}'
+
+
+def _state(limit: RateLimit, remaining: int, backlog: int) -> str:
+    return f'"{limit.name}";r={remaining};t={_up(backlog, limit.ticks * MICROSECONDS)}'
+
+
+def _facts(limit: RateLimit) -> dict[str, Any]:
+    return {
+        "name": limit.name,
+        "scope": limit.scope,
+        "unit": limit.unit,
+        "count": limit.count,
+        "period_s": limit.period_us // MICROSECONDS,
+        "burst": limit.burst,
+    }
+
+
+def _up(amount: int, unit: int) -> int:
+    return -(-amount // unit)

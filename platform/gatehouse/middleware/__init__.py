@@ -1,0 +1,1 @@
+"""Pure ASGI around every call, outermost first in app.py."""

@@ -1,0 +1,65 @@
+"""Is the request well-formed: method, target, Host and the size of its headers. Before anybody is asked who they are."""
+
+import re
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gatehouse.call import SCOPE_KEY, Call
+from gatehouse.errors import HeadersTooLarge, MalformedRequest, MethodNotAllowed, TargetTooLong
+from gatehouse.middleware.problems import DISCARDED_BODY_BYTES
+
+MAX_TARGET_BYTES = 2048
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 16 * 1024
+_HOST = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Framing:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            check_framing(scope)
+        await self.app(scope, receive, send)
+
+
+def check_framing(scope: Scope) -> None:
+    """Raises MethodNotAllowed, TargetTooLong, HeadersTooLarge or MalformedRequest; notes whether a body was announced."""
+    call: Call = scope[SCOPE_KEY]
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    call.body_pending = _body_is_large(headers)
+    if scope["method"] not in _METHODS:
+        raise MethodNotAllowed(headers=[("Allow", ", ".join(sorted(_METHODS)))], reason="method_refused")
+    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
+        raise TargetTooLong()
+    if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+        raise HeadersTooLarge()
+    hosts = 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+            if not _HOST.fullmatch(value):
+                raise MalformedRequest("The Host header is not a host name.", reason="host_malformed")
+        elif name == b"upgrade":
+            # the parser reads no body behind it, and nothing that follows on this connection
+            call.body_pending = True
+            raise MalformedRequest("This service speaks HTTP/1.1 and nothing else. Send the request without Upgrade.", reason="upgrade")
+        elif _CONTROL.search(value):
+            raise MalformedRequest("A header holds a control character.", reason="header_control_character")
+    if hosts > 1 or (hosts == 0 and scope["http_version"] != "1.0"):
+        raise MalformedRequest("The request needs one Host header.", reason="host_count")
+
+
+def _body_is_large(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether what is left of the body is worth closing the connection for when the call is refused."""
+    for name, value in headers:
+        if name == b"transfer-encoding":
+            return True
+        if name == b"content-length":
+            if not value.isdigit():
+                raise MalformedRequest("Content-Length is not a number.", reason="content_length")
+            return int(value) > DISCARDED_BODY_BYTES
+    return False

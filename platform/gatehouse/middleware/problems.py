@@ -1,0 +1,101 @@
+"""The one translation of problems to HTTP: RFC 9457 documents, with nothing internal in them."""
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gatehouse.call import SCOPE_KEY, Call
+from gatehouse.errors import ClientGone, InternalError, Problem
+
+LOGGER = logging.getLogger("gatehouse.problems")
+DISCARDED_BODY_BYTES = 64 * 1024
+"""An unread body up to this size is read away by the server; a larger one costs the caller its connection."""
+
+
+class Problems:
+    """`on_refused` is told of every refused call, before its answer is sent."""
+
+    def __init__(self, app: ASGIApp, base_url: str, on_refused: Callable[[Call], None]) -> None:
+        self.app = app
+        self.base_url = base_url
+        self.on_refused = on_refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        call: Call = scope[SCOPE_KEY]
+        answer = _Watched(send)
+        try:
+            await self.app(scope, receive, answer)
+        except ClientGone:
+            call.reason = "client_gone"
+            self.on_refused(call)
+        except Exception as error:
+            if answer.started:
+                if not answer.complete:
+                    raise
+                # Starlette answers and raises again; the call is over
+                LOGGER.error("request %s failed", call.request_id, exc_info=error)
+                return
+            await self._refuse(scope, call, _as_problem(error, call), send)
+
+    async def _refuse(self, scope: Scope, call: Call, problem: Problem, send: Send) -> None:
+        call.status = problem.status
+        headers, body = problem_response(call, problem, self.base_url)
+        call.bytes_out = len(body)
+        self.on_refused(call_refused(call, problem))
+        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+class _Watched:
+    """`send`, and how far the answer has got."""
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.started = self.complete = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+        elif not message.get("more_body", False):
+            self.complete = True
+        await self.send(message)
+
+
+def _as_problem(error: Exception, call: Call) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    LOGGER.error("request %s failed", call.request_id, exc_info=error)
+    return InternalError(reason=type(error).__name__)
+
+
+def call_refused(call: Call, problem: Problem) -> Call:
+    """Write down in the call why it was refused."""
+    call.code = problem.code
+    call.reason = problem.reason
+    call.rows = 0
+    return call
+
+
+def problem_response(call: Call, problem: Problem, base_url: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of a problem document."""
+    body = msgspec.json.encode(
+        {
+            "type": f"{base_url}/errors/{problem.code}",
+            "title": problem.title,
+            "status": problem.status,
+            "detail": problem.detail,
+            "code": problem.code,
+            "request_id": call.request_id,
+            **problem.members,
+        }
+    )
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode("ascii"))]
+    headers += [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in problem.headers]
+    if call.body_pending:
+        headers.append((b"connection", b"close"))
+    return headers, body

@@ -1,0 +1,163 @@
+"""Outermost: gives each call its id and clock, and writes one line about it when it has ended."""
+
+import json
+import logging
+import re
+import secrets
+import sys
+import time
+from datetime import UTC, datetime
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gatehouse.call import CLIENT_GONE, SCOPE_KEY, Call
+
+LOGGER = logging.getLogger("gatehouse.calls")
+_REQUEST_ID = re.compile(rb"(?!gate|eyJ)[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+_CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z_]*|eyJ[0-9A-Za-z_.=-]*")
+MAX_LOGGED_PATH = 512
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context, level 1."""
+
+
+class RequestLog:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        call = begin_call(scope)
+        scope[SCOPE_KEY] = call
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.status = message["status"]
+                own = [(b"x-request-id", call.request_id.encode("ascii"))]
+                if call.traceparent:
+                    own.append((b"traceparent", call.traceparent.encode("ascii")))
+                if call.limit_fields:
+                    own.append((b"ratelimit-policy", call.limit_fields[0].encode("ascii")))
+                    own.append((b"ratelimit", call.limit_fields[1].encode("ascii")))
+                message["headers"] = [*message["headers"], *own]
+            elif call.route is None:  # a prediction's own steps have counted theirs
+                call.bytes_out += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            LOGGER.info("call", extra={"call": call})
+
+
+def begin_call(scope: Scope) -> Call:
+    """The call of a scope. A request id or traceparent is taken over only if there is one and it is well-formed."""
+    request_ids: list[bytes] = []
+    traceparents: list[bytes] = []
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            request_ids.append(value)
+        elif name == b"traceparent":
+            traceparents.append(value)
+    taken_over = len(request_ids) == 1 and _REQUEST_ID.fullmatch(request_ids[0])
+    client = scope.get("client")
+    call = Call(
+        request_id=request_ids[0].decode("ascii") if taken_over else "req_" + secrets.token_hex(12),
+        started_ns=time.perf_counter_ns(),
+        address=client[0] if client else "",
+        method=scope["method"],
+        path=scope["path"],
+    )
+    if len(traceparents) == 1 and _TRACEPARENT.fullmatch(traceparents[0]):
+        call.traceparent = traceparents[0].decode("ascii")
+    return call
+
+
+def facts(call: Call) -> dict[str, str | int | float]:
+    """What the log says of a call: never a credential, a query string or a feature value."""
+    principal = call.principal
+    known: dict[str, str | int | float | None] = {
+        "request_id": call.request_id,
+        "method": call.method,
+        "path": loggable_path(call.path),
+        "status": call.status or CLIENT_GONE,
+        "code": call.code,
+        "reason": call.reason,
+        "tenant": principal.tenant if principal else None,
+        "key": principal.key_id if principal else None,
+        "address": call.address,
+        "model": call.model,
+        "model_version": call.model_version,
+        "rows": call.rows or None,
+        "ms": round((time.perf_counter_ns() - call.started_ns) / 1e6, 2),
+        "bytes_in": call.bytes_in,
+        "bytes_out": call.bytes_out,
+        "traceparent": call.traceparent,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def loggable_path(path: str) -> str:
+    """The path, cut, and without what looks like a key or a token: some send theirs in the address."""
+    return _CREDENTIAL.sub("[credential]", path[:MAX_LOGGED_PATH])
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line, in ASCII, so that nothing a caller sends can begin a line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
+        call = getattr(record, "call", None)
+        if isinstance(call, Call):
+            entry.update(facts(call))
+        else:
+            entry["message"] = record.getMessage()
+        if record.exc_info:
+            entry["exception"] = _trace(self, record)
+        return json.dumps(entry, ensure_ascii=True, separators=(",", ":"))
+
+
+class ReadableLines(logging.Formatter):
+    """One line for a person at a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        call = getattr(record, "call", None)
+        if not isinstance(call, Call):
+            text = f"{at} {record.levelname.lower()} {_on_one_line(record.getMessage())}"
+            return f"{text}\n{_trace(self, record)}" if record.exc_info else text
+        known = facts(call)
+        path = _on_one_line(loggable_path(call.path))
+        who = f" {known['tenant']}/{known['key']}" if "tenant" in known else ""
+        what = f" {call.model}@{call.model_version} rows={call.rows}" if call.model_version else ""
+        why = f" {call.reason}" if call.reason else ""
+        return f"{at} {known['status']} {call.method} {path} {known['ms']}ms{who}{what}{why} {call.request_id}"
+
+
+def _on_one_line(text: str) -> str:
+    """With everything escaped that could begin a line or steer a terminal."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    return formatter.formatException(record.exc_info) if record.exc_info else ""
+
+
+def configure_logging(style: str) -> None:
+    """Log to standard error: `text`, `json`, or `auto` (text on a terminal)."""
+    readable = style == "text" or (style == "auto" and sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ReadableLines() if readable else JsonLines())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("gatehouse").setLevel(logging.INFO)
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).propagate = True

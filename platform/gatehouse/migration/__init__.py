@@ -1,0 +1,1 @@
+"""Where an endpoint stands in its life."""

@@ -1,0 +1,73 @@
+"""Who is calling and what they may do: pure data, shared by every room."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+QuotaMode = Literal["hard", "soft"]
+
+
+class Scope(StrEnum):
+    """What a credential may be used for; a closed set."""
+
+    PREDICTIONS_CREATE = "predictions:create"
+    MODELS_READ = "models:read"
+    ACCOUNT_READ = "account:read"
+    USAGE_READ = "usage:read"
+    KEYS_MANAGE = "keys:manage"
+    METRICS_READ = "metrics:read"
+    ADMIN_READ = "admin:read"
+    ADMIN_WRITE = "admin:write"
+
+
+TENANT_SCOPES = frozenset({Scope.PREDICTIONS_CREATE, Scope.MODELS_READ, Scope.ACCOUNT_READ, Scope.USAGE_READ, Scope.KEYS_MANAGE})
+DEFAULT_KEY_SCOPES = frozenset({Scope.PREDICTIONS_CREATE, Scope.MODELS_READ, Scope.ACCOUNT_READ, Scope.USAGE_READ})
+OPERATOR_TENANT = "_operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `burst + count * t / period_s` in any span of t seconds."""
+
+    count: int
+    period_s: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A named set of limits. Rates hold for the tenant and, unless a key has its own, for each of its keys."""
+
+    name: str
+    requests: Rate
+    rows: Rate
+    rows_per_month: int
+    quota_mode: QuotaMode
+    rows_per_call: int
+    bytes_per_call: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Principal:
+    """The caller of one credential. Compared by identity: a new look-up is a new principal."""
+
+    tenant_id: str
+    tenant: str
+    key_id: str
+    scopes: frozenset[Scope]
+    plan: Plan
+    key_requests: Rate | None = None
+    key_rows: Rate | None = None
+    default_model: str | None = None
+    grants: Mapping[str, frozenset[str] | None] = field(default_factory=lambda: MappingProxyType({}))
+    """Model name to the API versions granted; None means all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A credential that was proven once. `expires_at` is seconds since 1970; infinity for a key without an end."""
+
+    principal: Principal
+    expires_at: float

@@ -1,0 +1,105 @@
+"""From a fitted estimator to an ONNX graph, in a process of its own: a conversion may crash, eat memory or never end.
+
+`python -m gatehouse.serving.convert IN OUT` reads the publisher's own joblib file and writes the graph.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_S = 120.0
+_MEMORY_BYTES = 8 * 1024**3
+_EXIT_NOT_CONVERTIBLE = 3
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class NotConvertible(Exception):
+    """There is no graph for this estimator; the message is a reason for people."""
+
+
+def converter_installed() -> bool:
+    """Whether the optional extra `publish` is there."""
+    return all(importlib.util.find_spec(name) is not None for name in ("onnx", "skl2onnx"))
+
+
+def convert(artifact: bytes, *, timeout_s: float = TIMEOUT_S) -> bytes:
+    """The graph of a joblib file's estimator. Raises NotConvertible."""
+    if not converter_installed():
+        raise NotConvertible("the converter is not installed (pip install 'gatehouse[publish]')")
+    # the child gets no setting and so no secret of the deployment
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEHOUSE_")} | _ONE_THREAD
+    with tempfile.TemporaryDirectory(prefix="gatehouse-convert-") as folder:
+        source, target = Path(folder, "model.joblib"), Path(folder, "model.onnx")
+        source.write_bytes(artifact)
+        command = [sys.executable, "-P", "-m", "gatehouse.serving.convert", str(source), str(target)]
+        try:
+            ended = subprocess.run(
+                command, cwd=folder, env=environment, timeout=timeout_s, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise NotConvertible(f"the conversion did not end within {timeout_s:g} s") from None
+        if ended.returncode == 0 and target.is_file():
+            return target.read_bytes()
+        if ended.returncode == _EXIT_NOT_CONVERTIBLE:
+            raise NotConvertible(ended.stdout.decode(errors="replace").strip())
+        raise NotConvertible(f"the converter ended with status {ended.returncode}")
+
+
+def main(source: Path, target: Path) -> int:
+    """What runs in the child."""
+    _limit_memory()
+    try:
+        target.write_bytes(_graph_of(source))
+    except Exception as error:  # whatever the converter raises means the same: no graph
+        reason = str(error).strip().splitlines() or [""]
+        print(f"skl2onnx cannot convert it ({type(error).__name__}: {reason[0][:160]})")
+        return _EXIT_NOT_CONVERTIBLE
+    return 0
+
+
+def _graph_of(source: Path) -> bytes:
+    import joblib
+    import onnx.helper
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    onnx.helper.make_attribute = _with_plain_integers(onnx.helper.make_attribute)
+    estimator = joblib.load(source)
+    # probabilities as one table, not as a list of dictionaries
+    options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None
+    graph = to_onnx(estimator, initial_types=[("X", FloatTensorType([None, estimator.n_features_in_]))], options=options)
+    serialized: bytes = graph.SerializeToString()
+    return serialized
+
+
+def _with_plain_integers(make_attribute: Any) -> Any:
+    """onnx 1.23 takes no NumPy integers in attributes, and skl2onnx 1.20 hands some over for HistGradientBoosting."""
+    import numpy
+
+    def make(key: str, value: Any, *rest: Any, **more: Any) -> Any:
+        if isinstance(value, list) and any(isinstance(item, numpy.integer) for item in value):
+            value = [int(item) for item in value]
+        elif isinstance(value, numpy.integer):
+            value = int(value)
+        return make_attribute(key, value, *rest, **more)
+
+    return make
+
+
+def _limit_memory() -> None:
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(_MEMORY_BYTES, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    except (ValueError, OSError):  # not every system lets a process bound its own address space
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

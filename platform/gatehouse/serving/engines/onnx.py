@@ -1,0 +1,77 @@
+"""ONNX graphs in onnxruntime: one thread, float32, no pickle."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import onnxruntime
+
+from gatehouse.serving.engine import EngineUnusable, Scores, Values
+from gatehouse.serving.shape import ClassValue
+
+INLINE_SECONDS = 0.001
+"""How long one call may hold the event loop."""
+MAX_INLINE_ROWS = 128
+_FATAL_ONLY = 4
+
+
+class OnnxEngine:
+    """A graph with one float input; of its outputs only the probabilities (or the value) are computed."""
+
+    name = "onnx"
+
+    def __init__(
+        self, artifact: bytes, features: int, classes: tuple[ClassValue, ...] | None, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        """Raises EngineUnusable."""
+        self.classes = classes
+        try:
+            self._session = onnxruntime.InferenceSession(artifact, _options(), providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own classes share no base but Exception
+            raise EngineUnusable(f"onnxruntime cannot load the graph ({type(error).__name__}): publish the model again") from None
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or inputs[0].type != "tensor(float)":
+            raise EngineUnusable("the graph does not take one table of floats: publish the model again")
+        self._input = inputs[0].name
+        self._output = [outputs[-1 if classes else 0].name]
+        self.inline_rows = self._measure(features, clock)
+
+    def score(self, values: Values) -> Scores:
+        # a number beyond float32 must not become an infinity in silence; scikit-learn's trees raise there as well
+        with np.errstate(over="raise"):
+            table = values.astype(np.float32)
+        (scores,) = self._session.run(self._output, {self._input: table})
+        if self.classes is None:
+            scores = scores.reshape(len(values))
+        exact: Scores = scores.astype(np.float64)
+        return exact
+
+    def _measure(self, features: int, clock: Callable[[], float]) -> int:
+        """Rows that fit into INLINE_SECONDS, by the best of a few tries; also warms the session up."""
+        one, many = (self._seconds(np.zeros((rows, features)), clock) for rows in (1, MAX_INLINE_ROWS))
+        if one > INLINE_SECONDS:
+            return 0
+        per_row = max(many - one, 0.0) / (MAX_INLINE_ROWS - 1)
+        return MAX_INLINE_ROWS if per_row == 0 else min(MAX_INLINE_ROWS, 1 + int((INLINE_SECONDS - one) / per_row))
+
+    def _seconds(self, values: Values, clock: Callable[[], float]) -> float:
+        best = float("inf")
+        for _ in range(5):
+            start = clock()
+            try:
+                self.score(values)
+            except Exception as error:
+                raise EngineUnusable(f"the graph cannot be run ({type(error).__name__}): publish the model again") from None
+            best = min(best, clock() - start)
+        return best
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = _FATAL_ONLY  # its warnings would print values
+    return options

@@ -1,0 +1,52 @@
+"""Whether two engines answer the same: the gate before an ONNX graph takes the place of its estimator."""
+
+import numpy as np
+
+from gatehouse.serving.engine import Engine, Scores, Values
+from gatehouse.serving.manifest import Parity
+
+TOLERANCE = 1e-5
+"""Greatest absolute difference of a probability and greatest relative difference of a value."""
+ROWS = 2_500
+SEED = 20_261_121
+_SINGLE_ROWS = 256
+
+
+def twice(reference: Scores) -> Scores:
+    """A reference in the shape of `score_both_ways`."""
+    return np.concatenate([reference, reference[:_SINGLE_ROWS]])
+
+
+def score_both_ways(engine: Engine, values: Values) -> Scores:
+    """Scores of all rows in one call; the first ones once more on their own, since graphs take another path for a single row."""
+    single = [engine.score(values[place : place + 1]) for place in range(min(_SINGLE_ROWS, len(values)))]
+    return np.concatenate([engine.score(values), *single])
+
+
+def compare(reference: Scores, candidate: Scores, decimals: int, seed: int) -> Parity:
+    """Strict: a flipped label, a number off by more than TOLERANCE or by more than one unit of the last decimal, or one that is not
+    finite, fails."""
+    rows = len(reference)
+    if candidate.shape != reference.shape or not (np.isfinite(candidate).all() and np.isfinite(reference).all()):
+        return Parity(rows=rows, seed=seed, label_flips=0, worst_difference=None, worst_units=None, passed=False)
+    distance = np.abs(candidate - reference)
+    flips = 0
+    if reference.ndim == 2:
+        flips = int((candidate.argmax(axis=1) != reference.argmax(axis=1)).sum())
+    else:
+        # a reference of exactly 0 admits nothing but 0
+        distance = np.where(distance == 0, 0.0, distance / np.maximum(np.abs(reference), np.finfo(np.float64).tiny))
+    worst = float(distance.max(initial=0.0))
+    units = _units(reference, candidate, decimals)
+    passed = flips == 0 and worst <= TOLERANCE and units is not None and units <= 1
+    return Parity(
+        rows=rows, seed=seed, label_flips=flips, worst_difference=worst if np.isfinite(worst) else None, worst_units=units, passed=passed
+    )
+
+
+def _units(reference: Scores, candidate: Scores, decimals: int) -> int | None:
+    """Distance of the rounded numbers in units of the last decimal; None where it is beyond counting."""
+    scale = 10.0**decimals
+    with np.errstate(over="ignore", invalid="ignore"):
+        worst = float(np.abs(np.rint(candidate * scale) - np.rint(reference * scale)).max(initial=0.0))
+    return int(worst) if np.isfinite(worst) and worst < 2.0**53 else None

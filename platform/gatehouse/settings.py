@@ -1,0 +1,190 @@
+"""All settings, and the only reader of the environment. A setting that is missing, weak or unknown stops the start."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "GATEHOUSE_"
+STATE_FOLDER = ".gatehouse"
+SETTINGS_FILE = "settings.env"
+INJECTED = ("GATEHOUSE_SERVICE_", "GATEHOUSE_PORT")
+"""Kubernetes puts these into the environment of every pod beside a service called gatehouse."""
+MIN_SECRET_CHARACTERS = 32
+MIN_SECRET_ALPHABET = 12
+_PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?/?")
+EXAMPLE_MARKS = ("change-me", "changeme", "example", "secret", "password", "replace")
+
+
+class SettingsInvalid(Exception):
+    """One line that says what to set."""
+
+
+class Settings(BaseSettings):
+    """What a deployment decides. Every field is `GATEHOUSE_` + its name in capitals; see `.env.example`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    state_dir: Path
+    environment: Literal["production", "development"] = "production"
+    secret_key: SecretStr
+    """Encrypts token keys in the database."""
+    key_pepper: SecretStr
+    """Keys the digests of API keys."""
+    database_url: SecretStr = SecretStr("")
+    models_dir: Path = Path("models")
+    spool_dir: Path = Path("spool")
+    trusted_keys_dir: Path = Path("trusted-keys")
+    """Public publishing keys, one PEM file each: who may sign what is loaded."""
+    public_url: str = ""
+    listen_host: str = "127.0.0.1"
+    listen_port: int = Field(default=8000, ge=1, le=65535)
+    docs: Literal["open", "key", "off"] = "key"
+    log_format: Literal["auto", "text", "json"] = "auto"
+    max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    max_body_bytes_at_once: int = Field(default=512 * 1024 * 1024, ge=1024)
+    """Of all calls under way together."""
+    body_deadline_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
+    prediction_deadline_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
+    max_calls_at_once: int = Field(default=256, ge=1)
+    max_calls_at_once_per_tenant: int = Field(default=64, ge=1)
+    failed_credentials_per_minute: int = Field(default=60, ge=1)
+    token_requests_per_minute: int = Field(default=60, ge=1)
+    account_requests_per_minute: int = Field(default=120, ge=1)
+    spool_min_free_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    stale_identity_s: float = Field(default=300.0, ge=0, le=86_400, allow_inf_nan=False)
+    """How long known credentials go on when the database cannot be reached."""
+    load_models: Literal["eager", "lazy"] = "eager"
+    model_memory_bytes: int = Field(default=0, ge=0)
+    """Loaded models beyond this are unloaded, the one used longest ago first; 0 is no limit."""
+    database_wait_s: float = Field(default=30.0, ge=0, le=3600, allow_inf_nan=False)
+
+    @field_validator("secret_key", "key_pepper")
+    @classmethod
+    def _strong(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if any(mark in text.lower() for mark in EXAMPLE_MARKS):
+            raise ValueError("is an example, not a secret")
+        if len(text) < MIN_SECRET_CHARACTERS or len(set(text)) < MIN_SECRET_ALPHABET:
+            raise ValueError(f"is too weak: it needs {MIN_SECRET_CHARACTERS} random characters or more")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if value and not _PUBLIC_URL.fullmatch(value):
+            raise ValueError("must be http:// or https:// with a host and no query, for example https://api.example.org")
+        return value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Settings":
+        if self.secret_key.get_secret_value() == self.key_pepper.get_secret_value():
+            raise ValueError("GATEHOUSE_SECRET_KEY and GATEHOUSE_KEY_PEPPER must differ")
+        return self
+
+    def under_state(self, path: Path) -> Path:
+        """`path`, taken from the state folder when it is relative."""
+        return path if path.is_absolute() else self.state_dir / path
+
+    @property
+    def database(self) -> str:
+        """The database URL; by default SQLite in the state folder."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.state_dir / 'gatehouse.db'}"
+
+    @property
+    def base_url(self) -> str:
+        """The base of every absolute URL, without a slash at the end."""
+        host = f"[{self.listen_host}]" if ":" in self.listen_host else self.listen_host
+        return (self.public_url or f"http://{host}:{self.listen_port}").rstrip("/")
+
+
+class GivenSettings(Settings):
+    """Settings from given values alone: neither the environment nor a file is read."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def find_state_dir(environment: Mapping[str, str], start: Path) -> Path:
+    """GATEHOUSE_STATE_DIR, else the nearest `.gatehouse` from `start` upwards, else `.gatehouse` in `start`."""
+    named = environment.get(PREFIX + "STATE_DIR")
+    if named:
+        return Path(named).expanduser().resolve()
+    for folder in (start, *start.parents):
+        if (folder / STATE_FOLDER).is_dir():
+            return (folder / STATE_FOLDER).resolve()
+    return (start / STATE_FOLDER).resolve()
+
+
+def read_settings() -> Settings:
+    """Settings from the environment and, under it, the state folder's `settings.env`. Raises SettingsInvalid."""
+    state_dir = find_state_dir(os.environ, Path.cwd())
+    overridden = {name.upper() for name, value in os.environ.items() if value}
+    for name in os.environ:
+        check_name(name)
+    # read here and not by pydantic-settings, which would replace ${…} in a secret
+    given = {field: value for field, value in _read_file(state_dir / SETTINGS_FILE).items() if PREFIX + field.upper() not in overridden}
+    try:
+        return Settings(**(given | {"state_dir": state_dir}))
+    except ValidationError as error:
+        raise SettingsInvalid(_one_line(error)) from None
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    """What the file sets, by field; nothing when there is none."""
+    given: dict[str, Any] = {}
+    for name, value in dotenv_values(file, interpolate=False).items():
+        if value is None or not name.startswith(PREFIX):
+            raise SettingsInvalid(f"{SETTINGS_FILE}: {name[:40]!r} is not a line of the form GATEHOUSE_NAME=value")
+        check_name(name)
+        if value:
+            given[name.removeprefix(PREFIX).lower()] = value
+    return given
+
+
+def settings_from(values: Mapping[str, str], state_dir: Path) -> Settings:
+    """Settings from these `GATEHOUSE_…` values and nothing else. Raises SettingsInvalid."""
+    for name in values:
+        check_name(name)
+    given: dict[str, Any] = {name.removeprefix(PREFIX).lower(): value for name, value in values.items() if value != ""}
+    try:
+        return GivenSettings(**(given | {"state_dir": state_dir}))
+    except ValidationError as error:
+        raise SettingsInvalid(_one_line(error)) from None
+
+
+def check_name(name: str) -> None:
+    """A variable that looks like a setting of ours must be one. Raises SettingsInvalid."""
+    upper = name.upper()  # the sources do not tell cases apart
+    if not upper.startswith(PREFIX) or upper.startswith(INJECTED):
+        return
+    known = [field.upper() for field in Settings.model_fields]
+    if name.removeprefix(PREFIX) not in known:
+        close = difflib.get_close_matches(upper.removeprefix(PREFIX), known, n=1)
+        hint = f"did you mean {PREFIX}{close[0]}?" if close else "remove it; .env.example lists all settings"
+        raise SettingsInvalid(f"{name} is not a setting; {hint}")
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    said = str(first["msg"]).removeprefix("Value error, ")
+    if not first["loc"]:
+        return said
+    name = PREFIX + str(first["loc"][0]).upper()
+    if first["type"] == "missing":
+        return f"{name} is not set; set it to 32 or more random characters, for example the output of: openssl rand -base64 32"
+    return f"{name} {said}"

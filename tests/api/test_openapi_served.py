@@ -1,0 +1,41 @@
+"""The OpenAPI document as the running server gives it."""
+
+import jsonschema_rs
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+from stage import IRIS_ROW, Live, instances
+
+
+def test_row_94_with_a_key_it_holds_the_contracts_of_granted_endpoints_and_without_one_no_model(live: Live) -> None:
+    key = live.stage.tenant("reader", "iris")
+
+    with_key, without = live.get("/openapi.json", key), live.get("/openapi.json")
+
+    assert "/v1/models/iris/predict" in with_key.json()["paths"]
+    for model in ("breast_cancer", "diabetes", "mixed"):
+        assert model not in with_key.text
+        assert model not in without.text
+    assert "iris" not in without.text
+
+
+def test_it_is_valid_and_its_schemas_take_its_own_example_and_the_live_answer(live: Live) -> None:
+    key = live.stage.tenant("checker", "iris")
+    document = live.get("/openapi.json", key).json()
+
+    OPENAPI_31_VALIDATOR.validate(document)
+    schemas = document["components"]["schemas"]
+    operation = document["paths"]["/v1/models/iris/predict"]["post"]
+    (example,) = operation["requestBody"]["content"]["application/json"]["examples"].values()
+    assert example["value"] == instances(IRIS_ROW)
+    jsonschema_rs.validate(schemas["iris.v1.Request"], example["value"])
+    jsonschema_rs.validate(schemas["iris.v1.Answer"], live.predict(key, example["value"]).json())
+
+
+def test_a_refused_call_answers_by_the_documented_problem_schema(live: Live) -> None:
+    key = live.stage.tenant("wrong", "iris")
+    document = live.get("/openapi.json", key).json()
+
+    answer = live.predict(key, instances({**IRIS_ROW, "sepal_length": 99}))
+
+    assert str(answer.status_code) in document["paths"]["/v1/models/iris/predict"]["post"]["responses"]
+    jsonschema_rs.validate(document["components"]["schemas"]["InvalidInputProblem"], answer.json())
+    assert answer.json()["errors"][0]["pointer"] == "/instances/0/sepal_length"

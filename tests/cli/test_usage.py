@@ -1,0 +1,69 @@
+"""`gatehouse usage show`: what was metered, by day."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatehouse.db.session import open_database
+from gatehouse.usage.event import UsageEvent
+from gatehouse.usage.store import insert_batch
+
+
+@pytest.fixture
+def used(gatehouse: Any, state_dir: Path) -> Any:
+    """A deployment with three calls of acme and one of demo."""
+    tenants = {name: gatehouse("tenants", "create", name, "--json").json["id"] for name in ("acme", "demo")}
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    calls = (("acme", "k1", "iris", 5, 200), ("acme", "k2", "iris", 7, 200), ("acme", "k1", None, 0, 404), ("demo", "k3", "iris", 1, 200))
+    with database.write() as session:
+        insert_batch(session, [_event(number, tenants[tenant], *rest) for number, (tenant, *rest) in enumerate(calls)])
+    database.close()
+    return gatehouse
+
+
+def _event(number: int, tenant_id: str, key_id: str, model: str | None, rows: int, status: int) -> UsageEvent:
+    now = time.time_ns() // 1000
+    return UsageEvent(
+        id=f"event-{number}",
+        at_us=now,
+        month=time.strftime("%Y-%m", time.gmtime(now / 1e6)),
+        process_id="p",
+        tenant_id=tenant_id,
+        key_id=key_id,
+        model=model,
+        api_version=model and "v1",
+        model_version=model and "1.0.0",
+        engine=model and "onnx",
+        rows=rows,
+        status=status,
+        code=None,
+        latency_us=1_000,
+        bytes_in=10,
+        bytes_out=20,
+        request_id=f"r-{number}",
+    )
+
+
+def test_usage_is_shown_by_endpoint_whole_also_in_a_pipe(used: Any) -> None:
+    answer = used("usage", "show")
+    assert "iris" in answer.out
+    assert "…" not in answer.out
+    assert answer.lines[-1].endswith("4 calls, 13 rows metered")
+
+
+def test_usage_of_one_tenant_by_key_as_json(used: Any) -> None:
+    rows = used("usage", "show", "--tenant", "acme", "--by", "key", "--json").json
+    assert [(row["key_id"], row["model"], row["status"], row["calls"], row["rows"]) for row in rows] == [
+        ("k1", None, 404, 1, 0),
+        ("k1", "iris", 200, 1, 5),
+        ("k2", "iris", 200, 1, 7),
+    ]
+    assert "k2" in used("usage", "show", "--by", "key").out
+
+
+def test_usage_of_nobody_says_so(used: Any) -> None:
+    assert used("usage", "show", "--since", "2999-01-01").lines[0].startswith("no calls of anybody since 2999-01-01")
+    assert used("usage", "show", "--tenant", "acmee", code=1).error.startswith("gatehouse: no tenant 'acmee'; known tenants: acme, demo")
+    assert "write a moment as" in used("usage", "show", "--since", "ever", code=2).error

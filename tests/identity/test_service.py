@@ -1,0 +1,345 @@
+"""Authentication: the same steps for every failure, nothing remembered that has changed, nothing open while the database is gone."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from forge import Forge, new_pair, twin
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from gatehouse.db.revision import EVERYTHING, Change
+from gatehouse.errors import CredentialInvalid, CredentialMalformed, IdentityUnavailable
+from gatehouse.identity import api_keys, service
+from gatehouse.identity.api_keys import MintedKey, checksum, mint_key
+from gatehouse.identity.service import Authenticator
+from gatehouse.identity.store import StoredKey
+from gatehouse.identity.tokens import TokenVerifier
+from gatehouse.principal import DEFAULT_KEY_SCOPES, Plan, Principal, Rate, Scope
+
+PEPPER = b"a pepper of the tests"
+ISSUER = "https://gatehouse.test"
+NOW = 1_800_000_000
+STALE_AFTER_S = 300
+PRIVATE, PUBLIC = new_pair()
+PLAN = Plan("trial", Rate(5, 1, 20), Rate(1000, 1, 1000), 10_000, "hard", 1000, 2**20)
+GONE = OperationalError("SELECT", {}, Exception("no connection"))
+
+
+@dataclass
+class Store:
+    """The database as authentication sees it, which counts what it is asked."""
+
+    keys: dict[str, StoredKey] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    fails: Exception | None = None
+
+    def add(self, tenant_id: str = "ten_1", plan: Plan = PLAN, **wish: Any) -> MintedKey:
+        minted = mint_key(PEPPER)
+        principal = Principal(tenant_id, tenant_id, minted.id, DEFAULT_KEY_SCOPES, plan)
+        facts = {"expires_at": None, "revoked_at": None, "tenant_suspended": False} | wish
+        self.keys[minted.id] = StoredKey(minted.digest, 1, principal=principal, **facts)
+        return minted
+
+    def change(self, key: MintedKey, **facts: Any) -> None:
+        self.keys[key.id] = replace(self.keys[key.id], **facts)
+
+    def find(self, key_id: str) -> StoredKey | None:
+        self.asked.append(key_id)
+        if self.fails:
+            raise self.fails
+        return self.keys.get(key_id)
+
+
+@dataclass
+class Clock:
+    now: float = NOW
+    monotonic: float = 50.0
+
+
+@pytest.fixture
+def database() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def door(database: Store, clock: Clock) -> Authenticator:
+    return Authenticator(
+        database.find,
+        PEPPER,
+        TokenVerifier(ISSUER, {"kid1": PUBLIC}),
+        stale_after_s=STALE_AFTER_S,
+        now=lambda: clock.now,
+        monotonic=lambda: clock.monotonic,
+    )
+
+
+def admit(door: Authenticator, text: str) -> Principal:
+    """What admission does."""
+    known = door.recall(text)
+    if known is not None:
+        return known
+    generation = door.generation
+    verified = door.look_up(text)
+    door.remember(text, verified, generation)
+    return verified.principal
+
+
+def refusal(door: Authenticator, text: str) -> str:
+    """The inner reason of a refusal."""
+    with pytest.raises((CredentialInvalid, CredentialMalformed)) as refused:
+        admit(door, text)
+    return refused.value.reason
+
+
+def with_other_secret(key: MintedKey) -> str:
+    body = key.text[:22] + mint_key(PEPPER).text[22:-6]
+    return body + checksum(body)
+
+
+def token_of(key: MintedKey, **claims: Any) -> str:
+    usual = {"iss": ISSUER, "aud": ISSUER, "sub": key.id, "client_id": key.id, "tenant": "ten_1", "scope": "models:read"}
+    times = {"jti": "jti1", "iat": NOW, "nbf": NOW, "exp": NOW + 600}
+    return Forge(PRIVATE, {"alg": "ES256", "typ": "at+jwt", "kid": "kid1"}, usual | times | claims).token()
+
+
+def test_a_good_key_is_looked_up_once_and_then_known(door: Authenticator, database: Store) -> None:
+    key = database.add()
+    first = admit(door, key.text)
+    assert (first.key_id, first.tenant_id) == (key.id, "ten_1")
+    assert [admit(door, key.text) for _ in range(3)] == [first] * 3
+    assert database.asked == [key.id]
+
+
+def test_row_8_an_unknown_id_and_a_wrong_secret_take_the_same_steps(
+    door: Authenticator, database: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[str, int]] = []
+    digest, same = api_keys.digest, api_keys.same_digest
+
+    def counted_digest(text: str, pepper: bytes) -> bytes:
+        steps.append(("hmac", len(text)))
+        return digest(text, pepper)
+
+    def counted_compare(left: bytes, right: bytes) -> bool:
+        steps.append(("compare", len(left) + len(right)))
+        return same(left, right)
+
+    monkeypatch.setattr(api_keys, "digest", counted_digest)
+    monkeypatch.setattr(api_keys, "same_digest", counted_compare)
+    known = database.add()
+    unknown = mint_key(PEPPER).text
+    taken = []
+    for text, reason in ((unknown, "key_unknown"), (with_other_secret(known), "key_secret_wrong")):
+        steps.clear()
+        database.asked.clear()
+        assert refusal(door, text) == reason
+        taken.append((len(database.asked), tuple(steps)))
+    assert taken[0] == taken[1] == (1, (("hmac", len(unknown)), ("compare", 64)))
+    # the state of a key is told only to who has its secret: the refusal before it never reaches the state
+    database.change(known, revoked_at=datetime.now(UTC))
+    assert refusal(door, with_other_secret(known)) == "key_secret_wrong"
+
+
+def test_row_8_an_unknown_key_cannot_be_made_to_match_the_empty_digest(
+    database: Store, monkeypatch: pytest.MonkeyPatch, door: Authenticator
+) -> None:
+    monkeypatch.setattr(api_keys, "digest", lambda *_: bytes(32))
+    assert refusal(door, mint_key(PEPPER).text) == "key_unknown"
+
+
+def test_row_11_a_wrong_checksum_costs_neither_look_up_nor_hash(
+    door: Authenticator, database: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = database.add().text
+
+    def unreachable(*_: object) -> bytes:
+        raise AssertionError("hashed")
+
+    monkeypatch.setattr(api_keys, "digest", unreachable)
+    for text in (key[:-1] + ("0" if key[-1] != "0" else "1"), key[:-1], key + "0", "gate_", "x", "é" * 70, "gate_" + "\ud800" * 65):
+        assert refusal(door, text) == "key_malformed"
+    assert database.asked == []
+
+
+def test_a_bad_token_costs_no_look_up(door: Authenticator, database: Store) -> None:
+    key = database.add()
+    for text in ("a.b.c", ".", token_of(key)[:-2], token_of(key, exp=NOW), token_of(key, aud="other")):
+        assert refusal(door, text).startswith("token_")
+    assert database.asked == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"revoked_at": datetime.fromtimestamp(NOW - 1, UTC)}, "key_revoked"),
+        ({"tenant_suspended": True}, "tenant_suspended"),
+        ({"expires_at": datetime.fromtimestamp(NOW, UTC)}, "key_expired"),
+        ({"expires_at": datetime.fromtimestamp(NOW - 1, UTC)}, "key_expired"),
+    ],
+)
+def test_row_3_a_dead_keys_refusals_differ_in_the_log_alone(
+    door: Authenticator, database: Store, facts: dict[str, Any], reason: str
+) -> None:
+    key = database.add(**facts)
+    for text in (key.text, token_of(key)):
+        with pytest.raises(CredentialInvalid) as refused:
+            admit(door, text)
+        assert refused.value.reason == reason
+        assert (refused.value.detail, refused.value.headers, refused.value.members) == (CredentialInvalid.meaning, (), {})
+
+
+def test_a_token_of_another_tenants_or_an_unknown_key_is_refused(door: Authenticator, database: Store) -> None:
+    key = database.add("ten_2")
+    assert refusal(door, token_of(key)) == "token_key_unknown"
+    assert refusal(door, token_of(mint_key(PEPPER))) == "token_key_unknown"
+
+
+def test_row_39_a_token_has_the_scopes_that_key_and_token_share(door: Authenticator, database: Store) -> None:
+    key = database.add()
+    assert admit(door, token_of(key, scope="admin:read models:read")).scopes == {Scope.MODELS_READ}
+    assert admit(door, token_of(key, scope="admin:read")).scopes == frozenset()
+
+
+def test_row_13_a_known_key_ends_at_its_moment(door: Authenticator, database: Store, clock: Clock) -> None:
+    key = database.add(expires_at=datetime.fromtimestamp(NOW + 10, UTC))
+    admit(door, key.text)
+    clock.now = NOW + 9.999
+    admit(door, key.text)
+    clock.now = NOW + 10
+    assert refusal(door, key.text) == "credential_expired"
+    assert len(database.asked) == 1
+
+
+@pytest.mark.parametrize(("key_ends", "token_ends"), [(10, 600), (600, 10)])
+def test_a_known_token_ends_with_itself_or_its_key(
+    door: Authenticator, database: Store, clock: Clock, key_ends: int, token_ends: int
+) -> None:
+    key = database.add(expires_at=datetime.fromtimestamp(NOW + key_ends, UTC))
+    token = token_of(key, exp=NOW + token_ends)
+    admit(door, token)
+    clock.now = NOW + 9.999
+    admit(door, token)
+    clock.now = NOW + 10
+    assert refusal(door, token) == "credential_expired"
+
+
+def test_row_26_what_is_remembered_is_the_whole_text(door: Authenticator, database: Store) -> None:
+    key = database.add()
+    token = token_of(key)
+    admit(door, token)
+    asked = len(database.asked)
+    for other in (twin(token), token + "A", token[:-1], token + " ", key.text):
+        assert door.recall(other) is None
+    assert len(database.asked) == asked
+    database.change(key, revoked_at=datetime.now(UTC))
+    door.forget([Change(1, "key", key.id)])
+    for dead in (token, twin(token), key.text):
+        assert refusal(door, dead) == "key_revoked"
+
+
+def test_memory_holds_no_credential(door: Authenticator, database: Store) -> None:
+    key = database.add()
+    admit(door, key.text)
+    assert key.text[22:] not in repr(vars(door))
+    assert key.text.encode() not in door._remembered
+
+
+@pytest.mark.parametrize(
+    ("kind", "id_of"),
+    [("key", lambda key: key.id), ("tenant", lambda _: "ten_1"), ("grant", lambda _: "ten_1"), ("plan", lambda _: "trial")],
+    ids=["key", "tenant", "grant", "plan"],
+)
+def test_row_12_a_change_drops_what_it_touches_with_its_tokens_and_nothing_else(
+    door: Authenticator, database: Store, kind: Any, id_of: Any
+) -> None:
+    touched, other = database.add(), database.add("ten_2", replace(PLAN, name="standard"))
+    texts = [touched.text, token_of(touched), token_of(touched, jti="jti2")]
+    for text in (*texts, other.text):
+        admit(door, text)
+    door.forget([Change(1, kind, "unknown")])
+    assert all(door.recall(text) is not None for text in (*texts, other.text))
+    door.forget([Change(2, kind, id_of(touched))])
+    assert [door.recall(text) for text in texts] == [None] * 3
+    assert door.recall(other.text) is not None
+
+
+def test_changes_of_another_kind_drop_nothing(door: Authenticator, database: Store) -> None:
+    key = database.add()
+    admit(door, key.text)
+    before = door.generation
+    door.forget([])
+    door.forget([Change(1, "endpoint", "iris/v1"), Change(2, "endpoint", key.id)])
+    assert door.recall(key.text) is not None
+    assert door.generation == before
+
+
+@pytest.mark.parametrize("kind", ["key", "tenant", "grant", "plan"])
+def test_row_26_a_look_up_under_way_when_something_changes_is_not_written_back(door: Authenticator, database: Store, kind: Any) -> None:
+    key = database.add()
+    generation = door.generation
+    old = door.look_up(key.text)  # has read, has not been remembered
+    database.change(key, revoked_at=datetime.now(UTC))
+    door.forget([Change(1, kind, {"key": key.id, "plan": "trial"}.get(kind, "ten_1"))])
+    door.remember(key.text, old, generation)
+    assert door.recall(key.text) is None
+    assert refusal(door, key.text) == "key_revoked"
+
+
+def test_after_a_gap_everything_is_forgotten_also_what_is_under_way(door: Authenticator, database: Store) -> None:
+    key, under_way = database.add(), database.add()
+    admit(door, key.text)
+    generation = door.generation
+    verified = door.look_up(under_way.text)
+    door.forget([EVERYTHING])
+    door.remember(under_way.text, verified, generation)
+    assert (door.recall(key.text), door.recall(under_way.text)) == (None, None)
+
+
+def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(
+    door: Authenticator, database: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MAX_REMEMBERED", 3)
+    keys = [database.add() for _ in range(5)]
+    for key in keys:
+        admit(door, key.text)
+    assert [door.recall(key.text) is not None for key in keys] == [False, False, True, True, True]
+    door.remember(keys[4].text, door.look_up(keys[4].text), door.generation)
+    assert [door.recall(key.text) is not None for key in keys] == [False, False, True, True, True], "one that is known takes no new place"
+
+
+@pytest.mark.parametrize("failure", [GONE, PoolTimeout()], ids=["connection", "pool"])
+def test_row_100_without_the_database_known_credentials_go_on_for_a_bound_and_unknown_ones_are_never_refused(
+    door: Authenticator, database: Store, clock: Clock, failure: Exception
+) -> None:
+    known, unknown = database.add(), database.add()
+    token = token_of(known)
+    admit(door, known.text)
+    admit(door, token)
+    database.fails = failure
+    clock.monotonic += STALE_AFTER_S
+    for text in (known.text, token):
+        assert admit(door, text).key_id == known.id
+    for text in (unknown.text, token_of(unknown), mint_key(PEPPER).text):
+        with pytest.raises(IdentityUnavailable) as unavailable:
+            admit(door, text)
+        assert unavailable.value.status == 503
+        assert int(dict(unavailable.value.headers)["Retry-After"]) > 0
+    clock.monotonic += 0.001
+    for text in (known.text, token):
+        with pytest.raises(IdentityUnavailable):
+            admit(door, text)
+    door.confirm()
+    assert admit(door, known.text).key_id == known.id
+
+
+def test_row_100_what_nobody_needs_a_database_to_refuse_is_refused_without_it(door: Authenticator, database: Store, clock: Clock) -> None:
+    database.fails = GONE
+    assert refusal(door, "gate_x") == "key_malformed"
+    assert refusal(door, token_of(database.add(), exp=NOW - 1)) == "token_expired"

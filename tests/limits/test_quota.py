@@ -1,0 +1,321 @@
+"""Monthly quotas by blocks, on both databases."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import insert
+from sqlmodel import Session, select
+
+from gatehouse.db.session import Database, open_database
+from gatehouse.db.tables import QuotaBlockTable, QuotaTable, UsageEventTable, UsageSummaryTable
+from gatehouse.errors import QuotaExhausted, QuotaUnavailable, RowsExceedLimit
+from gatehouse.limits.month import month_of
+from gatehouse.limits.quota import QuotaBook, Taken
+from gatehouse.limits.store import QuotaStore
+from gatehouse.principal import Plan
+
+NOON = datetime(2026, 11, 15, 12, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Outage:
+    """A database that can be away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.away = False
+
+    @property
+    def dialect(self) -> str:
+        return self._database.dialect
+
+    def read(self):
+        return self._gone().read() if self.away else self._database.read()
+
+    def write(self):
+        return self._gone().write() if self.away else self._database.write()
+
+    def _gone(self) -> Database:
+        return open_database("sqlite:////nowhere/at/all.db")
+
+
+def book(database: Database | Outage, process_id: str = "p1", processes: int = 1, now: Callable[[], datetime] | None = None) -> QuotaBook:
+    return QuotaBook(QuotaStore(database), process_id, lambda: processes, now or Clock())  # type: ignore[arg-type]
+
+
+def of_rows(plan: Plan, rows: int) -> Plan:
+    return replace(plan, rows_per_month=rows)
+
+
+def taken(database: Database, month: str = "2026-11") -> int:
+    with database.read() as session:
+        return session.exec(select(QuotaTable.taken).where(QuotaTable.tenant_id == "t", QuotaTable.month == month)).first() or 0
+
+
+def blocks(database: Database) -> dict[str, int]:
+    with database.read() as session:
+        return {block.process_id: block.rows for block in session.exec(select(QuotaBlockTable))}
+
+
+def meter(session: Session, rows: int, process_id: str = "p1", number: int = 1) -> None:
+    columns = {
+        "process_id": process_id,
+        "tenant_id": "t",
+        "key_id": "k",
+        "month": "2026-11",
+        "model": "m",
+        "api_version": "v1",
+        "status": 200,
+    }
+    counts = {"rows": rows, "latency_us": 1, "bytes_in": 1, "bytes_out": 1}
+    at_us = int(NOON.timestamp()) * 1_000_000
+    session.execute(insert(UsageEventTable).values(id=str(number), at_us=at_us, request_id="r", **columns, **counts))
+    summary = {name: value for name, value in columns.items() if name not in {"process_id", "month"}}
+    session.execute(insert(UsageSummaryTable).values(hour=at_us // 3_600_000_000 + number, calls=1, **summary, **counts))
+
+
+def take_all(of: QuotaBook, plan: Plan, rows: int = 1) -> int:
+    answered = 0
+    while True:
+        try:
+            answered += of.take("t", plan, rows).rows
+        except QuotaExhausted:
+            return answered
+
+
+def test_memory_serves_after_the_first_block(database: Database, trial: Plan) -> None:
+    mine = book(database)
+    assert mine.try_take("t", trial, 1) is None
+    assert mine.take("t", trial, 1) == Taken("t", "2026-11", 1, counted=True)
+    assert taken(database) == blocks(database)["p1"] == 2500
+    assert all(mine.try_take("t", trial, 1) for _ in range(2499))
+    assert mine.try_take("t", trial, 1) is None
+
+
+def test_a_call_larger_than_what_is_held_takes_the_difference(database: Database, trial: Plan) -> None:
+    mine = book(database)
+    mine.take("t", trial, 100)
+    mine.take("t", trial, 6000)
+    assert taken(database) == 6100
+    assert mine.try_take("t", trial, 1) is None
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_block_is_at_most_a_share_of_what_is_left(database: Database, trial: Plan, processes: int) -> None:
+    plan = of_rows(trial, 1000)
+    mine = book(database, processes=processes)
+    before = 0
+    while before < 1000:
+        mine.take("t", plan, 1)
+        block = taken(database) - before
+        assert block in (0, max(1, (1000 - before) // (4 * processes)))
+        before += block
+
+
+def test_a_quota_is_let_in_to_its_last_row_and_not_one_more(database: Database, trial: Plan) -> None:
+    assert take_all(book(database), of_rows(trial, 137)) == 137
+    assert taken(database) == 137
+
+
+def test_concurrent_callers_of_several_processes_never_pass_the_quota(database: Database, trial: Plan) -> None:
+    plan = of_rows(trial, 500)
+    books = [book(database, process_id=f"p{number}", processes=3) for number in range(3)]
+    answered: Counter[int] = Counter()
+
+    def call(number: int) -> None:
+        rows = number % 7 + 1
+        mine = books[number % 3]
+        try:
+            took = mine.try_take("t", plan, rows) or mine.take("t", plan, rows)
+        except QuotaExhausted:
+            return
+        if number % 5 == 0:
+            mine.give_back(took)
+        else:
+            answered[number] = took.rows
+
+    with ThreadPoolExecutor(12) as threads:
+        list(threads.map(call, range(300)))
+    total = answered.total()
+    assert total <= 500
+    assert total + sum(take_all(mine, plan) for mine in books) == 500
+
+
+def test_processes_that_take_blocks_at_once_get_the_quota_and_no_more(database: Database) -> None:
+    quotas, month = QuotaStore(database), month_of(NOON)
+
+    def take(number: int) -> int:
+        got = 0
+        while True:
+            block = quotas.take_block(f"p{number}", "t", month, limit=60, needed=1, shares=24, expires_at=NOON, recount=False)
+            if not block.rows:
+                return got
+            got += block.rows
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sum(threads.map(take, range(6))) == 60
+    assert taken(database) == sum(blocks(database).values()) == 60
+
+
+def test_an_exhausted_quota_says_what_is_left_and_when_it_starts_anew(database: Database, trial: Plan) -> None:
+    clock = Clock(datetime(2026, 12, 31, 23, 59, 30, 500_000, tzinfo=UTC))
+    mine = book(database, now=clock)
+    mine.take("t", of_rows(trial, 100), 90)
+    with pytest.raises(QuotaExhausted) as caught:
+        mine.take("t", of_rows(trial, 100), 11)
+    assert caught.value.members == {"quota": {"rows_per_month": 100, "rows_left": 10, "resets_at": "2027-01-01T00:00:00Z"}}
+    assert caught.value.headers == (("Retry-After", "30"),)
+    assert mine.take("t", of_rows(trial, 100), 10).rows == 10
+    clock.now += timedelta(seconds=30)
+    assert mine.take("t", of_rows(trial, 100), 11).month == "2027-01"
+
+
+def test_a_call_larger_than_a_whole_month_is_422(database: Database, trial: Plan) -> None:
+    with pytest.raises(RowsExceedLimit):
+        book(database).take("t", of_rows(trial, 10), 11)
+
+
+def test_row_60_rows_that_were_not_metered_can_be_taken_again(database: Database, trial: Plan) -> None:
+    plan = of_rows(trial, 10)
+    mine = book(database)
+    mine.give_back(mine.take("t", plan, 10))
+    assert mine.take("t", plan, 10).rows == 10
+
+
+def test_a_soft_quota_never_asks_the_database(sqlite_database: Database, trial: Plan) -> None:
+    outage = Outage(sqlite_database)
+    outage.away = True
+    mine = book(outage)
+    took = mine.try_take("t", replace(trial, quota_mode="soft", rows_per_month=1), 500)
+    assert took == Taken("t", "2026-11", 500, counted=False)
+    mine.give_back(took)
+
+
+def test_row_100_without_the_database_a_block_goes_on_and_a_spent_one_is_503(database: Database, trial: Plan) -> None:
+    outage, clock = Outage(database), Clock()
+    mine = book(outage, now=clock)
+    mine.take("t", of_rows(trial, 100), 1)
+    outage.away = True
+    clock.now += timedelta(minutes=5)
+    mine.return_idle()
+    assert sum(mine.try_take("t", trial, 1) is not None for _ in range(30)) == 24
+    with pytest.raises(QuotaUnavailable) as caught:
+        mine.take("t", of_rows(trial, 100), 1)
+    assert caught.value.headers == (("Retry-After", "1"),)
+    with pytest.raises(QuotaUnavailable):
+        mine.left("t", trial)
+    outage.away = False
+    assert mine.take("t", of_rows(trial, 100), 75).rows == 75
+
+
+def test_rows_of_a_soft_quota_are_not_given_to_a_hard_one(database: Database, trial: Plan) -> None:
+    mine = book(database)
+    took = mine.try_take("t", replace(trial, quota_mode="soft"), 500)
+    assert took is not None
+    mine.give_back(took)
+    assert take_all(mine, of_rows(trial, 10)) == 10
+
+
+def test_rows_of_a_past_month_are_dropped(database: Database, trial: Plan) -> None:
+    clock = Clock()
+    mine = book(database, now=clock)
+    took = mine.take("t", trial, 1)
+    clock.now = datetime(2026, 12, 1, tzinfo=UTC)
+    assert mine.try_take("t", trial, 1) is None
+    mine.give_back(took)
+    assert mine.try_take("t", trial, 1) is None
+    assert mine.take("t", trial, 1).month == "2026-12"
+    mine.give_back(took)
+    assert sum(mine.try_take("t", trial, 1) is not None for _ in range(3000)) == 2499
+
+
+def test_close_returns_what_was_not_used(database: Database, trial: Plan) -> None:
+    mine = book(database)
+    mine.take("t", trial, 3)
+    mine.close()
+    mine.close()
+    assert taken(database) == blocks(database)["p1"] == 3
+
+
+def test_an_old_block_goes_back_for_other_processes(database: Database, trial: Plan) -> None:
+    clock = Clock()
+    idle = book(database, now=clock)
+    idle.take("t", of_rows(trial, 100), 1)
+    idle.return_idle()
+    assert taken(database) == 25
+    clock.now += timedelta(minutes=1)
+    idle.return_idle()
+    assert taken(database) == 1
+    assert take_all(book(database, process_id="p2"), of_rows(trial, 100)) == 99
+
+
+def test_row_101_a_dead_process_leaves_what_it_metered_and_no_more(database: Database, trial: Plan) -> None:
+    dead = book(database)
+    dead.take("t", trial, 3)
+    with database.write() as session:
+        meter(session, 3)
+    heir = book(database, process_id="p2")
+    heir.settle("p1")
+    heir.settle("p1")
+    assert taken(database) == 3
+    assert blocks(database) == {}
+
+
+def test_rows_returned_after_settling_are_not_counted_twice(database: Database, trial: Plan) -> None:
+    mine = book(database)
+    mine.take("t", trial, 3)
+    book(database, process_id="p2").settle("p1")
+    mine.close()
+    assert taken(database) == 0
+
+
+def test_a_plan_that_becomes_hard_counts_what_the_month_has_metered(database: Database, trial: Plan) -> None:
+    with database.write() as session:
+        meter(session, 60)
+    assert take_all(book(database), of_rows(trial, 100)) == 40
+
+
+def test_a_plan_that_was_soft_for_a_while_counts_what_it_metered_then(database: Database, trial: Plan) -> None:
+    plan = of_rows(trial, 100)
+    mine = book(database)
+    first = take_all(mine, of_rows(trial, 20))
+    assert mine.try_take("t", replace(plan, quota_mode="soft"), 50)
+    with database.write() as session:
+        meter(session, first + 50)
+    assert take_all(mine, plan) == 30
+
+
+def test_left_is_the_quota_less_what_is_metered(database: Database, trial: Plan) -> None:
+    mine = book(database)
+    mine.take("t", trial, 60)
+    with database.write() as session:
+        meter(session, 60)
+    assert mine.left("t", trial) == 9940
+    assert mine.left("t", of_rows(trial, 50)) == 0
+    assert mine.left("t", trial, month_of(datetime(2026, 10, 1, tzinfo=UTC))) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("moment", "name", "end"),
+    [
+        (datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), "2026-12", datetime(2027, 1, 1, tzinfo=UTC)),
+        (datetime(2028, 2, 29, tzinfo=UTC), "2028-02", datetime(2028, 3, 1, tzinfo=UTC)),
+        (datetime.fromisoformat("2026-12-01T00:30:00+02:00"), "2026-11", datetime(2026, 12, 1, tzinfo=UTC)),
+    ],
+)
+def test_months_turn_in_utc(moment: datetime, name: str, end: datetime) -> None:
+    month = month_of(moment)
+    assert (month.name, month.end) == (name, end)
+    assert month.holds(moment)
+    assert not month.holds(end)

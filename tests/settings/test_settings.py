@@ -1,0 +1,82 @@
+"""Settings: where they are read from, which wins, and one line for what is wrong."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gatehouse.settings import SettingsInvalid, find_state_dir, read_settings, settings_from
+
+STRONG = {"GATEHOUSE_SECRET_KEY": "Zx3vQ0f32randomCharactersABCdefgh9", "GATEHOUSE_KEY_PEPPER": "pq8R2m0nB5vC7xZ1aS3dF6gH9jK4lW0e"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a state folder and none of our variables."""
+    for name in [name for name in os.environ if name.upper().startswith("GATEHOUSE_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / ".gatehouse").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, *lines: str) -> None:
+    both = [f"{name}={value}" for name, value in STRONG.items()]
+    (folder / ".gatehouse" / "settings.env").write_text("\n".join([*both, *lines]) + "\n", encoding="utf-8")
+
+
+def test_the_file_of_the_state_folder_is_read_and_the_environment_wins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, "# a comment", "GATEHOUSE_LISTEN_PORT=8111", 'GATEHOUSE_DOCS="off"', "GATEHOUSE_PUBLIC_URL=")
+    monkeypatch.setenv("GATEHOUSE_LISTEN_PORT", "8222")
+    settings = read_settings()
+    assert (settings.listen_port, settings.docs, settings.base_url) == (8222, "off", "http://127.0.0.1:8222")
+    assert settings.state_dir == folder / ".gatehouse"
+    assert settings.database == f"sqlite:///{folder}/.gatehouse/gatehouse.db"
+
+
+def test_the_state_folder_is_found_from_a_folder_below(folder: Path) -> None:
+    (folder / "a" / "b").mkdir(parents=True)
+    assert find_state_dir({}, folder / "a" / "b") == folder / ".gatehouse"
+    assert find_state_dir({"GATEHOUSE_STATE_DIR": str(folder / "x")}, folder) == folder / "x"
+
+
+def test_a_secret_is_taken_as_it_is_written(folder: Path) -> None:
+    write(folder, "GATEHOUSE_SECRET_KEY=a${HOME}b0123456789ABCDEFGHIJKLMNOPQ")
+    assert read_settings().secret_key.get_secret_value() == "a${HOME}b0123456789ABCDEFGHIJKLMNOPQ"
+    assert "${HOME}" not in repr(read_settings())
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("GATEHOUSE_DOKS=open", r"GATEHOUSE_DOKS is not a setting; did you mean GATEHOUSE_DOCS\?"),
+        ("GATEHOUSE_COLOUR_OF_THE_DOOR=red", "is not a setting; remove it"),
+        ("DATABASE_URL=sqlite:///x", "settings.env: 'DATABASE_URL' is not a line"),
+        ("GATEHOUSE_DOCS", "settings.env: 'GATEHOUSE_DOCS' is not a line"),
+        ("GATEHOUSE_LISTEN_PORT=eighty", "GATEHOUSE_LISTEN_PORT "),
+        ("GATEHOUSE_LISTEN_PORT=0", "GATEHOUSE_LISTEN_PORT "),
+        ("GATEHOUSE_DOCS=maybe", "GATEHOUSE_DOCS "),
+        ("GATEHOUSE_STALE_IDENTITY_S=inf", "GATEHOUSE_STALE_IDENTITY_S "),
+        ("GATEHOUSE_BODY_DEADLINE_S=nan", "GATEHOUSE_BODY_DEADLINE_S "),
+        ("GATEHOUSE_PUBLIC_URL=javascript:alert(1)", "GATEHOUSE_PUBLIC_URL must be http"),
+        ("GATEHOUSE_PUBLIC_URL=https://a.example/?x=1", "GATEHOUSE_PUBLIC_URL must be http"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(folder: Path, line: str, said: str) -> None:
+    write(folder, line)
+    with pytest.raises(SettingsInvalid, match=said) as refused:
+        read_settings()
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_misspelt_variable_in_any_case_stops_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder)
+    monkeypatch.setenv("gatehouse_doks", "open")
+    with pytest.raises(SettingsInvalid, match="did you mean GATEHOUSE_DOCS"):
+        read_settings()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::1"])
+def test_the_base_url_is_a_url_for_every_host(tmp_path: Path, host: str) -> None:
+    settings = settings_from(STRONG | {"GATEHOUSE_LISTEN_HOST": host}, tmp_path)
+    assert settings.base_url == ("http://[::1]:8000" if host == "::1" else "http://0.0.0.0:8000")

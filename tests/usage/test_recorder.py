@@ -1,0 +1,326 @@
+"""From the spool into the database: each event once, through failures and adoption."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy.exc import OperationalError
+from sqlmodel import select
+
+from gatehouse.db.session import Database
+from gatehouse.db.tables import SpoolSegmentTable, UsageEventTable, UsageSummaryTable
+from gatehouse.usage import store
+from gatehouse.usage.event import UsageEvent, encode_line
+from gatehouse.usage.recorder import Recorder
+from gatehouse.usage.spool import Segment, Spool, lock_path, segments
+
+OpenSpool = Callable[..., Spool]
+Record = Callable[..., Recorder]
+DAY = date(2026, 11, 15)
+
+
+def stored(database: Database) -> list[dict[str, Any]]:
+    with database.read() as session:
+        rows = session.exec(select(UsageEventTable).order_by(UsageEventTable.id))
+        return [row.model_dump() for row in rows]
+
+
+def as_rows(events: list[UsageEvent]) -> list[dict[str, Any]]:
+    return sorted((msgspec.structs.asdict(event) for event in events), key=lambda row: str(row["id"]))
+
+
+def assert_summaries_equal_events(database: Database) -> None:
+    with database.read() as session:
+        summaries = [row.model_dump() for row in session.exec(select(UsageSummaryTable))]
+    rows = stored(database)
+    for name in ("rows", "bytes_in", "bytes_out", "latency_us"):
+        assert sum(summary[name] for summary in summaries) == sum(row[name] for row in rows)
+    assert sum(summary["calls"] for summary in summaries) == len(rows)
+
+
+def write_orphan(folder: Path, process_id: str, *contents: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock_path(folder, process_id).touch()
+    for number, content in enumerate(contents, start=1):
+        Segment(process_id, number).path(folder).write_bytes(content)
+
+
+def test_events_and_summaries_reach_the_database(database: Database, open_spool: OpenSpool, record: Record, make_event: Any) -> None:
+    spool = open_spool(segment_bytes=2000)
+    events = [make_event(model=None, api_version=None, rows=0, status=404), *[make_event() for _ in range(20)]]
+    for event in events:
+        spool.append(event)
+    recorder = record(spool, database)
+    assert recorder.drain() == 21
+    assert recorder.drain() == 0
+    assert stored(database) == as_rows(events)
+    assert_summaries_equal_events(database)
+
+
+def test_finished_segments_go_once_they_are_taken(
+    sqlite_database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path
+) -> None:
+    spool = open_spool(segment_bytes=2000)
+    for _ in range(20):
+        spool.append(make_event())
+    last = segments(spool_dir)[-1]
+    record(spool, sqlite_database).drain()
+    assert segments(spool_dir) == [last]
+    with sqlite_database.read() as session:
+        assert [row.id for row in session.exec(select(SpoolSegmentTable))] == [last.id]
+
+
+def test_a_line_that_is_not_finished_waits(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path
+) -> None:
+    spool, event = open_spool(), make_event()
+    path, line = Segment("p1", 1).path(spool_dir), encode_line(event)
+    recorder = record(spool, database)
+    path.write_bytes(line[:50])
+    assert recorder.drain() == 0
+    path.write_bytes(line)
+    assert recorder.drain() == 1
+    assert stored(database) == as_rows([event])
+
+
+@pytest.mark.parametrize("table", ["usage_event", "usage_summary", "spool_segment"])
+def test_a_drain_that_fails_half_way_is_retried_without_counting_twice(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, table: str
+) -> None:
+    spool = open_spool()
+    events = [make_event() for _ in range(50)]
+    for event in events:
+        spool.append(event)
+    recorder = record(spool, database, batch_bytes=5000)
+    seen = [0]
+
+    def fail_second(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(f"INSERT INTO {table} "):
+            seen[0] += 1
+            if seen[0] == 2:
+                raise OperationalError(statement, None, Exception("connection lost"))
+
+    # after the write, before the commit
+    sqlalchemy_event.listen(database.engine, "after_cursor_execute", fail_second)
+    with pytest.raises(OperationalError):
+        recorder.drain()
+    assert 0 < len(stored(database)) < 50
+    assert_summaries_equal_events(database)
+    recorder.drain()
+    assert stored(database) == as_rows(events)
+    assert_summaries_equal_events(database)
+
+
+def test_an_event_that_is_there_already_is_not_added_up_again(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any
+) -> None:
+    spool, events = open_spool(), [make_event() for _ in range(3)]
+    with database.write() as session:
+        store.insert_batch(session, events[:2])
+    for event in [*events, *events]:
+        spool.append(event)
+    assert record(spool, database).drain() == 1
+    assert stored(database) == as_rows(events)
+    assert_summaries_equal_events(database)
+
+
+def test_the_thread_drains_without_being_asked(sqlite_database: Database, open_spool: OpenSpool, record: Record, make_event: Any) -> None:
+    spool = open_spool()
+    there = threading.Event()
+    sqlalchemy_event.listen(sqlite_database.engine, "commit", lambda _: there.set())
+    recorder = record(spool, sqlite_database, interval_s=0.01)
+    recorder.start()
+    spool.append(make_event())
+    assert there.wait(10)
+    recorder.close()
+    assert len(stored(sqlite_database)) == 1
+
+
+def test_row_100_usage_waits_while_the_database_is_away(
+    sqlite_database: Database, open_spool: OpenSpool, record: Record, make_event: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    away, failed, back = [True], threading.Event(), threading.Event()
+
+    def refuse(_connection: Any) -> None:
+        if away[0]:
+            failed.set()
+            raise OperationalError("BEGIN", None, Exception("connection refused"))
+        back.set()
+
+    sqlalchemy_event.listen(sqlite_database.engine, "begin", refuse)
+    caplog.set_level(logging.INFO, "gatehouse.usage")
+    spool, events = open_spool(), [make_event() for _ in range(3)]
+    recorder = record(spool, sqlite_database, interval_s=0.01)
+    for event in events:
+        spool.append(event)
+    recorder.start()
+    assert failed.wait(10)
+    away[0] = False
+    assert back.wait(10)
+    recorder.close()
+    assert stored(sqlite_database) == as_rows(events)
+    said = [entry.getMessage() for entry in caplog.records]
+    assert sum("usage waits in the spool" in message for message in said) == 1
+
+
+def test_row_100_a_backlog_over_its_bound_stops_scoring_until_the_database_is_back(
+    sqlite_database: Database, open_spool: OpenSpool, record: Record, make_event: Any
+) -> None:
+    away, changed = [True], threading.Condition()
+
+    def refuse(_connection: Any) -> None:
+        if away[0]:
+            raise OperationalError("BEGIN", None, Exception("connection refused"))
+
+    sqlalchemy_event.listen(sqlite_database.engine, "begin", refuse)
+    spool = open_spool(max_backlog_bytes=500)
+    look = spool.check_room
+
+    def look_and_tell(backlog_bytes: int) -> None:
+        look(backlog_bytes)
+        with changed:
+            changed.notify_all()
+
+    spool.check_room = look_and_tell  # type: ignore[method-assign]
+    for _ in range(3):
+        spool.append(make_event())
+    recorder = record(spool, sqlite_database, interval_s=0.01)
+    recorder.start()
+    with changed:
+        assert changed.wait_for(lambda: spool.no_room == "backlog_full", 10)
+    away[0] = False
+    with changed:
+        assert changed.wait_for(lambda: spool.no_room is None, 10)
+    recorder.close()
+
+
+def test_row_101_an_orphan_is_adopted_and_its_torn_line_dropped(
+    database: Database,
+    open_spool: OpenSpool,
+    record: Record,
+    make_event: Any,
+    spool_dir: Path,
+    ended: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    events = [make_event(process_id="dead") for _ in range(5)]
+    whole = [encode_line(event) for event in events]
+    write_orphan(spool_dir, "dead", b"".join(whole[:3]), b"".join(whole[3:]) + encode_line(make_event())[:100])
+    recorder = record(open_spool(), database)
+    assert recorder.adopt_orphans() == ["dead"]
+    assert recorder.adopt_orphans() == []
+    assert stored(database) == as_rows(events)
+    assert_summaries_equal_events(database)
+    assert ended == ["dead"]
+    assert [path.name for path in sorted(spool_dir.iterdir())] == ["p1.000001.ndjson", "p1.lock"]
+    assert "100 bytes of a call that was not answered are dropped" in caplog.text
+
+
+def test_the_spool_of_a_living_process_is_left_alone(
+    sqlite_database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path
+) -> None:
+    other, mine = open_spool("p2"), open_spool("p1")
+    other.append(make_event(process_id="p2"))
+    assert record(mine, sqlite_database).adopt_orphans() == []
+    assert len(segments(spool_dir)) == 2
+
+
+def test_row_101_one_of_many_adopts_an_orphan(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path, ended: list[str]
+) -> None:
+    events = [make_event(process_id="dead") for _ in range(200)]
+    write_orphan(spool_dir, "dead", b"".join(encode_line(event) for event in events))
+    recorders = [record(open_spool(f"p{number}"), database) for number in range(4)]
+    start, adopted = threading.Barrier(4), []
+
+    def adopt(recorder: Recorder) -> None:
+        start.wait()
+        adopted.extend(recorder.adopt_orphans())
+
+    threads = [threading.Thread(target=adopt, args=(recorder,)) for recorder in recorders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert adopted == ended == ["dead"]
+    assert stored(database) == as_rows(events)
+    assert_summaries_equal_events(database)
+
+
+def test_an_adoption_that_fails_is_taken_up_again(
+    sqlite_database: Database, open_spool: OpenSpool, make_event: Any, spool_dir: Path
+) -> None:
+    write_orphan(spool_dir, "dead", encode_line(make_event(process_id="dead")))
+    asked: list[str] = []
+
+    def settle(process_id: str) -> None:
+        asked.append(process_id)
+        if len(asked) == 1:
+            raise OperationalError("BEGIN", None, Exception("connection lost"))
+
+    recorder = Recorder(open_spool(), sqlite_database, settle)
+    with pytest.raises(OperationalError):
+        recorder.adopt_orphans()
+    assert recorder.adopt_orphans() == ["dead"]
+    assert asked == ["dead", "dead"]
+    assert len(stored(sqlite_database)) == 1
+
+
+def test_a_line_that_is_no_event_is_kept_aside(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = [make_event() for _ in range(2)]
+    write_orphan(spool_dir, "dead", encode_line(events[0]) + b'{"format":9}\n' + encode_line(events[1]))
+    record(open_spool(), database).adopt_orphans()
+    assert stored(database) == as_rows(events)
+    assert (spool_dir / "dead.000001.rejected").read_bytes() == b'{"format":9}\n'
+    assert "is no usage event" in caplog.text
+
+
+def test_a_file_of_junk_does_not_hold_up_the_rest(
+    sqlite_database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path
+) -> None:
+    event = make_event()
+    write_orphan(spool_dir, "dead", b"\0" * 5000, encode_line(event))
+    record(open_spool(), sqlite_database, batch_bytes=2000).adopt_orphans()
+    assert stored(sqlite_database) == as_rows([event])
+    assert len(segments(spool_dir)) == 1
+
+
+def test_close_takes_everything_and_leaves_an_empty_folder(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path, ended: list[str]
+) -> None:
+    spool, event = open_spool(), make_event()
+    recorder = record(spool, database)
+    recorder.start()
+    spool.append(event)
+    recorder.close()
+    assert stored(database) == as_rows([event])
+    assert ended == ["p1"]
+    assert list(spool_dir.iterdir()) == []
+    with database.read() as session:
+        assert session.exec(select(SpoolSegmentTable)).all() == []
+
+
+def test_what_cannot_be_drained_at_close_is_there_for_the_next_process(
+    sqlite_database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path, ended: list[str]
+) -> None:
+    spool, event = open_spool(), make_event()
+    spool.append(event)
+
+    def refuse(_connection: Any) -> None:
+        raise OperationalError("BEGIN", None, Exception("connection refused"))
+
+    sqlalchemy_event.listen(sqlite_database.engine, "begin", refuse)
+    record(spool, sqlite_database).close()
+    assert ended == []
+    sqlalchemy_event.remove(sqlite_database.engine, "begin", refuse)
+    assert record(open_spool("p2"), sqlite_database).adopt_orphans() == ["p1"]
+    assert stored(sqlite_database) == as_rows([event])
+    assert not lock_path(spool_dir, "p1").exists()
