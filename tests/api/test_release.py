@@ -158,13 +158,15 @@ def test_fifty_releases_and_rollbacks_in_a_row_lose_no_call_and_answer_none_wron
         keys = [stage.tenant("acme", "line"), *(stage.key("acme") for _ in range(3))]
         with Load(live, keys).running() as load:
             for number in range(50):
-                seen = load.answered
-                rollback(stage) if number % 2 else release(stage, 1 + number // 2 % 5)
+                seen, offset = load.answered, 1 + number // 2 % 5
+                rollback(stage) if number % 2 else release(stage, offset)
                 wait_until(lambda seen=seen: load.answered >= seen + 10)  # type: ignore[misc]
+                if number % 16 == 0:  # those between may be overtaken by the next before the server looks
+                    wait_until(lambda offset=offset: f"1.{offset}.0" in load.versions)  # type: ignore[misc]
             release(stage, 5)
             wait_until(lambda: version_of(live, keys[0]) == "1.5.0")
         assert load.wrong == []
-        assert len(load.versions) > 2
+        assert load.versions >= {"1.0.0", "1.1.0", "1.2.0", "1.4.0", "1.5.0"}
         assert set(live.app.registry.loaded) >= {("line", "1.5.0")}
         assert [name for name in live.app.registry.loaded if name[0] == "line"] == [("line", "1.5.0")]
 

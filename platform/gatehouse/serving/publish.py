@@ -29,11 +29,13 @@ from gatehouse.serving.manifest import (
     Parity,
 )
 from gatehouse.serving.names import NameInvalid, check_model, parse_api_version, parse_version
+from gatehouse.serving.options import PublishOptions
 from gatehouse.serving.repository import Repository, VersionExists, VersionInvalid
 from gatehouse.serving.shape import ContractShape
 from gatehouse.serving.signing import Signer
 from gatehouse.serving.space import draw_rows, example_row, is_numeric, to_values
 
+DEFAULTS = PublishOptions()
 _LIBRARIES = ("scikit-learn", "numpy", "joblib", "onnxruntime", "onnx", "skl2onnx")
 
 __all__ = ["Publication", "PublishRefused", "publish"]
@@ -70,6 +72,7 @@ def publish(
     signer: Signer,
     progress: Callable[[str], None],
     now: datetime,
+    options: PublishOptions = DEFAULTS,
 ) -> Publication:
     """Check, convert, prove parity, sign and write one version. Loads `artifact`, which must be the publisher's own file.
 
