@@ -105,6 +105,15 @@ class ApiKeyTable(SQLModel, table=True):
     created_at: datetime = Field(sa_column=_moment())
     expires_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    networks: str | None = Field(default=None, max_length=1023)
+    """CIDR networks from which the key may be used, one space between them; anywhere unless given."""
+    previous_digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary(32), nullable=True))
+    """Of the secret before the last rotation, good until `grace_ends_at`."""
+    previous_pepper_version: int | None = None
+    rotated_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    grace_ends_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    last_used_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """Written behind, at most once a minute."""
 
 
 class TokenKeyTable(SQLModel, table=True):
@@ -116,6 +125,31 @@ class TokenKeyTable(SQLModel, table=True):
     private_sealed: bytes = Field(sa_column=Column(LargeBinary(), nullable=False))
     created_at: datetime = Field(sa_column=_moment())
     retired_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    signs_from: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """When it takes over; it is published before, so that nobody meets a token of a key that they do not know."""
+
+
+class RevokedTokenTable(SQLModel, table=True):
+    """An access token that was stopped before its end; kept until then."""
+
+    __tablename__ = "revoked_token"
+    jti: str = Field(primary_key=True, max_length=64)
+    key_id: str = Field(max_length=32)
+    expires_at: datetime = Field(sa_column=_moment(index=True))
+    revoked_at: datetime = Field(sa_column=_moment())
+
+
+class ProcessTable(SQLModel, table=True):
+    """One serving process."""
+
+    __tablename__ = "process"
+    id: str = Field(primary_key=True, max_length=40)
+    host: str = Field(max_length=255)
+    pid: int
+    started_at: datetime = Field(sa_column=_moment())
+    last_seen_at: datetime = Field(sa_column=_moment())
+    revision_seen: int = Field(sa_column=_big())
+    """The last change that it has taken in."""
 
 
 class EndpointTable(SQLModel, table=True):

@@ -1,0 +1,48 @@
+"""Keys can be rotated, bound to networks and seen in use; tokens can be revoked; token keys overlap; serving processes are known."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+KEY_COLUMNS = (
+    sa.Column("networks", sa.String(1023), nullable=True),
+    sa.Column("previous_digest", sa.LargeBinary(32), nullable=True),
+    sa.Column("previous_pepper_version", sa.Integer(), nullable=True),
+    sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
+    sa.Column("grace_ends_at", sa.DateTime(timezone=True), nullable=True),
+    sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+)
+
+
+def upgrade() -> None:
+    for column in KEY_COLUMNS:
+        op.add_column("api_key", column.copy())
+    op.add_column("token_key", sa.Column("signs_from", sa.DateTime(timezone=True), nullable=True))
+    op.create_table(
+        "revoked_token",
+        sa.Column("jti", sa.String(64), primary_key=True),
+        sa.Column("key_id", sa.String(32), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False, index=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_table(
+        "process",
+        sa.Column("id", sa.String(40), primary_key=True),
+        sa.Column("host", sa.String(255), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revision_seen", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("process")
+    op.drop_table("revoked_token")
+    op.drop_column("token_key", "signs_from")
+    for column in reversed(KEY_COLUMNS):
+        op.drop_column("api_key", column.name)
