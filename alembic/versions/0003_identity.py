@@ -8,19 +8,19 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-KEY_COLUMNS = (
-    sa.Column("networks", sa.String(1023), nullable=True),
-    sa.Column("previous_digest", sa.LargeBinary(32), nullable=True),
-    sa.Column("previous_pepper_version", sa.Integer(), nullable=True),
-    sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
-    sa.Column("grace_ends_at", sa.DateTime(timezone=True), nullable=True),
-    sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
-)
+KEY_COLUMNS = {
+    "networks": sa.String(1023),
+    "previous_digest": sa.LargeBinary(32),
+    "previous_pepper_version": sa.Integer(),
+    "rotated_at": sa.DateTime(timezone=True),
+    "grace_ends_at": sa.DateTime(timezone=True),
+    "last_used_at": sa.DateTime(timezone=True),
+}
 
 
 def upgrade() -> None:
-    for column in KEY_COLUMNS:
-        op.add_column("api_key", column.copy())
+    for name, kind in KEY_COLUMNS.items():
+        op.add_column("api_key", sa.Column(name, kind, nullable=True))
     op.add_column("token_key", sa.Column("signs_from", sa.DateTime(timezone=True), nullable=True))
     op.create_table(
         "revoked_token",
@@ -44,5 +44,5 @@ def downgrade() -> None:
     op.drop_table("process")
     op.drop_table("revoked_token")
     op.drop_column("token_key", "signs_from")
-    for column in reversed(KEY_COLUMNS):
-        op.drop_column("api_key", column.name)
+    for name in reversed(KEY_COLUMNS):
+        op.drop_column("api_key", name)
