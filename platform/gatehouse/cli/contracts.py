@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from gatehouse.cli.deployment import settings_or_refusal
-from gatehouse.cli.drafting import Told, draft_contract, facts_of_artifact, model_name, split_names
+from gatehouse.cli.drafting import FEATURES_HELP, LABELS_HELP, TARGETS_HELP, draft_contract, facts_of_artifact, model_name, told_by
 from gatehouse.cli.output import Json, example, print_json, print_table
-from gatehouse.cli.publishing import contract_of, read_contract
+from gatehouse.cli.published_contract import contract_of, read_contract, read_file
 from gatehouse.cli.sample import read_sample
 from gatehouse.contracts.cells import range_detail
 from gatehouse.contracts.compatibility import Change, Level, compare, level
@@ -42,27 +42,21 @@ def draft_file(
     sample: Annotated[
         Path | None, typer.Option("--sample", metavar="CSV", help="Some rows with a header: names and types are read off it, no bounds.")
     ] = None,
-    features: Annotated[
-        str | None, typer.Option("--features", metavar="A,B,…", help="Names of the columns, in the order they were fitted in.")
-    ] = None,
+    features: Annotated[str | None, typer.Option("--features", metavar="A,B,…", help=FEATURES_HELP)] = None,
     labels: Annotated[
         list[str] | None,
-        typer.Option("--labels", metavar="A,B,…", help="What partners call the classes, in the estimator's order; once for each output."),
+        typer.Option("--labels", metavar="A,B,…", help=LABELS_HELP),
     ] = None,
-    targets: Annotated[str | None, typer.Option("--targets", metavar="A,B,…", help="Names of several outputs, in order.")] = None,
+    targets: Annotated[str | None, typer.Option("--targets", metavar="A,B,…", help=TARGETS_HELP)] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The file's name unless given.")] = None,
     api_version: Annotated[str, typer.Option("--api-version", help="v1, v2, …")] = "v1",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write it; an existing file is kept.")] = None,
 ) -> None:
     """Draft a contract for an estimator, to be read and completed before it is published."""
-    told = Told(
-        features=split_names(features, "--features") if features is not None else None,
-        labels=tuple(split_names(each, "--labels") for each in labels or ()),
-        targets=split_names(targets, "--targets") if targets is not None else (),
-    )
-    rows = read_sample(_read(sample), str(sample)) if sample is not None else None
+    told = told_by(features, labels, targets)
+    rows = read_sample(read_file(sample), str(sample)) if sample is not None else None
     name = model or model_name(file.stem)
-    text = draft_contract(facts_of_artifact(_read(file)), name, api_version, rows, told)
+    text = draft_contract(facts_of_artifact(read_file(file)), name, api_version, rows, told)
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -109,14 +103,7 @@ def _contract(source: str) -> Contract:
     model, at, version = source.partition("@")
     if at and not file.exists():
         return contract_of(settings_or_refusal(), model, version)
-    return read_contract(_read(file), source)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise Refused(f"{file} cannot be read: {error.strerror}") from None
+    return read_contract(read_file(file), source)
 
 
 def _write(file: Path, text: str) -> None:

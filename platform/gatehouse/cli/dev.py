@@ -1,7 +1,5 @@
 """`gatehouse dev`: everything that a first call needs, then the server. Run again, it takes what is there."""
 
-import os
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,23 +10,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from gatehouse.cli.contract_choice import named_contract
 from gatehouse.cli.deployment import Deployment, open_deployment, settings_or_refusal
 from gatehouse.cli.first_call import first_call
+from gatehouse.cli.first_settings import REPOSITORY, make_settings, set_port, settings_file
 from gatehouse.cli.output import example
-from gatehouse.cli.publishing import PUBLISHING_KEY, contract_of, publish_model, repository_of
+from gatehouse.cli.published_contract import contract_of, repository_of
+from gatehouse.cli.publishing import PublishWish, publish_model
 from gatehouse.cli.serve import listen, serve_settings
+from gatehouse.cli.signing_key import PUBLISHING_KEY, signer_of, trusted_keys_folder
 from gatehouse.errors import Refused
 from gatehouse.identity.keys import CreatedKey, KeyWish, Pepper, create_key, list_keys
 from gatehouse.identity.tenants import add_grant, create_tenant, list_grants, list_tenants
 from gatehouse.migration.store import activate, api_versions_by_model, find_endpoint
-from gatehouse.settings import SETTINGS_FILE, Settings, find_state_dir
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 RECIPES = (("iris", "v1"), ("iris", "v2"), ("breast_cancer", "v1"), ("diabetes", "v1"))
 TENANT = "demo"
 PLAN = "standard"
-MADE_HERE = {"GATEHOUSE_ENVIRONMENT": "development", "GATEHOUSE_DOCS": "open"}
-SECRETS = ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER")
 
 
 def dev(
@@ -39,18 +37,18 @@ def dev(
     Run again, it takes what is there.
     """
     begun = time.monotonic()
-    state_dir = find_state_dir(os.environ, Path.cwd())
+    file = settings_file()
     with step("settings") as done:
-        done(write_settings(state_dir / SETTINGS_FILE, port))
+        done(write_settings(file, port))
     settings = settings_or_refusal()
     if settings.environment != "development":
-        raise Refused(f"{state_dir / SETTINGS_FILE} is of a production deployment: serve it with gatehouse serve")
+        raise Refused(f"{file} is of a production deployment: serve it with gatehouse serve")
     listener = listen(settings)
-    with step("publishing key") as done:
-        done(make_publishing_key(settings))
     with step("database") as done, open_deployment() as deployment:
         done(f"{deployment.database.dialect}, migrated")
     with open_deployment() as deployment:
+        with step("publishing key") as done:
+            done(publishing_key(deployment))
         for model, api_version in RECIPES:
             with step(f"model {model} {api_version}") as done:
                 done(publish_recipe(deployment, model, api_version))
@@ -92,34 +90,26 @@ def step(name: str) -> Iterator[Callable[[str], None]]:
 
 
 def write_settings(file: Path, port: int | None) -> str:
-    """Make the settings file with secrets of its own (mode 600) from the example, or set the port in the one that is there."""
+    """Make the settings file, or set the port in the one that is there."""
     if file.exists():
         if port is not None:
-            _write_private(file, _with_values(file.read_text(encoding="utf-8"), {"GATEHOUSE_LISTEN_PORT": str(port)}))
+            set_port(file, port)
         return f"{file} is there" + ("" if port is None else f"; port {port} from now on")
-    example = REPOSITORY / ".env.example"
-    if not example.is_file():
-        raise Refused("gatehouse dev needs the repository with its models/ and .env.example: clone it, and run make run there")
-    values = MADE_HERE | {name: secrets.token_urlsafe(32) for name in SECRETS}
-    if port is not None:
-        values["GATEHOUSE_LISTEN_PORT"] = str(port)
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_private(file, _with_values(example.read_text(encoding="utf-8"), values))
+    if not (REPOSITORY / "models").is_dir():
+        raise Refused("gatehouse dev needs the repository with its models/: clone it, and run make run there")
+    make_settings(file, port)
     return f"made {file} with new secrets"
 
 
-def make_publishing_key(settings: Settings) -> str:
+def publishing_key(deployment: Deployment) -> str:
     """The key that signs what is published here, trusted here."""
-    from gatehouse.serving.signing import PublishingKeyUnusable, Signer, create_publishing_key, trust_publishing_key
+    from gatehouse.serving.signing import trust_publishing_key
 
-    path, trusted = settings.state_dir / PUBLISHING_KEY, settings.under_state(settings.trusted_keys_dir)
-    if not path.exists():
-        return f"made and trusted here: {create_publishing_key(path, trusted).key_id}"
-    try:
-        signer = Signer.load(path)
-    except PublishingKeyUnusable as error:
-        raise Refused(str(error)) from None
-    return f"{path.name} is there" + ("; trusted here again" if trust_publishing_key(signer, trusted) else "")
+    signer, made = signer_of(deployment, None)
+    if made:
+        return f"made and trusted here: {signer.key_id}"
+    again = trust_publishing_key(signer, trusted_keys_folder(deployment.settings))
+    return f"{PUBLISHING_KEY} is there" + ("; trusted here again" if again else "")
 
 
 def publish_recipe(deployment: Deployment, model: str, api_version: str) -> str:
@@ -135,14 +125,8 @@ def publish_recipe(deployment: Deployment, model: str, api_version: str) -> str:
     contract = folder / f"{api_version}.toml"
     if not contract.is_file():
         raise Refused(f"{contract} is missing: run this in a clone of the repository")
-    done = publish_model(
-        deployment,
-        train_recipe(folder, api_version),
-        contract.read_bytes(),
-        origin=str(contract),
-        publishing_key=deployment.settings.state_dir / PUBLISHING_KEY,
-        progress=lambda _note: None,
-    )
+    wish = PublishWish(train_recipe(folder, api_version), named_contract(contract, model))
+    done = publish_model(deployment, wish, lambda _note: None)
     with deployment.database.write() as session:
         activate(session, deployment.actor, model, api_version)
     return f"trained and published {done.publication.version}, engine {done.publication.engine}"
@@ -167,23 +151,6 @@ def make_key(deployment: Deployment) -> CreatedKey | None:
         return None
     pepper = Pepper(deployment.settings.key_pepper.get_secret_value().encode())
     return create_key(deployment.database, deployment.actor, TENANT, pepper, KeyWish(name="first"))
-
-
-def _with_values(text: str, values: dict[str, str]) -> str:
-    """The settings text with some values set, each where it stands or at the end."""
-    left = dict(values)
-    lines = []
-    for line in text.splitlines():
-        name = line.partition("=")[0].strip()
-        lines.append(f"{name}={left.pop(name)}" if name in left else line)
-    return "\n".join([*lines, *(f"{name}={value}" for name, value in left.items())]) + "\n"
-
-
-def _write_private(file: Path, text: str) -> None:
-    temporary = file.with_suffix(".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
-        handle.write(text)
-    temporary.replace(file)
 
 
 dev.__doc__ = (dev.__doc__ or "") + "\n\n" + example("gatehouse dev --port 8123")

@@ -1,17 +1,23 @@
 """From an estimator's facts, a sample and what its author says to a drafted contract: composes the contracts and serving rooms."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gatehouse.cli.sample import Sample, in_order
+from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.draft import Answer, DraftIncomplete, draft
 from gatehouse.contracts.inference import Column, ColumnUnclear, infer_column, unseen_column
 from gatehouse.errors import Refused
 
 if TYPE_CHECKING:
     from gatehouse.serving.facts import EstimatorFacts
+
+
+FEATURES_HELP = "Names of the columns, in the order they were fitted in."
+LABELS_HELP = "What partners call the classes, in the estimator's order; once for each output."
+TARGETS_HELP = "Names of several outputs, in order."
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,23 @@ class Told:
     features: tuple[str, ...] | None = None
     labels: tuple[tuple[str, ...], ...] = ()
     targets: tuple[str, ...] = ()
+
+
+def told_by(features: str | None, labels: list[str] | None, targets: str | None) -> Told:
+    """What the options of these names say. Raises Refused."""
+    return Told(
+        features=split_names(features, "--features") if features is not None else None,
+        labels=tuple(split_names(each, "--labels") for each in labels or ()),
+        targets=split_names(targets, "--targets") if targets is not None else (),
+    )
+
+
+def renamed_sample(sample: Sample, contract: Contract, facts: Callable[[], "EstimatorFacts"], told: Told) -> Sample:
+    """The sample under the contract's names, which may be others than those of the estimator's columns. Raises Refused."""
+    if any(feature.name in sample.columns for feature in contract.features):
+        return sample
+    columns = _feature_names(facts(), sample, told.features)
+    return sample if len(columns) != len(contract.names) else replace(in_order(sample, columns), columns=contract.names)
 
 
 def facts_of_artifact(artifact: bytes) -> "EstimatorFacts":

@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 from gatehouse.cli.deployment import Deployment
-from gatehouse.cli.publishing import contract_of
+from gatehouse.cli.published_contract import contract_of
 from gatehouse.errors import Refused
 from gatehouse.identity.store import Grant, Tenant
 from gatehouse.migration.endpoint import Endpoint

@@ -6,26 +6,47 @@ from typing import Annotated, Any
 import typer
 
 from gatehouse.cli.deployment import open_deployment
+from gatehouse.cli.drafting import FEATURES_HELP, LABELS_HELP, TARGETS_HELP, told_by
+from gatehouse.cli.first_settings import make_settings_where_there_are_none
 from gatehouse.cli.output import Json, example, print_json, print_table
-from gatehouse.cli.publishing import PUBLISHING_KEY, Published, publish_model, repository_of
-from gatehouse.errors import Refused
+from gatehouse.cli.progress import progress_bar
+from gatehouse.cli.publish_report import facts, report, show_draft
+from gatehouse.cli.publish_request import PublishRequest, wish_of
+from gatehouse.cli.published_contract import repository_of
+from gatehouse.cli.publishing import STEPS, publish_model
+from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import list_endpoints
+from gatehouse.serving.options import PublishOptions
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     help="Publish model versions and see what is published.",
-    epilog=example("gatehouse models publish churn.joblib --contract churn-v1.toml"),
+    epilog=example("gatehouse models publish churn.joblib --sample rows.csv"),
 )
 
 
-@app.command("publish", epilog=example("gatehouse models publish churn.joblib --contract churn-v1.toml --version 1.1.0"))
+@app.command(
+    "publish",
+    epilog=example(
+        "gatehouse models publish churn.joblib --sample rows.csv\n  gatehouse models publish churn.joblib --version 1.1.0 --json"
+    ),
+)
 def publish_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The fitted estimator, written by joblib. Your own: loading it runs it.")],
-    contract: Annotated[Path, typer.Option("--contract", metavar="FILE", help="The contract, a TOML file.")],
-    version: Annotated[str | None, typer.Option("--version", help="MAJOR.MINOR.PATCH; the next free patch unless given.")] = None,
+    sample: Annotated[
+        Path | None, typer.Option("--sample", metavar="CSV", help="Some rows with a header: for the draft, and for where to try the model.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The file's name unless given.")] = None,
+    version: Annotated[str | None, typer.Option("--version", help="MAJOR.MINOR.PATCH; the next free one unless given.")] = None,
+    contract: Annotated[
+        Path | None, typer.Option("--contract", metavar="FILE", help="models/NAME/v1.toml unless given; drafted where it is missing.")
+    ] = None,
+    features: Annotated[str | None, typer.Option("--features", metavar="A,B,…", help=FEATURES_HELP)] = None,
+    labels: Annotated[list[str] | None, typer.Option("--labels", metavar="A,B,…", help=LABELS_HELP)] = None,
+    targets: Annotated[str | None, typer.Option("--targets", metavar="A,B,…", help=TARGETS_HELP)] = None,
     publishing_key: Annotated[
         Path | None,
         typer.Option("--publishing-key", metavar="FILE", help=f"What signs it, unless the state folder's {PUBLISHING_KEY}."),
@@ -33,21 +54,18 @@ def publish_file(
     json: Json = False,
 ) -> None:
     """Check, sign and publish a model version; a model's first one goes live."""
-    artifact, contract_source = _read(file), _read(contract)
+    made = make_settings_where_there_are_none()
+    if made:
+        typer.echo(made, err=True)
+    request = PublishRequest(file, told_by(features, labels, targets), PublishOptions(), model, version, contract, sample, publishing_key)
     with open_deployment() as deployment:
-        done = publish_model(
-            deployment,
-            artifact,
-            contract_source,
-            origin=str(contract),
-            publishing_key=publishing_key or deployment.settings.state_dir / PUBLISHING_KEY,
-            progress=lambda note: typer.echo(note, err=True),
-            version=version,
-        )
-    if json:
-        print_json(_facts(done))
-        return
-    _say(done)
+        wish = wish_of(request, deployment.settings, show_draft)
+        with progress_bar("publishing", STEPS) as progress:
+            done = publish_model(deployment, wish, progress)
+        if json:
+            print_json(facts(done))
+            return
+        report(deployment, done)
 
 
 @app.command("list", epilog=example("gatehouse models list --json"))
@@ -63,7 +81,7 @@ def show_all(json: Json = False) -> None:
         print_json([_model_facts(model, repository.versions(model), of[model]) for model in models])
         return
     if not models:
-        typer.echo("no model is published yet: gatehouse models publish FILE --contract FILE")
+        typer.echo("no model is published yet: gatehouse models publish FILE --sample rows.csv")
         return
     rows = [
         (model, ", ".join(repository.versions(model)) or "missing", ", ".join(_described(endpoint) for endpoint in of[model]) or "none yet")
@@ -72,45 +90,8 @@ def show_all(json: Json = False) -> None:
     print_table(("model", "published versions", "endpoints"), rows)
 
 
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise Refused(f"{file} cannot be read: {error.strerror}") from None
-
-
 def _described(endpoint: Endpoint) -> str:
     return f"{endpoint.api_version} {endpoint.state}, serves {endpoint.stable_version}"
-
-
-def _say(done: Published) -> None:
-    publication, endpoint = done.publication, done.endpoint
-    kept = f" ({publication.engine_reason})" if publication.engine_reason else ""
-    typer.echo(f"{publication.model} {publication.version} is published; engine {publication.engine}{kept}")
-    if not done.live:
-        released = f"gatehouse endpoints release {publication.model} {endpoint.api_version} --version {publication.version}"
-        typer.echo(f"{endpoint.name} goes on with {endpoint.stable_version}; to let the new version serve it: {released}")
-        return
-    typer.echo(f"it serves {endpoint.name}, which is {endpoint.state}")
-    if endpoint.state == "preview":
-        typer.echo(f"who may try it: gatehouse grants add TENANT {endpoint.model} --api-version {endpoint.api_version}")
-        typer.echo(f"for all that may call {endpoint.model}: gatehouse endpoints activate {endpoint.model} {endpoint.api_version}")
-        return
-    typer.echo(f"next: gatehouse grants add TENANT {publication.model}")
-
-
-def _facts(done: Published) -> dict[str, Any]:
-    publication = done.publication
-    return {
-        "model": publication.model,
-        "version": publication.version,
-        "api_version": publication.api_version,
-        "engine": publication.engine,
-        "engine_reason": publication.engine_reason,
-        "live": done.live,
-        "state": done.endpoint.state,
-        "stable_version": done.endpoint.stable_version,
-    }
 
 
 def _model_facts(model: str, versions: tuple[str, ...], endpoints: list[Endpoint]) -> dict[str, Any]:

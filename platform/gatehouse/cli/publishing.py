@@ -1,26 +1,41 @@
-"""Published versions and their endpoints: composes the contracts, serving and migration rooms for the commands."""
+"""From a file to a published version and its endpoint: composes the contracts, serving and migration rooms for the commands."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatehouse.cli.contract_choice import ContractChoice
 from gatehouse.cli.deployment import Deployment
-from gatehouse.contracts.contract import Contract, ContractInvalid, parse_contract
+from gatehouse.cli.published_contract import repository_of
+from gatehouse.cli.signing_key import signer_of
+from gatehouse.cli.version_choice import VersionChoice, choose_version
 from gatehouse.errors import Refused
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import create_endpoint, find_endpoint
-from gatehouse.serving.names import NameInvalid, parse_api_version
-from gatehouse.serving.repository import Repository, VersionInvalid, VersionMissing
-from gatehouse.serving.signing import PublishingKeyUnusable, Signer, TrustedKeys
-from gatehouse.settings import Settings
+from gatehouse.serving.names import NameInvalid
+from gatehouse.serving.options import PublishOptions
+from gatehouse.serving.repository import Repository
 
 if TYPE_CHECKING:
     from gatehouse.serving.publish import Publication
+    from gatehouse.serving.signing import Signer
 
-PUBLISHING_KEY = "publishing-key.pem"
-"""In the state folder of a development machine; a server never reads it."""
+
+STEPS = 4
+"""How often `progress` is told of a new step: loading, scoring, converting, proving."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishWish:
+    """`version` None is the next free one, `publishing_key` None the one in the state folder."""
+
+    artifact: bytes
+    contract: ContractChoice
+    version: str | None = None
+    publishing_key: Path | None = None
+    options: PublishOptions = field(default_factory=PublishOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,91 +43,48 @@ class Published:
     """`live`: the endpoint serves this version. It does so unasked only if it opened the endpoint."""
 
     publication: "Publication"
+    contract: ContractChoice
     endpoint: Endpoint
     live: bool
+    made_key: bool
+    """Whether the publishing key was made, and trusted here, for this."""
 
 
-def publish_model(
-    deployment: Deployment,
-    artifact: bytes,
-    contract_source: bytes,
-    *,
-    origin: str,
-    publishing_key: Path,
-    progress: Callable[[str], None],
-    version: str | None = None,
-) -> Published:
-    """Publish the next version, or `version`, and open its endpoint if there is none. `origin` names the contract. Raises Refused."""
-    contract = read_contract(contract_source, origin)
-    repository = repository_of(deployment.settings)
-    signer = _signer(publishing_key)
+def publish_model(deployment: Deployment, wish: PublishWish, progress: Callable[[str], None]) -> Published:
+    """Publish a version, and open its endpoint if there is none. Raises Refused."""
+    choice = choose_version(repository_of(deployment.settings), wish.contract.contract, wish.version, progress)
+    signer, made_key = signer_of(deployment, wish.publishing_key)
+    repository = repository_of(deployment.settings)  # anew: it may trust a key more
     if not repository.trusts(signer.key_id):
         raise Refused(
             f"publishing key {signer.key_id} is not trusted here, so no server would load what it signs: gatehouse publishing-keys list"
         )
-    publication = _publish(artifact, contract, contract_source, version, repository, signer, progress)
+    publication = _publish(wish, choice, repository, signer, progress)
     with deployment.database.write() as session:
         endpoint = find_endpoint(session, publication.model, publication.api_version)
         if endpoint is None:
             endpoint = create_endpoint(session, deployment.actor, publication.model, publication.version)
-    return Published(publication, endpoint, live=endpoint.stable_version == publication.version)
-
-
-def repository_of(settings: Settings) -> Repository:
-    """The deployment's folder of published versions. Raises Refused."""
-    try:
-        trusted = TrustedKeys.load(settings.under_state(settings.trusted_keys_dir))
-    except PublishingKeyUnusable as error:
-        raise Refused(str(error)) from None
-    return Repository(settings.under_state(settings.models_dir), trusted)
-
-
-def contract_of(settings: Settings, model: str, version: str) -> Contract:
-    """The contract of a published version. Raises Refused."""
-    try:
-        verified = repository_of(settings).read(model, version)
-    except (VersionMissing, VersionInvalid) as error:
-        raise Refused(str(error)) from None
-    return read_contract(verified.contract, f"contract of {model} {version}")
-
-
-def read_contract(source: bytes, origin: str) -> Contract:
-    """The contract; all complaints, one a line, as Refused."""
-    try:
-        return parse_contract(source, origin)
-    except ContractInvalid as error:
-        raise Refused(str(error)) from None
+    return Published(publication, wish.contract, endpoint, endpoint.stable_version == publication.version, made_key)
 
 
 def _publish(
-    artifact: bytes,
-    contract: Contract,
-    contract_source: bytes,
-    version: str | None,
-    repository: Repository,
-    signer: Signer,
-    progress: Callable[[str], None],
+    wish: PublishWish, choice: VersionChoice, repository: Repository, signer: "Signer", progress: Callable[[str], None]
 ) -> "Publication":
     # scikit-learn and ONNX take seconds to load; only this command needs them
     from gatehouse.serving.publish import PublishRefused, publish
 
     try:
         return publish(
-            artifact,
-            contract,
-            contract_source,
-            version=version or repository.next_version(contract.model, parse_api_version(contract.api_version)),
+            wish.artifact,
+            wish.contract.contract,
+            wish.contract.source,
+            version=choice.version,
+            revision_digest=choice.revision_digest,
             repository=repository,
             signer=signer,
             progress=progress,
             now=datetime.now(UTC),
+            options=wish.options,
         )
     except (PublishRefused, NameInvalid) as error:
         raise Refused(str(error)) from None
-
-
-def _signer(publishing_key: Path) -> Signer:
-    try:
-        return Signer.load(publishing_key)
-    except PublishingKeyUnusable as error:
-        raise Refused(f"{error}; gatehouse dev makes one for development, --publishing-key names another") from None

@@ -9,7 +9,7 @@ import typer
 
 from gatehouse.cli.deployment import Deployment, open_deployment
 from gatehouse.cli.output import Json, example, print_json, print_table
-from gatehouse.cli.publishing import PUBLISHING_KEY
+from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.db.audit import record_audit
 from gatehouse.errors import NotKnown, Refused
 from gatehouse.serving.signing import PublishingKeyUnusable, create_publishing_key

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gatehouse.cli.deployment import Deployment
-from gatehouse.cli.publishing import contract_of
+from gatehouse.cli.published_contract import contract_of
 from gatehouse.contracts.compatibility import Change, compare
 from gatehouse.errors import Refused
 from gatehouse.migration.endpoint import Endpoint, api_version_of
@@ -88,7 +88,7 @@ def check_canary(deployment: Deployment, seen: Endpoint, version: str) -> None:
 
 
 def _lines(changes: Iterable[Change]) -> str:
-    return "\n".join(f"  {change.place}: {change.kind}{': ' * bool(change.detail)}{change.detail}" for change in changes)
+    return "\n".join(f"  {change}" for change in changes)
 
 
 def _store(deployment: Deployment, action: str, seen: Endpoint, wanted: Endpoint, *, forced: bool = False) -> Endpoint:

@@ -73,6 +73,17 @@ def typed_rows(sample: Sample, contract: Contract) -> tuple[tuple[Cell, ...], ..
     return tuple(zip(*columns, strict=True))
 
 
+def number_ranges(sample: Sample, contract: Contract) -> dict[str, tuple[float, float]]:
+    """Lowest and highest number of each column of numbers that has one. Raises Refused as `typed_rows` does."""
+    rows = typed_rows(sample, contract)
+    ranges: dict[str, tuple[float, float]] = {}
+    for feature, column in zip(contract.features, zip(*rows, strict=True), strict=True):
+        numbers = [float(cell) for cell in column if isinstance(cell, int | float)]
+        if feature.type in ("number", "integer") and numbers:
+            ranges[feature.name] = (min(numbers), max(numbers))
+    return ranges
+
+
 def _text(source: bytes, origin: str) -> str:
     if not source.strip():
         raise Refused(f"{origin} is empty; write a header with the names of the columns, then rows")

@@ -55,6 +55,9 @@ class Change:
     kind: str
     detail: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.place}: {self.kind}{': ' * bool(self.detail)}{self.detail}"
+
     @property
     def compatible(self) -> bool:
         """Whether callers can go on unchanged."""

@@ -68,6 +68,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     golden_row: GoldenRow
     publishing_key: str
     created_at: datetime
+    revision_digest: Sha256 | None = None
+    """Digest of the contract with which this revision (major and minor) was first published: what it means to callers is frozen."""
 
     @property
     def artifact_file(self) -> str:

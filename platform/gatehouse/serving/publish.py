@@ -51,6 +51,7 @@ class Publication:
     engine: EngineName
     engine_reason: str | None
     parity: Parity | None
+    publishing_key: str
     folder: Path
 
 
@@ -72,11 +73,12 @@ def publish(
     signer: Signer,
     progress: Callable[[str], None],
     now: datetime,
+    revision_digest: str | None = None,
     options: PublishOptions = DEFAULTS,
 ) -> Publication:
     """Check, convert, prove parity, sign and write one version. Loads `artifact`, which must be the publisher's own file.
 
-    Raises PublishRefused, whose message names the remedy.
+    `revision_digest` is that of the contract with which this revision was first published, None for the first. Raises PublishRefused, whose message names the remedy.
     """
     _check_names(contract, contract_source, version, repository)
     try:
@@ -101,6 +103,7 @@ def publish(
         engine_reason=choice.reason,
         files={CONTRACT_FILE: _digest(contract_source), ARTIFACT_FILES[choice.engine]: _digest(choice.artifact)},
         contract_digest=contract.digest,
+        revision_digest=revision_digest or contract.digest,
         classes=reference.classes,
         libraries=_libraries(),
         parity=choice.parity,
@@ -112,7 +115,7 @@ def publish(
         folder = repository.write(manifest, contract_source, choice.artifact, signer)
     except (VersionExists, VersionInvalid) as error:
         raise PublishRefused(str(error)) from None
-    return Publication(contract.model, version, contract.api_version, choice.engine, choice.reason, choice.parity, folder)
+    return Publication(contract.model, version, contract.api_version, choice.engine, choice.reason, choice.parity, signer.key_id, folder)
 
 
 def _check_names(contract: ContractShape, source: bytes, version: str, repository: Repository) -> None:

@@ -1,0 +1,91 @@
+"""What `models publish` says: the contract that it drafted, a summary, what partners see now, and what comes next."""
+
+from typing import Any
+
+import typer
+
+from gatehouse.cli.contract_choice import ContractChoice
+from gatehouse.cli.deployment import Deployment
+from gatehouse.cli.output import print_table
+from gatehouse.cli.publishing import Published
+from gatehouse.identity.tenants import list_grants, list_tenants
+from gatehouse.migration.endpoint import Endpoint
+from gatehouse.principal import OPERATOR_TENANT
+
+
+def show_draft(choice: ContractChoice) -> None:
+    """On standard error, so that `--json` prints one value."""
+    typer.echo(f"{choice.origin} is drafted. What partners may send and will get:\n", err=True)
+    typer.echo("\n".join(f"    {line}".rstrip() for line in choice.source.decode().splitlines()), err=True)
+    typer.echo(f"\nit is used as it stands; for other names, bounds or labels edit {choice.origin} and publish again", err=True)
+
+
+def report(deployment: Deployment, done: Published) -> None:
+    """A table, then one line on what partners see now and one on what comes next."""
+    print_table(("published", f"{done.publication.model} {done.publication.version}"), _rows(done))
+    model, api_version = done.endpoint.model, done.endpoint.api_version
+    if not done.live:
+        typer.echo(f"partners go on with {done.endpoint.stable_version}; nothing changes for them until you let the new version serve:")
+        typer.echo(f"next: gatehouse endpoints release {model} {api_version} --version {done.publication.version}   (or --canary 10)")
+        return
+    url = f"{deployment.settings.base_url}/{api_version}/models/{model}/predict"
+    if done.endpoint.state == "preview":
+        typer.echo(f"partners see nothing of it yet: {done.endpoint.name} is a preview, which only a grant of {api_version} by name opens")
+        typer.echo(f"next: gatehouse grants add TENANT {model} --api-version {api_version}   (who may try it)")
+        typer.echo(f"then: gatehouse endpoints activate {model} {api_version}   (for all that may call {model})")
+        return
+    callers = _callers(deployment, done.endpoint)
+    who = f"{', '.join(callers)} may call it" if callers else "nobody may call it yet"
+    typer.echo(f"partners get it at {url}, from a running server within a second; {who}")
+    typer.echo(f"next: {_next(deployment, model, callers)}")
+
+
+def facts(done: Published) -> dict[str, Any]:
+    """The same for programs."""
+    publication = done.publication
+    parity = publication.parity
+    return {
+        "model": publication.model,
+        "version": publication.version,
+        "api_version": publication.api_version,
+        "contract": done.contract.origin,
+        "contract_drafted": done.contract.drafted,
+        "engine": publication.engine,
+        "engine_reason": publication.engine_reason,
+        "parity_rows": None if parity is None else parity.rows,
+        "worst_difference": None if parity is None else parity.worst_difference,
+        "publishing_key": publication.publishing_key,
+        "live": done.live,
+        "state": done.endpoint.state,
+        "stable_version": done.endpoint.stable_version,
+    }
+
+
+def _rows(done: Published) -> list[tuple[str, str]]:
+    publication, parity = done.publication, done.publication.parity
+    revision = publication.version.rpartition(".")[0]
+    rows = [
+        ("contract", f"{done.contract.origin}{', drafted now' * done.contract.drafted}; revision {revision}"),
+        ("engine", publication.engine + (f": {publication.engine_reason}" if publication.engine_reason else "")),
+    ]
+    if parity is not None and parity.passed:
+        rows.append(("parity", f"{parity.rows:,} rows answered as by scikit-learn; worst difference {parity.worst_difference:.1g}"))
+    made = ", made now and trusted here, as this is a development deployment" * done.made_key
+    rows.append(("signed by", f"publishing key {publication.publishing_key}{made}"))
+    rows.append(("endpoint", f"{done.endpoint.name}, {done.endpoint.state}, serves {done.endpoint.stable_version}"))
+    return rows
+
+
+def _callers(deployment: Deployment, endpoint: Endpoint) -> list[str]:
+    """Tenants whose grants cover it, by name; the first few."""
+    grants = [grant for grant in list_grants(deployment.database) if grant.model == endpoint.model]
+    names = sorted({grant.tenant for grant in grants if grant.api_version in (None, endpoint.api_version)})
+    return names if len(names) <= 3 else [*names[:3], f"{len(names) - 3} more"]
+
+
+def _next(deployment: Deployment, model: str, callers: list[str]) -> str:
+    if callers:
+        return f"gatehouse models rows {model} --sample rows.csv   (some rows, beside scikit-learn's own answer)"
+    if any(tenant.name != OPERATOR_TENANT for tenant in list_tenants(deployment.database)):
+        return f"gatehouse grants add TENANT {model}"
+    return f"gatehouse tenants create acme --models {model}"
