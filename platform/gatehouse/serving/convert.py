@@ -1,20 +1,21 @@
 """From a fitted estimator to an ONNX graph, in a process of its own: a conversion may crash, eat memory or never end.
 
-`python -m gatehouse.serving.convert IN OUT` reads the publisher's own joblib file and writes the graph.
+`python -m gatehouse.serving.convert IN OUT [CODE]` reads the publisher's own joblib file and writes the graph.
 """
 
 import importlib.util
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from gatehouse.serving.attached_code import load_here
+from gatehouse.serving.runtime import HERE, Runtime
+
 TIMEOUT_S = 120.0
 _MEMORY_BYTES = 8 * 1024**3
 _EXIT_NOT_CONVERTIBLE = 3
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 class NotConvertible(Exception):
@@ -26,20 +27,15 @@ def converter_installed() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "skl2onnx"))
 
 
-def convert(artifact: bytes, *, timeout_s: float = TIMEOUT_S) -> bytes:
+def convert(artifact: bytes, *, runtime: Runtime = HERE, timeout_s: float = TIMEOUT_S) -> bytes:
     """The graph of a joblib file's estimator. Raises NotConvertible."""
-    if not converter_installed():
+    if runtime.python == HERE.python and not converter_installed():
         raise NotConvertible("the converter is not installed (pip install 'gatehouse[publish]')")
-    # the child gets no setting and so no secret of the deployment
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEHOUSE_")} | _ONE_THREAD
     with tempfile.TemporaryDirectory(prefix="gatehouse-convert-") as folder:
         source, target = Path(folder, "model.joblib"), Path(folder, "model.onnx")
         source.write_bytes(artifact)
-        command = [sys.executable, "-P", "-m", "gatehouse.serving.convert", str(source), str(target)]
         try:
-            ended = subprocess.run(
-                command, cwd=folder, env=environment, timeout=timeout_s, stdin=subprocess.DEVNULL, capture_output=True, check=False
-            )
+            ended = runtime.run("gatehouse.serving.convert", [str(source), str(target)], Path(folder), timeout_s)
         except subprocess.TimeoutExpired:
             raise NotConvertible(f"the conversion did not end within {timeout_s:g} s") from None
         if ended.returncode == 0 and target.is_file():
@@ -49,11 +45,11 @@ def convert(artifact: bytes, *, timeout_s: float = TIMEOUT_S) -> bytes:
         raise NotConvertible(f"the converter ended with status {ended.returncode}")
 
 
-def main(source: Path, target: Path) -> int:
+def main(source: Path, target: Path, code: Path | None = None) -> int:
     """What runs in the child."""
     _limit_memory()
     try:
-        target.write_bytes(_graph_of(source))
+        target.write_bytes(_graph_of(load_here(source, code)))
     except Exception as error:  # whatever the converter raises means the same: no graph
         reason = str(error).strip().splitlines() or [""]
         print(f"skl2onnx cannot convert it ({type(error).__name__}: {reason[0][:160]})")
@@ -61,14 +57,12 @@ def main(source: Path, target: Path) -> int:
     return 0
 
 
-def _graph_of(source: Path) -> bytes:
-    import joblib
+def _graph_of(estimator: Any) -> bytes:
     import onnx.helper
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 
     onnx.helper.make_attribute = _with_plain_integers(onnx.helper.make_attribute)
-    estimator = joblib.load(source)
     # probabilities as one table, not as a list of dictionaries
     options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None
     graph = to_onnx(estimator, initial_types=[("X", FloatTensorType([None, estimator.n_features_in_]))], options=options)
@@ -102,4 +96,4 @@ def _limit_memory() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(*map(Path, sys.argv[1:])))

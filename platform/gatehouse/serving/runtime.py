@@ -1,0 +1,44 @@
+"""The Python in which an estimator is loaded by a process of its own: this one, or one with another scikit-learn."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CODE_FILE = "attached.py"
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def without_settings() -> dict[str, str]:
+    """The environment for a child: no setting, and so no secret of the deployment."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEHOUSE_")}
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """`packages`: a folder in which another Python finds this package and nothing else. `code`: what the file needs to be loaded."""
+
+    python: Path
+    packages: Path | None = None
+    code: bytes | None = None
+
+    def run(self, module: str, arguments: list[str], folder: Path, timeout_s: float) -> subprocess.CompletedProcess[bytes]:
+        """`python -m module` with the code's file as the last argument, where there is code, and one thread each for BLAS and OpenMP.
+
+        Raises subprocess.TimeoutExpired.
+        """
+        environment = without_settings() | _ONE_THREAD
+        if self.packages is not None:
+            environment |= {"PYTHONPATH": str(self.packages), "PYTHONDONTWRITEBYTECODE": "1"}
+        if self.code is not None:
+            code = folder / CODE_FILE
+            code.write_bytes(self.code)
+            arguments = [*arguments, str(code)]
+        command = [str(self.python), "-P", "-m", module, *arguments]
+        return subprocess.run(
+            command, cwd=folder, env=environment, timeout=timeout_s, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+
+
+HERE = Runtime(Path(sys.executable))
