@@ -17,7 +17,11 @@ def test_first_version_of_a_model_goes_live_and_later_ones_wait(published: Any, 
     assert endpoint == {"model": "pair", "api_version": "v1", "state": "active", "stable_version": "1.0.0", **nothing}
     said = published("models", "publish", estimator, "--contract", contract("pair")).lines
     release = "gatehouse endpoints release pair v1 --version 1.0.1"
-    assert said[-1] == f"pair/v1 goes on with 1.0.0; to let the new version serve it: {release}"
+    assert said[-3:] == [
+        "partners go on with 1.0.0; nothing changes for them until you let the new version serve:",
+        f"next: {release}",
+        f"or for a tenth of the keys first: {release} --canary 10",
+    ]
     assert published("endpoints", "list", "--json").json == [endpoint]
     assert published(*release.split()[1:]).lines[0] == "pair/v1 is active and served by pair 1.0.1"
     assert published("endpoints", "release", "pair", "v1", "--version", "1.0.0", "--json").json == {**endpoint, "previous_version": "1.0.1"}
@@ -76,7 +80,7 @@ def test_files_that_cannot_be_published_are_refused(published: Any, estimator: P
         ((estimator, "--contract", good, "--version", "1.0.0"), "pair 1.0.0 is published already and is never changed: publish 1.0.1"),
         ((estimator, "--contract", good, "--version", "2.0.0"), "version 2.0.0 does not belong to v1, whose next free version is 1.0.1"),
         ((estimator, "--contract", good, "--version", "latest"), "a model version is MAJOR.MINOR.PATCH"),
-        ((estimator, "--contract", good, "--publishing-key", tmp_path / "none.pem"), "gatehouse dev makes one for development"),
+        ((estimator, "--contract", good, "--publishing-key", tmp_path / "none.pem"), "--publishing-key names another"),
         ((good, "--contract", good), "joblib"),
     ):
         answer = published("models", "publish", *arguments, code=1)
@@ -93,5 +97,5 @@ def test_nothing_is_published_by_a_key_that_is_not_trusted(published: Any, estim
 
 
 def test_an_empty_deployment_says_where_to_begin(gatehouse: Any) -> None:
-    assert gatehouse("models", "list").lines == ["no model is published yet: gatehouse models publish FILE --contract FILE"]
-    assert gatehouse("endpoints", "list").lines == ["there are no endpoints yet: gatehouse models publish FILE --contract FILE"]
+    assert gatehouse("models", "list").lines == ["no model is published yet: gatehouse models publish FILE --sample rows.csv"]
+    assert gatehouse("endpoints", "list").lines == ["there are no endpoints yet: gatehouse models publish FILE --sample rows.csv"]

@@ -33,7 +33,7 @@ def nothing_yet(deployment: Deployment, tenant: str) -> str:
     with deployment.database.read() as session:
         models = sorted(api_versions_by_model(session))
     if not models:
-        return f"{tenant} may call nothing yet, and no model is published: gatehouse models publish FILE --contract FILE"
+        return f"{tenant} may call nothing yet, and no model is published: gatehouse models publish FILE --sample rows.csv"
     others = f" (or {', '.join(models[1:])})" if models[1:] else ""
     return f"{tenant} may call nothing yet: gatehouse grants add {tenant} {models[0]}{others}"
 

@@ -33,7 +33,7 @@ def show_all(json: Json = False) -> None:
         print_json([facts(endpoint) for endpoint in found])
         return
     if not found:
-        typer.echo("there are no endpoints yet: gatehouse models publish FILE --contract FILE")
+        typer.echo("there are no endpoints yet: gatehouse models publish FILE --sample rows.csv")
         return
     print_table(
         ("model", "API version", "state", "model version", "canary", "before"),

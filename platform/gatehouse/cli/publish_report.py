@@ -26,13 +26,15 @@ def report(deployment: Deployment, done: Published) -> None:
     model, api_version = done.endpoint.model, done.endpoint.api_version
     if not done.live:
         typer.echo(f"partners go on with {done.endpoint.stable_version}; nothing changes for them until you let the new version serve:")
-        typer.echo(f"next: gatehouse endpoints release {model} {api_version} --version {done.publication.version}   (or --canary 10)")
+        release = f"gatehouse endpoints release {model} {api_version} --version {done.publication.version}"
+        typer.echo(f"next: {release}")
+        typer.echo(f"or for a tenth of the keys first: {release} --canary 10")
         return
     url = f"{deployment.settings.base_url}/{api_version}/models/{model}/predict"
     if done.endpoint.state == "preview":
         typer.echo(f"partners see nothing of it yet: {done.endpoint.name} is a preview, which only a grant of {api_version} by name opens")
-        typer.echo(f"next: gatehouse grants add TENANT {model} --api-version {api_version}   (who may try it)")
-        typer.echo(f"then: gatehouse endpoints activate {model} {api_version}   (for all that may call {model})")
+        typer.echo(f"who may try it: gatehouse grants add TENANT {model} --api-version {api_version}")
+        typer.echo(f"next, for all that may call {model}: gatehouse endpoints activate {model} {api_version}")
         return
     callers = _callers(deployment, done.endpoint)
     who = f"{', '.join(callers)} may call it" if callers else "nobody may call it yet"
@@ -85,7 +87,7 @@ def _callers(deployment: Deployment, endpoint: Endpoint) -> list[str]:
 
 def _next(deployment: Deployment, model: str, callers: list[str]) -> str:
     if callers:
-        return f"gatehouse models rows {model} --sample rows.csv   (some rows, beside scikit-learn's own answer)"
+        return f"gatehouse models rows {model} --sample rows.csv"
     if any(tenant.name != OPERATOR_TENANT for tenant in list_tenants(deployment.database)):
         return f"gatehouse grants add TENANT {model}"
     return f"gatehouse tenants create acme --models {model}"

@@ -45,7 +45,7 @@ def create(
         return
     typer.echo(f"publishing key {key_id}: the private part is {path}, the public part is trusted here")
     typer.echo(f"keep {path} where you publish, never on a serving machine; {RESTART}")
-    typer.echo(f"next: gatehouse models publish FILE --contract FILE --publishing-key {path}")
+    typer.echo(f"next: gatehouse models publish FILE --sample rows.csv --publishing-key {path}")
 
 
 @app.command("list", epilog=example("gatehouse publishing-keys list --json"))

@@ -1,0 +1,142 @@
+"""`gatehouse models publish` with as few words as possible, in a folder where there is nothing yet."""
+
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sqlmodel import select
+from typer.testing import CliRunner
+
+from gatehouse.cli import app
+from gatehouse.db.session import open_database
+from gatehouse.db.tables import AuditTable
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without settings, far from the repository, with a model and a sample of its rows."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("GATEHOUSE_")]:
+        monkeypatch.delenv(name)
+    rows = np.random.default_rng(3).uniform(0, 10, (120, 3))
+    labels = np.where(rows.sum(axis=1) > 15, "leaves", "stays")
+    joblib.dump(LogisticRegression(max_iter=500).fit(rows, labels), tmp_path / "churn.joblib")
+    lines = (",".join(f"{cell:.2f}" for cell in row) for row in rows[:20])
+    (tmp_path / "rows.csv").write_text("\n".join(["age,spend,visits", *lines]) + "\n")
+    return tmp_path
+
+
+def run(*arguments: object, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, [*map(str, arguments)], prog_name="gatehouse")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_three_bare_commands_lead_from_a_file_to_a_key(outside: Path) -> None:
+    said = run("models", "publish", "churn.joblib", "--sample", "rows.csv")
+    assert said.stderr.startswith("made ")
+    assert "settings.env for development, with new secrets" in said.stderr
+    drafted = (outside / "models" / "churn" / "v1.toml").read_text()
+    assert drafted.splitlines()[-3] in said.stderr  # shown, before it was used
+    assert said.stderr.index("is drafted") < said.stderr.index("scoring")
+    assert re.search(r"publishing key [0-9a-f]{16}, made now and trusted here, as this is a development deployment", said.stdout)
+    assert "churn/v1, active, serves 1.0.0" in said.stdout
+    lines = said.stdout.splitlines()
+    assert lines[-2].startswith("partners get it at http://127.0.0.1:8000/v1/models/churn/predict")
+    assert lines[-2].endswith("nobody may call it yet")
+    assert lines[-1] == "next: gatehouse tenants create acme --models churn"
+    assert "next: gatehouse keys create --tenant acme" in run(*lines[-1].split()[2:]).stdout
+    assert "/v1/models/churn/predict" in run("keys", "create", "--tenant", "acme").stdout
+    assert (outside / ".gatehouse" / "settings.env").stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_of_the_sample_reaches_contract_manifest_or_any_file(outside: Path) -> None:
+    rows = (outside / "rows.csv").read_text().splitlines()[1:]
+    run("models", "publish", "churn.joblib", "--sample", "rows.csv")
+    files = [file for file in outside.rglob("*") if file.is_file() and file.suffix in (".toml", ".json", ".sig", ".env", ".db")]
+    assert {"v1.toml", "manifest.json", "contract.toml"} <= {file.name for file in files}
+    for file in files:
+        held = file.read_bytes().decode("latin-1")
+        assert not [cell for row in rows for cell in row.split(",") if re.search(rf"(?<![0-9.]){re.escape(cell)}(?![0-9])", held)], file
+
+
+def test_a_later_version_says_who_goes_on_with_what(outside: Path) -> None:
+    run("models", "publish", "churn.joblib", "--sample", "rows.csv")
+    again = run("models", "publish", "churn.joblib")
+    assert "is drafted" not in again.stderr
+    assert "partners go on with 1.0.0" in again.stdout
+    assert run("models", "publish", "churn.joblib", "--model", "churn", "--json").stdout.count('"version": "1.0.2"') == 1
+
+
+def test_where_the_environment_holds_settings_none_are_made(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEHOUSE_LISTEN_PORT", "8123")
+    assert "GATEHOUSE_SECRET_KEY" in run("models", "publish", "churn.joblib", code=1).stderr
+    assert not (outside / ".gatehouse" / "settings.env").exists()
+
+
+def test_in_production_no_publishing_key_is_made(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER"):
+        monkeypatch.setenv(name, secrets.token_urlsafe(32))
+    refused = run("models", "publish", "churn.joblib", "--sample", "rows.csv", code=1)
+    assert "there is no publishing key here: gatehouse publishing-keys create" in refused.stderr
+    assert [*(outside / ".gatehouse").rglob("*.pem")] == []
+    assert run("models", "list", "--json").stdout == "[]\n"
+    run("publishing-keys", "create")
+    assert "churn/v1, active" in run("models", "publish", "churn.joblib").stdout
+
+
+def test_the_key_that_a_first_publish_makes_is_audited(outside: Path) -> None:
+    run("models", "publish", "churn.joblib", "--sample", "rows.csv")
+    database = open_database(f"sqlite:///{outside / '.gatehouse' / 'gatehouse.db'}")
+    with database.read() as session:
+        assert {"publishing_key.create", "endpoint.create"} <= set(session.exec(select(AuditTable.action)))
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "fitted without names of columns: give them in its order with --sample rows.csv"),
+        (("--features", "age,spend"), "fitted on 3 features, --features names 2"),
+        (("--sample", "rows.csv", "--model", "../churn"), "--model gives another name"),
+        (("--sample", "rows.csv", "--version", "x.0.0"), "API version"),
+        (("--sample", "none.csv"), "none.csv cannot be read: No such file or directory"),
+        (("--sample", "churn.joblib"), "churn.joblib"),
+    ],
+)
+def test_what_only_the_publisher_knows_is_asked_for(outside: Path, arguments: tuple[str, ...], said: str) -> None:
+    refused = run("models", "publish", "churn.joblib", *arguments, code=1)
+    assert said in refused.stderr.splitlines()[-1]
+    assert refused.stdout == ""
+
+
+def test_a_class_without_a_name_is_refused_and_named(outside: Path) -> None:
+    rows = np.arange(20.0).reshape(-1, 1)
+    joblib.dump(LogisticRegression().fit(rows, (rows[:, 0] > 9).astype(int)), outside / "flag.joblib")
+    refused = run("models", "publish", "flag.joblib", "--features", "size", code=1)
+    assert "with --labels no,yes" in refused.stderr
+    assert not (outside / "models" / "flag").exists()
+    assert "flag/v1, active" in run("models", "publish", "flag.joblib", "--features", "size", "--labels", "small,large").stdout
+
+
+def test_a_sample_that_the_contract_refuses_is_named_by_its_row(outside: Path) -> None:
+    run("models", "publish", "churn.joblib", "--sample", "rows.csv")
+    (outside / "odd.csv").write_text("age,spend,visits\n1,2,3\n1,x,3\n")
+    assert "odd.csv, row 2, spend: must be" in run("models", "publish", "churn.joblib", "--sample", "odd.csv", code=1).stderr
+
+
+def test_columns_may_have_other_names_in_the_contract_than_in_the_sample(outside: Path) -> None:
+    fitted = LinearRegression().fit(np.arange(40.0).reshape(-1, 2), np.arange(20.0))
+    fitted.feature_names_in_ = np.array(["Sepal Length (cm)", "größe"], dtype=object)
+    joblib.dump(fitted, outside / "flower.joblib")
+    (outside / "flowers.csv").write_text("größe,Sepal Length (cm)\n2,1\n4,3\n")
+    run("models", "publish", "flower.joblib", "--sample", "flowers.csv")
+    assert run("models", "publish", "flower.joblib", "--sample", "flowers.csv", "--json").stdout.count("1.0.1") == 1
