@@ -19,6 +19,7 @@ from gatehouse.api.account import AccountSources, account_router
 from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
 from gatehouse.api.documents import docs_router, pages_router
 from gatehouse.api.health import health_router
+from gatehouse.api.metrics import Reading, metrics_router
 from gatehouse.api.models import models_router, summary_of
 from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, match_prediction
@@ -37,16 +38,19 @@ from gatehouse.errors import (
     CredentialInvalid,
     CredentialMalformed,
 )
-from gatehouse.identity.service import Authenticator
-from gatehouse.identity.store import StoredKey, find_key
+from gatehouse.identity.key_store import StoredKey, find_key
+from gatehouse.identity.peppers import Peppers
+from gatehouse.identity.service import Authenticator, SecretWrong
 from gatehouse.identity.token_keys import load_token_keys
 from gatehouse.identity.tokens import TokenIssuer, TokenVerifier
+from gatehouse.identity.uses import KeyUses
 from gatehouse.limits.concurrency import Concurrency
 from gatehouse.limits.failed_credentials import FailedCredentials
 from gatehouse.limits.gate import Gate
 from gatehouse.limits.quota import QuotaBook
 from gatehouse.limits.rate import MemoryRates
 from gatehouse.limits.store import QuotaStore
+from gatehouse.limits.wrong_secrets import WrongSecrets
 from gatehouse.middleware.admission import Access, Admission
 from gatehouse.middleware.body_limit import BodyLimit
 from gatehouse.middleware.framing import Framing
@@ -58,6 +62,7 @@ from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
 from gatehouse.principal import Principal, Scope, Verified
 from gatehouse.server.changes import ChangeFollower
+from gatehouse.server.process import ProcessRow
 from gatehouse.server.releases import Releases
 from gatehouse.serving.batching import Batching
 from gatehouse.serving.registry import Registry
@@ -98,6 +103,7 @@ class Application:
         self.database = database
         self.process_id = process_id
         self.follower = ChangeFollower(database)
+        self.process = ProcessRow(database, process_id, self.follower.revision)
         self.threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="database")
         self.workers = Workers(max(MIN_WORKERS, os.cpu_count() or 1), WAITING_IN_A_LANE)
         self.batching = Batching(self.workers)
@@ -110,23 +116,32 @@ class Application:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         await self._road(scope, receive, send)
 
+    @property
+    def live_processes(self) -> int:
+        """How many processes serve this deployment, as far as this one knows; at least 1."""
+        return self.process.live
+
     def _compose_identity(self) -> None:
         secret = self.settings.secret_key.get_secret_value().encode()
         signing, public = load_token_keys(self.database, secret)
         issuer = self.settings.base_url
         self.issuer = TokenIssuer(issuer, signing)
+        self.peppers = Peppers(self.settings.key_peppers)
+        self.key_uses = KeyUses(self.database)
         self.authenticator = Authenticator(
             self._find_key,
-            self.settings.key_pepper.get_secret_value().encode(),
+            self.peppers,
             TokenVerifier(issuer, public),
+            self.key_uses,
             stale_after_s=self.settings.stale_identity_s,
         )
 
     def _compose_limits(self) -> None:
         self.concurrency = Concurrency(self.settings.max_calls_at_once, self.settings.max_calls_at_once_per_tenant)
-        self.quota = QuotaBook(QuotaStore(self.database), self.process_id, lambda: 1, lambda: datetime.now(UTC))
+        self.quota = QuotaBook(QuotaStore(self.database), self.process_id, lambda: self.live_processes, lambda: datetime.now(UTC))
         self.gate = Gate(MemoryRates(monotonic_us), self.concurrency, self.quota, self.threads)
         self.failures = FailedCredentials(MemoryRates(monotonic_us), self.settings.failed_credentials_per_minute)
+        self.wrong_secrets = WrongSecrets()
 
     def _compose_serving(self) -> None:
         self.endpoints = Endpoints()
@@ -171,7 +186,7 @@ class Application:
         road = Framing(road)
         road = Problems(road, base_url, self.meter.record_refused)
         road = SecurityHeaders(road)
-        self._road: ASGIApp = RequestLog(road)
+        self._road: ASGIApp = RequestLog(road, self.settings.trusted_networks)
 
     def _fastapi(self) -> FastAPI:
         settings, base_url = self.settings, self.settings.base_url
@@ -192,6 +207,7 @@ class Application:
         api.include_router(models_router(self.endpoints, self._describe, self._summary, throttle, per_minute))
         api.include_router(account_router(self.endpoints, sources, self._summary, throttle, per_minute))
         api.include_router(token_router(self._prove, self.issuer, throttle, settings.token_requests_per_minute))
+        api.include_router(metrics_router(self._readings(), throttle, per_minute))
         if settings.docs != "off":
             api.include_router(docs_router(self._document))
         self._base_document = api.openapi
@@ -201,8 +217,10 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self.threads, self.process.start)  # before the first call, so that all others know of this one
         self.follower.start(loop, self._changed)
         self.recorder.start()
+        self.key_uses.start()
         idle = loop.create_task(self._return_idle_quota())
         try:
             yield
@@ -213,9 +231,11 @@ class Application:
     def close(self) -> None:
         """Stop what runs beside the app, once no call is under way: rows held ahead go back, usage goes into the database."""
         self.follower.stop()
+        self.process.close()
         self.releases.close()
         self.quota.close()
         self.recorder.close()
+        self.key_uses.close()
         self.workers.close()
         self.threads.shutdown()
         self.database.close()
@@ -225,11 +245,12 @@ class Application:
             await asyncio.sleep(RETURN_IDLE_QUOTA_S)
             await asyncio.get_running_loop().run_in_executor(self.threads, self.quota.return_idle)
 
-    def _changed(self, changes: list[Change]) -> None:
+    def _changed(self, changes: list[Change], revision: int) -> None:
         """On the event loop, after each poll of the revision."""
         self.authenticator.forget(changes)
         self.authenticator.confirm()
         self.releases.follow(changes)
+        self.process.confirm(revision)  # last, when all of it holds
 
     def _find_key(self, key_id: str) -> StoredKey | None:
         with self.database.read() as session:
@@ -238,10 +259,21 @@ class Application:
     def _prove(self, text: str, address: str) -> Verified:
         self.failures.check(address)  # right before the look-up: of a thousand guesses at once, those that waited find the limit reached
         try:
-            return self.authenticator.look_up(text)
-        except (CredentialInvalid, CredentialMalformed):
+            return self.authenticator.look_up(text, address)
+        except (CredentialInvalid, CredentialMalformed) as refusal:
             self.failures.count(address)
+            if isinstance(refusal, SecretWrong):
+                self.wrong_secrets.count(refusal.key_id, address, exists=refusal.exists)
             raise
+
+    def _readings(self) -> list[Reading]:
+        return [
+            Reading("identity_stale_seconds", "Since changes of keys, tenants and grants were last read.", self.authenticator.stale_for_s),
+            Reading("processes", "Processes that serve this deployment.", lambda: self.live_processes),
+            Reading("failed_credentials_total", "Credentials that were refused.", lambda: self.failures.counted, counts=True),
+            Reading("credentials_not_looked_up_total", "Refused after too many failures from one address.", lambda: self.failures.refused, counts=True),
+            Reading("wrong_secret_alarms_total", "Keys at which somebody guesses.", lambda: self.wrong_secrets.alarms, counts=True),
+        ]
 
     def _key_expires_at(self, key_id: str) -> datetime | None:
         stored = self._find_key(key_id)

@@ -98,6 +98,15 @@ class ScopeMissing(Problem):
     meaning = "The credential is valid but may not do this. Ask for a key with the scope that is named."
 
 
+class BeyondOwnKey(Problem):
+    """`members["member"]` names what would be wider."""
+
+    status = 403
+    code = "beyond_own_key"
+    title = "A key cannot give more than it has"
+    meaning = "The key that you make or change must have no more scopes, networks, time and limits than the key that asks for it."
+
+
 class NotFound(Problem):
     status = 404
     code = "not_found"
@@ -117,6 +126,13 @@ class BodyTimeout(Problem):
     code = "body_timeout"
     title = "The body took too long"
     meaning = "The whole body did not arrive before the deadline. Send it again, in smaller calls if the line is slow."
+
+
+class KeyConflict(Problem):
+    status = 409
+    code = "key_conflict"
+    title = "The key is not in a state for this"
+    meaning = "A revoked key stays as it is, and an expired one needs a later expiry first. The detail says what to do."
 
 
 class EndpointRetired(Problem):

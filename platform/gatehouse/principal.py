@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
 from typing import Literal
 
 QuotaMode = Literal["hard", "soft"]
+Network = IPv4Network | IPv6Network
 
 
 class Scope(StrEnum):
@@ -63,6 +65,8 @@ class Principal:
     default_model: str | None = None
     grants: Mapping[str, frozenset[str] | None] = field(default_factory=lambda: MappingProxyType({}))
     """Model name to the API versions granted; None means all of them."""
+    networks: tuple[Network, ...] = ()
+    """From where the key, and so its tokens, may be used; anywhere when there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +75,5 @@ class Verified:
 
     principal: Principal
     expires_at: float
+    issued_from: int = 0
+    """A token got by this proof says that it was issued then or later (seconds since 1970): behind the key's last rotation."""

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ INJECTED = ("GATEHOUSE_SERVICE_", "GATEHOUSE_PORT")
 MIN_SECRET_CHARACTERS = 32
 MIN_SECRET_ALPHABET = 12
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?/?")
+Network = IPv4Network | IPv6Network
+_PEPPER = re.compile(r"([1-9][0-9]{0,8}):(\S+)", re.ASCII)
+Network = IPv4Network | IPv6Network
 EXAMPLE_MARKS = ("change-me", "changeme", "example", "secret", "password", "replace")
 
 
@@ -37,6 +41,10 @@ class Settings(BaseSettings):
     """Encrypts token keys in the database."""
     key_pepper: SecretStr
     """Keys the digests of API keys."""
+    key_pepper_version: int = Field(default=1, ge=1, le=2**31 - 1)
+    """The number of `key_pepper`, stored beside each digest; a new pepper needs a higher one."""
+    other_key_peppers: SecretStr = SecretStr("")
+    """`VERSION:SECRET`, a comma between them: peppers that are accepted beside the current one."""
     database_url: SecretStr = SecretStr("")
     models_dir: Path = Path("models")
     spool_dir: Path = Path("spool")
@@ -45,6 +53,8 @@ class Settings(BaseSettings):
     public_url: str = ""
     listen_host: str = "127.0.0.1"
     listen_port: int = Field(default=8000, ge=1, le=65535)
+    trusted_proxies: str = ""
+    """Networks whose X-Forwarded-For is believed."""
     docs: Literal["open", "key", "off"] = "key"
     log_format: Literal["auto", "text", "json"] = "auto"
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
@@ -68,11 +78,14 @@ class Settings(BaseSettings):
     @field_validator("secret_key", "key_pepper")
     @classmethod
     def _strong(cls, value: SecretStr) -> SecretStr:
-        text = value.get_secret_value()
-        if any(mark in text.lower() for mark in EXAMPLE_MARKS):
-            raise ValueError("is an example, not a secret")
-        if len(text) < MIN_SECRET_CHARACTERS or len(set(text)) < MIN_SECRET_ALPHABET:
-            raise ValueError(f"is too weak: it needs {MIN_SECRET_CHARACTERS} random characters or more")
+        _check_strength(value.get_secret_value())
+        return value
+
+    @field_validator("other_key_peppers")
+    @classmethod
+    def _strong_too(cls, value: SecretStr) -> SecretStr:
+        for secret in _versions(value).values():
+            _check_strength(secret)
         return value
 
     @field_validator("public_url")
@@ -82,15 +95,41 @@ class Settings(BaseSettings):
             raise ValueError("must be http:// or https:// with a host and no query, for example https://api.example.org")
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        parse_networks(value)
+        return value
+
     @model_validator(mode="after")
     def _distinct(self) -> "Settings":
         if self.secret_key.get_secret_value() == self.key_pepper.get_secret_value():
             raise ValueError("GATEHOUSE_SECRET_KEY and GATEHOUSE_KEY_PEPPER must differ")
+        others = _versions(self.other_key_peppers)
+        if self.key_pepper_version in others:
+            raise ValueError(
+                f"GATEHOUSE_OTHER_KEY_PEPPERS holds version {self.key_pepper_version}, which is GATEHOUSE_KEY_PEPPER's: "
+                "give the new pepper a higher GATEHOUSE_KEY_PEPPER_VERSION"
+            )
+        secrets = [self.secret_key.get_secret_value(), self.key_pepper.get_secret_value(), *others.values()]
+        if len(set(secrets)) < len(secrets):
+            raise ValueError("GATEHOUSE_OTHER_KEY_PEPPERS holds a secret twice, or one that another setting has: they must differ")
         return self
+
+    @property
+    def key_peppers(self) -> dict[int, bytes]:
+        """All peppers by version, the current one first."""
+        current = {self.key_pepper_version: self.key_pepper.get_secret_value()}
+        return {version: secret.encode() for version, secret in (current | _versions(self.other_key_peppers)).items()}
 
     def under_state(self, path: Path) -> Path:
         """`path`, taken from the state folder when it is relative."""
         return path if path.is_absolute() else self.state_dir / path
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        """The networks of `trusted_proxies`."""
+        return parse_networks(self.trusted_proxies)
 
     @property
     def database(self) -> str:
@@ -102,6 +141,24 @@ class Settings(BaseSettings):
         """The base of every absolute URL, without a slash at the end."""
         host = f"[{self.listen_host}]" if ":" in self.listen_host else self.listen_host
         return (self.public_url or f"http://{host}:{self.listen_port}").rstrip("/")
+
+
+def _check_strength(text: str) -> None:
+    if any(mark in text.lower() for mark in EXAMPLE_MARKS):
+        raise ValueError("is an example, not a secret")
+    if len(text) < MIN_SECRET_CHARACTERS or len(set(text)) < MIN_SECRET_ALPHABET:
+        raise ValueError(f"is too weak: it needs {MIN_SECRET_CHARACTERS} random characters or more")
+
+
+def _versions(value: SecretStr) -> dict[int, str]:
+    """`1:SECRET,2:SECRET`, taken apart."""
+    peppers: dict[int, str] = {}
+    for entry in filter(None, (part.strip() for part in value.get_secret_value().split(","))):
+        found = _PEPPER.fullmatch(entry)
+        if found is None or int(found[1]) in peppers:
+            raise ValueError("must be VERSION:SECRET, such as 1:… , a comma between two; each version once")
+        peppers[int(found[1])] = found[2]
+    return peppers
 
 
 class GivenSettings(Settings):
@@ -117,6 +174,17 @@ class GivenSettings(Settings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Networks in CIDR notation with commas or spaces between them. Raises ValueError for anything else, and for the whole internet."""
+    try:
+        networks = tuple(ip_network(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise ValueError("must be addresses or networks without host bits, for example 10.0.0.0/8, 2001:db8::7") from None
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("would believe everybody; name the proxies' own addresses or networks")
+    return networks
 
 
 def find_state_dir(environment: Mapping[str, str], start: Path) -> Path:

@@ -9,8 +9,9 @@ from sqlmodel import Session
 
 from gatehouse.db.audit import Actor
 from gatehouse.db.session import Database
-from gatehouse.identity import keys, store, tenants
-from gatehouse.identity.keys import CreatedKey, Pepper
+from gatehouse.identity import key_store, keys, store, tenants
+from gatehouse.identity.keys import CreatedKey
+from gatehouse.identity.peppers import Pepper
 from gatehouse.principal import DEFAULT_KEY_SCOPES, Rate, Scope
 
 ALICE = Actor("os-user:alice", "cli")
@@ -31,9 +32,9 @@ def made(database: Database) -> CreatedKey:
     return keys.create_key(database, ALICE, "acme", PEPPER)
 
 
-def found(database: Database, key_id: str) -> store.StoredKey:
+def found(database: Database, key_id: str) -> key_store.StoredKey:
     with database.read() as session:
-        stored = store.find_key(session, key_id)
+        stored = key_store.find_key(session, key_id)
     assert stored is not None
     return stored
 
@@ -73,8 +74,8 @@ def test_revoked_and_suspended_are_said_rather_than_hidden(database: Database, m
 
 def test_unknown_key_is_none(database: Database, made: CreatedKey) -> None:
     with database.read() as session:
-        assert store.find_key(session, made.key.id[:-1]) is None
-        assert store.find_key(session, "%") is None
+        assert key_store.find_key(session, made.key.id[:-1]) is None
+        assert key_store.find_key(session, "%") is None
 
 
 def test_row_39_scopes_that_a_tenant_cannot_have_or_nobody_knows_give_nothing(database: Database, made: CreatedKey) -> None:

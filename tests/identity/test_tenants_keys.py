@@ -14,8 +14,10 @@ from gatehouse.db.session import Database
 from gatehouse.errors import NotKnown, Refused
 from gatehouse.identity import keys, tenants
 from gatehouse.identity.api_keys import digest, key_id_of
-from gatehouse.identity.keys import KeyWish, Pepper
-from gatehouse.identity.store import find_key, find_tenant
+from gatehouse.identity.key_store import find_key
+from gatehouse.identity.key_wishes import KeyWish
+from gatehouse.identity.peppers import Pepper
+from gatehouse.identity.store import find_tenant
 from gatehouse.principal import DEFAULT_KEY_SCOPES, TENANT_SCOPES, Rate, Scope
 
 ALICE = Actor("os-user:alice", "cli")

@@ -29,7 +29,9 @@ from gatehouse.app import Application, create_app
 from gatehouse.contracts.contract import parse_contract
 from gatehouse.db.audit import Actor
 from gatehouse.db.session import Database, open_database
-from gatehouse.identity.keys import KeyWish, Pepper, create_key, revoke_key
+from gatehouse.identity.key_wishes import KeyWish
+from gatehouse.identity.keys import create_key, revoke_key
+from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.plans import create_plan
 from gatehouse.identity.tenants import add_grant, create_tenant, suspend_tenant
 from gatehouse.migration.store import activate, api_versions_by_model, create_endpoint
@@ -213,10 +215,13 @@ class Stage:
 
     def key(self, tenant: str, **wish: Any) -> str:
         """A further key."""
-        pepper = Pepper(self.values["GATEHOUSE_KEY_PEPPER"].encode())
-        text = create_key(self.database, ACTOR, tenant, pepper, KeyWish(**wish)).text
+        text = create_key(self.database, ACTOR, tenant, self.peppers.current, KeyWish(**wish)).text
         self.issued.append(text)
         return text
+
+    @property
+    def peppers(self) -> Peppers:
+        return Peppers(self.settings.key_peppers)
 
     def grant(self, tenant: str, model: str, api_version: str | None = None) -> None:
         add_grant(self.database, ACTOR, tenant, model, api_versions_by_model, api_version=api_version)

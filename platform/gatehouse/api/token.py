@@ -77,7 +77,7 @@ def token_router(
         if principal.key_id != asked.key_id:
             raise OAuthError(401, "invalid_client", "The client id or secret is not valid.")
         scopes = narrowed(principal.scopes, asked.scopes)
-        issued_at = int(now())
+        issued_at = max(int(now()), verified.issued_from)  # a token from before the key's last rotation ends with its grace
         ends_at = int(min(verified.expires_at, issued_at + LIFETIME_S))
         token = issuer.issue(
             tenant_id=principal.tenant_id,

@@ -18,7 +18,7 @@ COMMANDS = {
     "endpoints": ("gatehouse.cli.endpoints:app", "What serves each endpoint; release another version."),
     "tenants": ("gatehouse.cli.tenants:app", "Customer organisations: create, list, edit, suspend, resume."),
     "grants": ("gatehouse.cli.grants:app", "Which models a tenant may call."),
-    "keys": ("gatehouse.cli.keys:app", "API keys: create (shown once), list, revoke."),
+    "keys": ("gatehouse.cli.keys:app", "API keys: create (shown once), list, show, edit, rotate, revoke, identify."),
     "plans": ("gatehouse.cli.plans:app", "Named sets of limits."),
     "publishing-keys": ("gatehouse.cli.publishing_keys:app", "Whose signature makes a model loadable here."),
     "usage": ("gatehouse.cli.usage:app", "Calls and rows that were metered."),

@@ -13,6 +13,7 @@ from gatehouse.db.audit import Actor
 from gatehouse.db.migrate import DatabaseTooNew, upgrade
 from gatehouse.db.session import Database, DatabaseUnreachable, DatabaseUrlInvalid, open_database, wait_until_reachable
 from gatehouse.errors import Refused
+from gatehouse.identity.peppers import Peppers
 from gatehouse.settings import SETTINGS_FILE, Settings, SettingsInvalid, find_state_dir, read_settings
 
 LONGEST_WAIT_S = 5.0
@@ -24,6 +25,10 @@ class Deployment:
     settings: Settings
     database: Database
     actor: Actor
+
+    @property
+    def peppers(self) -> Peppers:
+        return Peppers(self.settings.key_peppers)
 
 
 @contextmanager

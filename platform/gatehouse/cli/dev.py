@@ -20,7 +20,8 @@ from gatehouse.cli.publishing import PublishWish, publish_model
 from gatehouse.cli.serve import listen, serve_settings
 from gatehouse.cli.signing_key import PUBLISHING_KEY, signer_of, trusted_keys_folder
 from gatehouse.errors import Refused
-from gatehouse.identity.keys import CreatedKey, KeyWish, Pepper, create_key, list_keys
+from gatehouse.identity.key_wishes import KeyWish
+from gatehouse.identity.keys import CreatedKey, create_key, list_keys
 from gatehouse.identity.tenants import add_grant, create_tenant, list_grants, list_tenants
 from gatehouse.migration.store import activate, api_versions_by_model, find_endpoint
 
@@ -149,8 +150,7 @@ def make_key(deployment: Deployment) -> CreatedKey | None:
     """A key of the demo tenant, which is shown once; None when it has one."""
     if any(key.revoked_at is None for key in list_keys(deployment.database, TENANT)):
         return None
-    pepper = Pepper(deployment.settings.key_pepper.get_secret_value().encode())
-    return create_key(deployment.database, deployment.actor, TENANT, pepper, KeyWish(name="first"))
+    return create_key(deployment.database, deployment.actor, TENANT, deployment.peppers.current, KeyWish(name="first"))
 
 
 dev.__doc__ = (dev.__doc__ or "") + "\n\n" + example("gatehouse dev --port 8123")

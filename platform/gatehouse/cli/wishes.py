@@ -5,11 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import typer
 
-from gatehouse.principal import Scope
+from gatehouse.errors import Refused
+from gatehouse.identity.networks import parse_networks
+from gatehouse.principal import Network, Scope
 
 _RATE = re.compile(r"([0-9]{1,10})/([0-9]{0,6})(s|min|h|d)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 _SPAN = re.compile(r"([0-9]{1,5})(h|d)")
+_GRACE = re.compile(r"0|([0-9]{1,5})(min|h|d)")
 _SIZE = re.compile(r"([0-9]{1,12})(KiB|MiB|GiB)?")
 _BYTES = {None: 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
@@ -45,6 +48,26 @@ def instant(text: str) -> datetime:
     except ValueError:
         raise typer.BadParameter("write a moment as 90d, 12h, 2027-01-31 or 2027-01-31T12:00:00Z") from None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def span(text: str) -> timedelta:
+    """`24h`, `7d`, `30min` or `0`."""
+    found = _GRACE.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter("write a span as 24h, 7d, 30min or 0")
+    return timedelta(seconds=int(found[1] or 0) * _SECONDS.get(found[2], 0))
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """`10.0.0.0/8,2001:db8::/32`, or `none` for anywhere."""
+    if text == "none":
+        return ()
+    if not names(text):
+        raise typer.BadParameter("write networks as 10.0.0.0/8,2001:db8::/32, or none for anywhere")
+    try:
+        return parse_networks(names(text))
+    except Refused as refusal:
+        raise typer.BadParameter(str(refusal)) from None
 
 
 def names(text: str) -> list[str]:

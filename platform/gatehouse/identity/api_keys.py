@@ -33,9 +33,9 @@ class MintedKey:
         return f"MintedKey({self.id!r})"
 
 
-def mint_key(pepper: bytes, choice: Callable[[str], str] = secrets.choice) -> MintedKey:
-    """A new key and its digest under `pepper`."""
-    key_id = random_text(ID_CHARACTERS, choice)
+def mint_key(pepper: bytes, choice: Callable[[str], str] = secrets.choice, key_id: str | None = None) -> MintedKey:
+    """A new key and its digest under `pepper`; a new secret for `key_id` where that is given."""
+    key_id = key_id or random_text(ID_CHARACTERS, choice)
     body = f"{PREFIX}{key_id}_{random_text(SECRET_CHARACTERS, choice)}"
     text = body + checksum(body)
     return MintedKey(key_id, text, digest(text, pepper))

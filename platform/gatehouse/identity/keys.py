@@ -1,50 +1,51 @@
-"""API keys of tenants: made once, listed without their secret, revoked for good."""
+"""API keys of tenants: made once, rotated, edited, revoked for good, listed without their secrets.
 
-from collections.abc import Set as AbstractSet
+Each change is checked, stored, numbered and audited in one transaction. Where a tenant's own key asks for it, `minter` is that
+key, and bounds what is given.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+from sqlmodel import Session
 
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.revision import hold_revision, record_change
 from gatehouse.db.session import Database
-from gatehouse.errors import NotKnown, Refused
-from gatehouse.identity import store
+from gatehouse.errors import Refused
+from gatehouse.identity import key_store, store
 from gatehouse.identity.api_keys import mint_key
-from gatehouse.identity.names import check_name
-from gatehouse.identity.plans import check_key_rate, facts_of_rate, named_plan
-from gatehouse.identity.store import ApiKey, Tenant
+from gatehouse.identity.key_store import ApiKey
+from gatehouse.identity.key_wishes import KeyWish, check_expiry, check_key_name, check_rates, default_scopes, scopes_for
+from gatehouse.identity.minters import Minter
+from gatehouse.identity.peppers import Pepper
+from gatehouse.identity.plans import facts_of_rate, named_plan
+from gatehouse.identity.store import Tenant
 from gatehouse.identity.tenants import named_tenant, operator_tenant
-from gatehouse.principal import DEFAULT_KEY_SCOPES, OPERATOR_TENANT, Plan, Rate, Scope
+from gatehouse.principal import OPERATOR_TENANT
 
-OPERATOR_KEY_SCOPES = frozenset({Scope.ADMIN_READ, Scope.METRICS_READ})
-"""What a key of the deployment itself may do unless more is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pepper:
-    """What keys the digests, and its number, which is stored beside each digest."""
-
-    secret: bytes
-    version: int = 1
-
-    def __repr__(self) -> str:
-        return f"Pepper(version={self.version})"
+USUAL = KeyWish()
+DEFAULT_GRACE = timedelta(hours=24)
+LONGEST_GRACE = timedelta(days=30)
+MOST_KEYS = 1000
+"""Keys of a tenant, revoked ones aside, up to which its own keys can make more; each has throttles of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyWish:
-    """What a new key shall be. `scopes` None is the usual set; rates None are the plan's."""
+class NoSuchKey(Refused):
+    """No key has this id, or none of this tenant."""
 
-    name: str = "default"
-    scopes: AbstractSet[Scope] | None = None
-    expires_at: datetime | None = None
-    requests: Rate | None = None
-    rows: Rate | None = None
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"no key {key_id!r}: gatehouse keys list shows the ids")
+
+
+class KeyNotUsable(Refused):
+    """The key is revoked or expired, or the tenant has too many."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedKey:
-    """A new key with its text, which exists here and nowhere else."""
+    """A new key, or one with a new secret, with its text, which exists here and nowhere else."""
 
     key: ApiKey
     text: str
@@ -55,75 +56,163 @@ class CreatedKey:
         return f"CreatedKey({self.key!r})"
 
 
-def create_key(database: Database, actor: Actor, tenant_name: str, pepper: Pepper, wish: KeyWish = KeyWish()) -> CreatedKey:
-    """A new key of a tenant. `_operator` is made on demand. Raises Refused."""
-    check_name("key", wish.name)
+def create_key(
+    database: Database, actor: Actor, tenant_name: str, pepper: Pepper, wish: KeyWish = USUAL, minter: Minter | None = None
+) -> CreatedKey:
+    """A new key of a tenant. `_operator` is made on demand. Raises Refused; for a minter also BeyondOwnKey, CredentialInvalid."""
+    check_key_name(wish.name)
     now = datetime.now(UTC)
-    if wish.expires_at is not None and wish.expires_at <= now:
-        raise Refused(f"the key would have expired at {wish.expires_at:%Y-%m-%d %H:%M} UTC: give a moment that is still to come")
+    check_expiry(wish.expires_at, now)
     with database.write() as session:
         hold_revision(session)
+        if minter is not None:
+            wish = minter.hold(session).filled(wish)
         tenant = operator_tenant(session, actor) if tenant_name == OPERATOR_TENANT else named_tenant(session, tenant_name)
-        _check_rates(wish, named_plan(session, tenant.plan))
-        scopes = _allowed_scopes(tenant, wish.scopes)
+        check_rates(wish.requests, wish.rows, named_plan(session, tenant.plan))
         minted = mint_key(pepper.secret)
-        key = ApiKey(minted.id, tenant.name, wish.name, scopes, wish.requests, wish.rows, now, wish.expires_at, None)
-        store.add_key(session, key, tenant, minted.digest, pepper.version)
-        record_change(session, "key", key.id)
-        record_audit(session, actor, "key.create", key.id, _facts(key))
+        key = ApiKey(
+            id=minted.id,
+            tenant=tenant.name,
+            name=wish.name,
+            scopes=default_scopes(tenant) if wish.scopes is None else scopes_for(tenant.name, wish.scopes),
+            requests=wish.requests,
+            rows=wish.rows,
+            created_at=now,
+            expires_at=wish.expires_at,
+            revoked_at=None,
+            networks=wish.networks,
+            pepper_version=pepper.version,
+        )
+        _check_minter(session, minter, key)
+        if minter is not None and key_store.count_keys(session, tenant.id) >= MOST_KEYS:
+            raise KeyNotUsable(f"there are {MOST_KEYS} keys already: revoke those that nobody needs")
+        key_store.add_key(session, key, tenant, minted.digest)
+        _record(session, actor, "key.create", key, facts_of_key(key))
         return CreatedKey(key, minted.text, tenant, store.list_grants(session, tenant))
 
 
-def list_keys(database: Database, tenant_name: str | None = None) -> list[ApiKey]:
-    """Keys of one tenant, or all, oldest first. Raises NotKnown."""
+def list_keys(database: Database, tenant_name: str | None = None, *, under_pepper: int | None = None) -> list[ApiKey]:
+    """Keys of one tenant, or all, oldest first; or only those that stop with this version of the pepper. Raises NotKnown."""
     with database.read() as session:
-        return store.list_keys(session, None if tenant_name is None else named_tenant(session, tenant_name))
+        tenant = None if tenant_name is None else named_tenant(session, tenant_name)
+        return key_store.list_keys(session, tenant, under_pepper=under_pepper)
 
 
-def revoke_key(database: Database, actor: Actor, key_id: str) -> ApiKey:
-    """Stop a key for good; revoking it again changes nothing. Raises NotKnown."""
+def show_key(database: Database, key_id: str, *, of: str | None = None) -> ApiKey:
+    """One key, which must be of the tenant `of` where that is given. Raises NoSuchKey."""
+    with database.read() as session:
+        return _named_key(session, key_id, of)
+
+
+def edit_key(database: Database, actor: Actor, key_id: str, change: Callable[[ApiKey], ApiKey], minter: Minter | None = None) -> ApiKey:
+    """Change name, scopes, expiry, networks or limits. Raises Refused; for a minter also BeyondOwnKey, CredentialInvalid."""
+    now = datetime.now(UTC)
     with database.write() as session:
         hold_revision(session)
-        key = store.show_key(session, key_id)
-        if key is None:
-            raise NotKnown("key", key_id, (known.id for known in store.list_keys(session)))
+        before = _usable_key(session, key_id, minter)
+        after = change(before)
+        _check_edit(session, before, after, now)
+        _check_minter(session, minter, after)
+        if after != before:
+            key_store.change_key(session, after)
+            _record(session, actor, "key.edit", after, {"from": facts_of_key(before), "to": facts_of_key(after)})
+        return after
+
+
+def rotate_key(
+    database: Database, actor: Actor, key_id: str, pepper: Pepper, grace: timedelta = DEFAULT_GRACE, minter: Minter | None = None
+) -> CreatedKey:
+    """A new secret for a key; the one it has works until `grace` ends, and one from before that ends now.
+
+    Id, limits, scopes and history stay. Raises Refused; for a minter also BeyondOwnKey, CredentialInvalid.
+    """
+    if not timedelta(0) <= grace <= LONGEST_GRACE:
+        raise Refused(f"the grace is 0 to {LONGEST_GRACE.days} days: then the secret from before ends")
+    now = datetime.now(UTC)
+    with database.write() as session:
+        hold_revision(session)
+        before = _usable_key(session, key_id, minter)
+        if before.expires_at is not None and before.expires_at <= now:
+            raise KeyNotUsable(f"the key has expired at {before.expires_at:%Y-%m-%d %H:%M} UTC: give it a later expiry first")
+        _check_minter(session, minter, before)
+        minted = mint_key(pepper.secret, key_id=key_id)
+        after = replace(before, rotated_at=now, grace_ends_at=now + grace, pepper_version=pepper.version)
+        key_store.rotate_secret(session, after, minted.digest, keep_previous=grace > timedelta(0))
+        _record(session, actor, "key.rotate", after, {"tenant": after.tenant, "grace_ends_at": _iso(after.grace_ends_at)})
+        tenant = named_tenant(session, after.tenant)
+        return CreatedKey(after, minted.text, tenant, store.list_grants(session, tenant))
+
+
+def revoke_key(database: Database, actor: Actor, key_id: str, minter: Minter | None = None) -> ApiKey:
+    """Stop a key for good; revoking it again changes nothing. Raises NoSuchKey; for a minter also CredentialInvalid."""
+    with database.write() as session:
+        hold_revision(session)
+        if minter is not None:
+            minter.hold(session)
+        key = _named_key(session, key_id, _tenant_of(minter))
         if key.revoked_at is not None:
             return key
         revoked = replace(key, revoked_at=datetime.now(UTC))
-        store.mark_key_revoked(session, revoked)
-        record_change(session, "key", key_id)
-        record_audit(session, actor, "key.revoke", key_id, {"tenant": key.tenant, "name": key.name})
+        key_store.mark_key_revoked(session, revoked)
+        _record(session, actor, "key.revoke", revoked, {"tenant": key.tenant, "name": key.name})
         return revoked
 
 
-def _allowed_scopes(tenant: Tenant, wanted: AbstractSet[Scope] | None) -> frozenset[Scope]:
-    if wanted is None:
-        return OPERATOR_KEY_SCOPES if tenant.name == OPERATOR_TENANT else DEFAULT_KEY_SCOPES
-    if not wanted:
-        raise Refused("a key needs one scope or more")
-    allowed = store.scopes_of_tenant(tenant.name)
-    wider = sorted(wanted - allowed)
-    if wider:
-        raise Refused(
-            f"a key of {tenant.name} cannot have {', '.join(wider)}: it can have {', '.join(sorted(allowed))}; "
-            f"keys of {OPERATOR_TENANT} can have all"
-        )
-    return frozenset(wanted)
-
-
-def _check_rates(wish: KeyWish, plan: Plan) -> None:
-    if wish.requests is not None:
-        check_key_rate("requests", wish.requests, plan, plan.requests)
-    if wish.rows is not None:
-        check_key_rate("rows", wish.rows, plan, plan.rows)
-
-
-def _facts(key: ApiKey) -> dict[str, object]:
+def facts_of_key(key: ApiKey) -> dict[str, object]:
+    """What may be decided about a key, for the audit trail."""
     return {
         "tenant": key.tenant,
         "name": key.name,
         "scopes": sorted(key.scopes),
-        "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
+        "expires_at": _iso(key.expires_at),
+        "networks": [str(network) for network in key.networks],
         "requests": None if key.requests is None else facts_of_rate(key.requests),
         "rows": None if key.rows is None else facts_of_rate(key.rows),
     }
+
+
+def _named_key(session: Session, key_id: str, tenant: str | None = None) -> ApiKey:
+    key = key_store.show_key(session, key_id)
+    if key is None or tenant not in (None, key.tenant):
+        raise NoSuchKey(key_id)
+    return key
+
+
+def _usable_key(session: Session, key_id: str, minter: Minter | None) -> ApiKey:
+    """A key that is not revoked, of the minter's tenant, all of which the minter could give itself."""
+    key = _named_key(session, key_id, _tenant_of(minter))
+    if key.revoked_at is not None:
+        raise KeyNotUsable(f"the key is revoked since {key.revoked_at:%Y-%m-%d %H:%M} UTC and stays so: make a new one")
+    _check_minter(session, minter, key)
+    return key
+
+
+def _tenant_of(minter: Minter | None) -> str | None:
+    return minter.tenant if minter else None
+
+
+def _check_minter(session: Session, minter: Minter | None, key: ApiKey) -> None:
+    if minter is not None:
+        minter.hold(session).check(key)
+
+
+def _check_edit(session: Session, before: ApiKey, after: ApiKey, now: datetime) -> None:
+    """What an edit changes must hold by itself; what it leaves may be older than the rules."""
+    if after.name != before.name:
+        check_key_name(after.name)
+    if after.expires_at != before.expires_at:
+        check_expiry(after.expires_at, now)
+    if after.scopes != before.scopes:
+        scopes_for(after.tenant, after.scopes)
+    if (after.requests, after.rows) != (before.requests, before.rows):
+        plan = named_plan(session, named_tenant(session, after.tenant).plan)
+        check_rates(after.requests, after.rows, plan)
+
+
+def _record(session: Session, actor: Actor, action: str, key: ApiKey, detail: dict[str, object]) -> None:
+    record_change(session, "key", key.id)
+    record_audit(session, actor, action, key.id, detail)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

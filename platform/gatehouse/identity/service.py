@@ -5,17 +5,38 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
+from typing import Protocol
 
 from gatehouse.db.revision import EVERYTHING, Change
 from gatehouse.db.session import GONE
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, IdentityUnavailable
 from gatehouse.identity import api_keys
-from gatehouse.identity.store import StoredKey
+from gatehouse.identity.key_store import Redigest, StoredKey
+from gatehouse.identity.networks import contains
+from gatehouse.identity.peppers import Peppers
+from gatehouse.identity.secret_match import matching_secret, renewal
 from gatehouse.identity.tokens import TokenClaims, TokenRefused, TokenVerifier
 from gatehouse.principal import Principal, Verified
 
 MAX_REMEMBERED = 100_000
 RETRY_AFTER_S = "5"
+
+
+class Uses(Protocol):
+    """What authentication leaves behind of each use of a key, to be written later; both are quick."""
+
+    def note(self, key_id: str, at: float) -> None: ...
+
+    def renew(self, redigest: Redigest) -> None: ...
+
+
+class SecretWrong(CredentialInvalid):
+    """Callers are told what they are told of any other; within, of which key, and whether there is one of this id."""
+
+    def __init__(self, key_id: str, *, exists: bool, reason: str) -> None:
+        super().__init__(reason=reason)
+        self.key_id = key_id
+        self.exists = exists
 
 
 class Authenticator:
@@ -28,16 +49,18 @@ class Authenticator:
     def __init__(
         self,
         find_key: Callable[[str], StoredKey | None],
-        pepper: bytes,
+        peppers: Peppers,
         verifier: TokenVerifier,
+        uses: Uses,
         *,
         stale_after_s: float,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._find_key = find_key
-        self._pepper = pepper
+        self._peppers = peppers
         self.verifier = verifier
+        self._uses = uses
         self._stale_after_s = stale_after_s
         self._now = now
         self._monotonic = monotonic
@@ -45,29 +68,38 @@ class Authenticator:
         self._remembered: dict[bytes, Verified] = {}
         self.generation = 0
 
-    def recall(self, text: str) -> Principal | None:
+    def recall(self, text: str, address: str = "") -> Principal | None:
         """The principal of a credential that was proven before and has not changed since; None when it must be looked up.
 
-        Raises CredentialInvalid when it has expired, IdentityUnavailable when changes have not been seen for too long.
+        Raises CredentialInvalid when it has expired or may not be used from `address`, IdentityUnavailable when changes have
+        not been seen for too long.
         """
         verified = self._remembered.get(_cache_key(text))
         if verified is None:
             return None
-        if verified.expires_at <= self._now():
+        now = self._now()
+        if verified.expires_at <= now:
             raise CredentialInvalid(reason="credential_expired")
-        if self._monotonic() - self._confirmed_at > self._stale_after_s:
+        if self.stale_for_s() > self._stale_after_s:
             raise _unavailable("identity_stale")
-        return verified.principal
+        principal = verified.principal
+        if principal.networks:  # the address is another in each call; it is only ever read for a key that is bound
+            _check_network(principal, address)
+        self._uses.note(principal.key_id, now)
+        return principal
 
-    def look_up(self, text: str) -> Verified:
-        """Prove a credential against the database.
+    def look_up(self, text: str, address: str = "") -> Verified:
+        """Prove a credential, sent from `address`, against the database.
 
         Raises CredentialMalformed, CredentialInvalid, or IdentityUnavailable when the database cannot be reached.
         """
         is_token = "." in text and not api_keys.looks_like_key(text)
         verified = self._look_up_token(text) if is_token else self._look_up_key(text)
-        if verified.expires_at <= self._now():
+        now = self._now()
+        if verified.expires_at <= now:
             raise CredentialInvalid(reason="credential_expired")
+        _check_network(verified.principal, address)
+        self._uses.note(verified.principal.key_id, now)
         return verified
 
     def remember(self, text: str, verified: Verified, generation: int) -> None:
@@ -82,6 +114,10 @@ class Authenticator:
     def confirm(self) -> None:
         """All changes up to now have been seen."""
         self._confirmed_at = self._monotonic()
+
+    def stale_for_s(self) -> float:
+        """Seconds since then."""
+        return self._monotonic() - self._confirmed_at
 
     def forget(self, changes: list[Change]) -> None:
         """Drop just what changed: by key, tenant (also its grants) or plan; or all of it."""
@@ -108,11 +144,17 @@ class Authenticator:
         except (api_keys.KeyMalformed, UnicodeEncodeError):
             raise CredentialMalformed(reason="key_malformed") from None
         stored = self._find(key_id)
-        # an unknown id costs the same steps as a wrong secret: one look-up, one HMAC, one compare
-        proven = api_keys.same_digest(api_keys.digest(text, self._pepper), stored.digest if stored else bytes(32))
-        if stored is None or not proven:
-            raise CredentialInvalid(reason="key_unknown" if stored is None else "key_secret_wrong")
-        return _alive(stored, self._now())
+        place = matching_secret(text, stored, self._peppers)
+        if stored is None or place is None:
+            raise SecretWrong(key_id, exists=stored is not None, reason=_why_unproven(stored, self._peppers))
+        now = self._now()
+        verified = _alive(stored, now)
+        if place == "previous":  # what is got by it, a token too, ends with its grace
+            verified = _in_grace(verified, stored, now)
+        redigest = renewal(text, stored, place, self._peppers)
+        if redigest is not None:
+            self._uses.renew(redigest)
+        return replace(verified, issued_from=_rotation_over(stored))
 
     def _look_up_token(self, text: str) -> Verified:
         now = self._now()
@@ -123,7 +165,10 @@ class Authenticator:
         stored = self._find(claims.key_id)
         if stored is None or stored.principal.tenant_id != claims.tenant_id:
             raise CredentialInvalid(reason="token_key_unknown")
-        return _narrowed(_alive(stored, now), claims)
+        verified = _alive(stored, now)
+        if claims.issued_at < _rotation_over(stored):  # got by the secret before the last rotation, or by one older still
+            verified = _in_grace(verified, stored, now)
+        return _narrowed(verified, claims)
 
     def _find(self, key_id: str) -> StoredKey | None:
         try:
@@ -148,9 +193,34 @@ def _alive(stored: StoredKey, now: float) -> Verified:
     return Verified(stored.principal, expires_at)
 
 
+def _in_grace(verified: Verified, stored: StoredKey, now: float) -> Verified:
+    """`verified`, ending with the grace of the secret before the last rotation. Raises CredentialInvalid when it has ended."""
+    ends_at = stored.grace_ends_at.timestamp() if stored.grace_ends_at else now
+    if ends_at <= now:
+        raise CredentialInvalid(reason="key_secret_rotated")
+    return replace(verified, expires_at=min(verified.expires_at, ends_at))
+
+
+def _rotation_over(stored: StoredKey) -> int:
+    """The first whole second behind the last rotation; 0 without one. A token says its age in whole seconds, so those got by the
+    new secret are dated then or later (`Verified.issued_from`), and of an earlier one it is certain that the new secret did not get it."""
+    return 0 if stored.rotated_at is None else int(stored.rotated_at.timestamp()) + 1
+
+
+def _why_unproven(stored: StoredKey | None, peppers: Peppers) -> str:
+    if stored is None:
+        return "key_unknown"
+    return "key_secret_wrong" if stored.pepper_version in peppers else "key_pepper_unknown"
+
+
+def _check_network(principal: Principal, address: str) -> None:
+    if principal.networks and not contains(principal.networks, address):
+        raise CredentialInvalid(reason="network_not_allowed")
+
+
 def _narrowed(verified: Verified, claims: TokenClaims) -> Verified:
     principal = replace(verified.principal, scopes=verified.principal.scopes & claims.scopes)
-    return Verified(principal, min(verified.expires_at, claims.expires_at))
+    return replace(verified, principal=principal, expires_at=min(verified.expires_at, claims.expires_at))
 
 
 def _seconds(moment: datetime | None) -> float:

@@ -24,7 +24,7 @@ class Credentials(Protocol):
 
     generation: int
 
-    def recall(self, text: str) -> Principal | None: ...
+    def recall(self, text: str, address: str) -> Principal | None: ...
 
     def remember(self, text: str, verified: Verified, generation: int) -> None: ...
 
@@ -89,7 +89,7 @@ class Admission:
             return
         text = credential_of(scope, optional=path in self.access.optional)
         if text is not None:
-            call.principal = principal = self._recall(text) or await self._look_up(text, call)
+            call.principal = principal = self._recall(text, call.address) or await self._look_up(text, call)
             call.route = self.match(path)
             if call.route is not None:  # by whatever method: each of these calls is written down as usage
                 self.door.enter(call, principal)
@@ -100,9 +100,9 @@ class Admission:
                 return
         await self.app(scope, receive, send)
 
-    def _recall(self, text: str) -> Principal | None:
+    def _recall(self, text: str, address: str) -> Principal | None:
         try:
-            return self.credentials.recall(text)
+            return self.credentials.recall(text, address)
         except CredentialInvalid as refusal:
             raise challenged(refusal) from None
 
