@@ -25,7 +25,7 @@ class Call:
     """`time.perf_counter_ns()` when the call came in."""
     traceparent: str | None = None
     address: str = ""
-    """The caller's IP address as text; empty when the transport has none."""
+    """The caller's IP address as text, behind trusted proxies too; empty when the transport has none."""
     method: str = ""
     path: str = ""
     principal: Principal | None = None

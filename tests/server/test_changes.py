@@ -24,6 +24,7 @@ class Seen:
 
     def __init__(self, database: Database) -> None:
         self.changes: list[Change] = []
+        self.revision = 0
         self.polls = 0
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
@@ -31,9 +32,10 @@ class Seen:
         self.follower = ChangeFollower(database, INTERVAL_S)
         self.follower.start(self.loop, self.take)
 
-    def take(self, found: list[Change]) -> None:
+    def take(self, found: list[Change], revision: int) -> None:
         self.polls += 1
         self.changes += found
+        self.revision = revision
 
     def stop(self) -> None:
         self.follower.stop()
@@ -61,6 +63,7 @@ def test_each_change_is_handed_over_once_and_in_order(database: Database, seen: 
     polls = seen.polls
     wait_until(lambda: seen.polls > polls + 2)
     assert [change.id for change in seen.changes] == ["a", "b", "c"]
+    assert seen.revision == seen.changes[-1].revision
 
 
 def test_the_follower_outlives_an_error_that_nobody_thought_of(database: Database, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +92,7 @@ def test_a_database_put_back_to_an_older_state_makes_everything_new(database: Da
         session.execute(update(RevisionTable).values(value=1))
         session.execute(delete(ChangeTable).where(col(ChangeTable.revision) > 1))
     wait_until(lambda: seen.changes[-1:] == [EVERYTHING])
+    assert seen.revision == 1
     _change(database, "d")
     wait_until(lambda: seen.changes[-1].id == "d")
     assert seen.changes.count(EVERYTHING) == 1

@@ -9,12 +9,12 @@ from sqlmodel import Session, col, select
 
 from gatehouse.db.tables import ChangeTable, RevisionTable
 
-ChangeKind = Literal["tenant", "plan", "grant", "key", "endpoint"]
+ChangeKind = Literal["tenant", "plan", "grant", "key", "endpoint", "process"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`id` is a tenant id (tenant, grant), plan name, key id or `MODEL/vN` (endpoint)."""
+    """`id` is a tenant id (tenant, grant), plan name, key id, `MODEL/vN` (endpoint) or process id."""
 
     revision: int
     kind: str

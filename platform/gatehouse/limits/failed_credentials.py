@@ -14,13 +14,18 @@ class FailedCredentials:
         self._rates = rates
         self._per_minute = per_minute
         self._lock = Lock()
+        self.counted = 0
+        """Failures, whoever they came from."""
+        self.refused = 0
+        """Credentials that were not looked up."""
 
     def check(self, address: str) -> None:
         """Raises TooManyFailures when no further credential from there is to be looked up now."""
         with self._lock:
             decision = self._rates.decide([(self._limit(address), 0)])
-        limit = decision.limits[0]
-        wait = decision.backlogs[0] - (limit.depth - limit.cost)
+            limit = decision.limits[0]
+            wait = decision.backlogs[0] - (limit.depth - limit.cost)
+            self.refused += wait > 0
         if wait > 0:
             seconds = -(-wait // (limit.ticks * 1_000_000))
             raise TooManyFailures(headers=[("Retry-After", str(seconds))])
@@ -28,6 +33,7 @@ class FailedCredentials:
     def count(self, address: str) -> None:
         """One more failure from there."""
         with self._lock:
+            self.counted += 1
             self._rates.decide([(self._limit(address), 1)])
 
     def _limit(self, address: str) -> RateLimit:

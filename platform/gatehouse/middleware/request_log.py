@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatehouse.call import CLIENT_GONE, SCOPE_KEY, Call
+from gatehouse.middleware.forwarded import Networks, caller_address
 
 LOGGER = logging.getLogger("gatehouse.calls")
 _REQUEST_ID = re.compile(rb"(?!gate|eyJ)[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
@@ -21,14 +22,17 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 
 
 class RequestLog:
-    def __init__(self, app: ASGIApp) -> None:
+    """`trusted` are the proxies whose X-Forwarded-For is believed."""
+
+    def __init__(self, app: ASGIApp, trusted: Networks = ()) -> None:
         self.app = app
+        self.trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        call = begin_call(scope)
+        call = begin_call(scope, self.trusted)
         scope[SCOPE_KEY] = call
 
         async def send_with_id(message: Message) -> None:
@@ -51,21 +55,24 @@ class RequestLog:
             LOGGER.info("call", extra={"call": call})
 
 
-def begin_call(scope: Scope) -> Call:
+def begin_call(scope: Scope, trusted: Networks = ()) -> Call:
     """The call of a scope. A request id or traceparent is taken over only if there is one and it is well-formed."""
     request_ids: list[bytes] = []
     traceparents: list[bytes] = []
+    forwarded: list[bytes] = []
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             request_ids.append(value)
         elif name == b"traceparent":
             traceparents.append(value)
+        elif name == b"x-forwarded-for":
+            forwarded.append(value)
     taken_over = len(request_ids) == 1 and _REQUEST_ID.fullmatch(request_ids[0])
     client = scope.get("client")
     call = Call(
         request_id=request_ids[0].decode("ascii") if taken_over else "req_" + secrets.token_hex(12),
         started_ns=time.perf_counter_ns(),
-        address=client[0] if client else "",
+        address=caller_address(client[0] if client else "", forwarded, trusted),
         method=scope["method"],
         path=scope["path"],
     )

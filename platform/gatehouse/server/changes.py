@@ -12,8 +12,12 @@ LOGGER = logging.getLogger("gatehouse.changes")
 INTERVAL_S = 0.3
 
 
+OnSeen = Callable[[list[Change], int], None]
+"""Takes the changes of one poll and the revision that they lead up to."""
+
+
 class ChangeFollower:
-    """Calls `on_seen(changes)` on the event loop after each successful poll, also with no changes.
+    """Calls `on_seen(changes, revision)` on the event loop after each successful poll, also with no changes.
 
     It starts from the revision that stood when it was made, so make it before anything that it keeps fresh is read.
     """
@@ -27,7 +31,7 @@ class ChangeFollower:
         self._thread: threading.Thread | None = None
         self._reachable = True
 
-    def start(self, loop: asyncio.AbstractEventLoop, on_seen: Callable[[list[Change]], None]) -> None:
+    def start(self, loop: asyncio.AbstractEventLoop, on_seen: OnSeen) -> None:
         """Follow until `stop`."""
         self._thread = threading.Thread(target=self._follow, args=(loop, on_seen), name="changes", daemon=True)
         self._thread.start()
@@ -38,13 +42,13 @@ class ChangeFollower:
         if self._thread is not None:
             self._thread.join()
 
-    def _follow(self, loop: asyncio.AbstractEventLoop, on_seen: Callable[[list[Change]], None]) -> None:
+    def _follow(self, loop: asyncio.AbstractEventLoop, on_seen: OnSeen) -> None:
         while not self._stop.wait(self._interval_s):
             changes = self._poll()
             if changes is None:
                 continue
             try:
-                loop.call_soon_threadsafe(on_seen, changes)
+                loop.call_soon_threadsafe(on_seen, changes, self.revision)
             except RuntimeError:
                 return  # the loop has been closed: the server is gone
 
