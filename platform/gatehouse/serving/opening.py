@@ -1,0 +1,146 @@
+"""Opening a publisher's file: what it refers to is read first, so that what cannot be loaded is said clearly and nothing of it is run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sklearn
+
+from gatehouse.serving.attached_code import CodeUnusable, lookup, run_code, stands_in_for
+from gatehouse.serving.engine import EngineUnusable
+from gatehouse.serving.engines.sklearn import load_estimator
+from gatehouse.serving.estimator_elsewhere import EstimatorElsewhere
+from gatehouse.serving.fit import PublishRefused
+from gatehouse.serving.manifest import EngineName
+from gatehouse.serving.options import PublishOptions
+from gatehouse.serving.other_sklearn import check_release, runtime_with
+from gatehouse.serving.pickle_contents import PickleContents, read_contents
+from gatehouse.serving.pickle_stream import PickleRefused
+from gatehouse.serving.runtime import HERE, Runtime
+
+_SHOWN_NAMES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A loaded estimator, here or elsewhere. `libraries`: versions that are not those of this environment."""
+
+    estimator: Any
+    runtime: Runtime = HERE
+    allow_code: bool = False
+    libraries: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def code(self) -> bytes | None:
+        """The attached code, where the file needs it."""
+        return self.runtime.code
+
+    def check_engine(self, engine: EngineName, reason: str | None) -> None:
+        """Raises PublishRefused where scikit-learn would have to serve what may be served as ONNX only."""
+        if engine == "onnx":
+            return
+        if self.runtime.python != HERE.python:
+            raise PublishRefused(
+                f"{reason}, and a file of scikit-learn {self.libraries['scikit-learn']} is served as ONNX only:"
+                f" train and save the model again here, with scikit-learn {sklearn.__version__}"
+            )
+        if self.code is not None and not self.allow_code:
+            raise PublishRefused(
+                f"{reason}, and scikit-learn would run the attached code in the server:"
+                " add --allow-code to let it, or save an estimator that needs no code of its own"
+            )
+
+
+def open_estimator(artifact: bytes, options: PublishOptions, progress: Callable[[str], None]) -> Opened:
+    """Loads `artifact`, which runs it: it must be the publisher's own. Raises PublishRefused before that for what cannot be loaded."""
+    try:
+        contents = read_contents(artifact)
+    except PickleRefused as error:
+        raise PublishRefused(str(error)) from None
+    other = _other_version(contents, options.sklearn_version)
+    code = _needed_code(contents, options.code, progress)
+    if other is not None:
+        progress(f"preparing scikit-learn {other} in a throw-away environment")
+        runtime = runtime_with(other, code)
+        estimator = EstimatorElsewhere(artifact, runtime)
+        return Opened(estimator, runtime, options.allow_code, estimator.libraries)
+    try:
+        return Opened(load_estimator(artifact, code), replace(HERE, code=code), options.allow_code)
+    except EngineUnusable as error:
+        raise PublishRefused(str(error)) from None
+
+
+def _other_version(contents: PickleContents, wanted: str | None) -> str | None:
+    """The scikit-learn to load the file with, where it is not the one installed here. Raises PublishRefused."""
+    here, saved_by = sklearn.__version__, contents.sklearn_versions
+    if wanted is not None:
+        check_release(wanted)
+    if len(saved_by) > 1:
+        raise PublishRefused(f"the file holds estimators of scikit-learn {' and '.join(saved_by)}: train and save it again as one")
+    found = saved_by[0] if saved_by else wanted or here
+    if wanted is not None and wanted != found:
+        raise PublishRefused(f"saved by scikit-learn {found}, not {wanted}: {_leave_out_or(found, here)}")
+    if found == here:
+        return None
+    if wanted is None:
+        try:
+            check_release(found)
+        except PublishRefused:
+            raise PublishRefused(f"saved by scikit-learn {found!r}, but {here} is installed: train and save the model again here") from None
+        raise PublishRefused(
+            f"saved by scikit-learn {found}, but {here} is installed: add --sklearn {found} to convert and check it in a throw-away"
+            " environment with that version, or train and save it again here"
+        )
+    return found
+
+
+def _leave_out_or(found: str, here: str) -> str:
+    return "leave --sklearn out" if found == here else f"give --sklearn {found}"
+
+
+def _needed_code(contents: PickleContents, code: bytes | None, progress: Callable[[str], None]) -> bytes | None:
+    """The publisher's code where the file refers to it. Raises PublishRefused where it does and the names are not there."""
+    missing = [found for found in contents.globals if stands_in_for(found.module)]
+    if code is None:
+        _refuse_missing(contents, [found.name for found in missing if found.module == "__main__"])
+        return None
+    if not missing:
+        progress("the file refers to nothing of the attached code, which is left out")
+        return None
+    try:
+        module = run_code(code)
+    except CodeUnusable as error:
+        raise PublishRefused(str(error)) from None
+    undefined = [found.name for found in missing if not _defines(module, found.name)]
+    if undefined:
+        raise PublishRefused(f"the attached code does not define {_listed(undefined)}, which the file refers to: add it to that file")
+    return code
+
+
+def _refuse_missing(contents: PickleContents, of_notebook: list[str]) -> None:
+    if of_notebook:
+        raise PublishRefused(
+            f"the file refers to {_listed(of_notebook)} of the notebook or script that saved it (__main__):"
+            " put the definition into a file of its own and add --code features.py"
+        )
+    elsewhere = {found.module: found.name for found in contents.globals if stands_in_for(found.module)}
+    for module, name in elsewhere.items():
+        package = module.partition(".")[0]
+        raise PublishRefused(
+            f"the file refers to {module[:80]!r} ({name[:80]}), and {package[:80]!r} is not installed here:"
+            " install it, or give its definitions with --code FILE"
+        )
+
+
+def _defines(module: Any, name: str) -> bool:
+    try:
+        lookup(module, name)
+    except AttributeError:
+        return False
+    return True
+
+
+def _listed(names: list[str]) -> str:
+    shown = [name[:80] for name in names[:_SHOWN_NAMES]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
