@@ -130,3 +130,10 @@ def test_an_estimator_without_probabilities_promises_none() -> None:
 def test_several_outputs_become_targets() -> None:
     output = drafted([unseen_column("x")], [Answer(target="price"), Answer(("a", "b"), target="länge")]).output
     assert [(target.name, target.output.task) for target in output.targets] == [("price", "regression"), ("lange", "classification")]
+
+
+@pytest.mark.parametrize("cells", [["true", "false"], ["1", "2", "2"], ["007"], ["x", "y"]])
+def test_texts_that_the_estimator_knows_as_categories_stay_texts(cells: list[str]) -> None:
+    column = infer_column("x", [*cells, ""], known=frozenset({*cells, "another"}))
+    assert (column.type, column.allowed, column.nullable) == ("category", tuple(sorted(set(cells))), True)
+    assert infer_column("x", [*cells, "3"], known=frozenset(cells)).type != "category" or cells[0] in ("x", "007")

@@ -40,7 +40,7 @@ def told_by(features: str | None, labels: list[str] | None, targets: str | None)
 
 def renamed_sample(sample: Sample, contract: Contract, facts: Callable[[], "EstimatorFacts"], told: Told) -> Sample:
     """The sample under the contract's names, which may be others than those of the estimator's columns. Raises Refused."""
-    if any(feature.name in sample.columns for feature in contract.features):
+    if all(feature.name in sample.columns for feature in contract.features if feature.required):
         return sample
     columns = _feature_names(facts(), sample, told.features)
     return sample if len(columns) != len(contract.names) else replace(in_order(sample, columns), columns=contract.names)

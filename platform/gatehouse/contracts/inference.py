@@ -36,8 +36,8 @@ def unseen_column(name: str, *, text: bool = False) -> Column:
     return Column(name, "text" if text else "number", guessed=not text)
 
 
-def infer_column(name: str, cells: Sequence[str], *, text: bool = False) -> Column:
-    """`text`: the estimator is known to take texts. Raises ColumnUnclear."""
+def infer_column(name: str, cells: Sequence[str], *, text: bool = False, known: frozenset[str] = frozenset()) -> Column:
+    """`text`: the estimator is known to take texts; `known`: texts that it was fitted on as categories. Raises ColumnUnclear."""
     present = [cell for cell in cells if cell]
     seen = frozenset(present)
     nullable = len(present) < len(cells)
@@ -45,6 +45,8 @@ def infer_column(name: str, cells: Sequence[str], *, text: bool = False) -> Colu
         raise ColumnUnclear(f"column '{name}' is empty in every row; give rows that show what it holds")
     if text:
         return Column(name, "text", nullable, seen=seen)
+    if seen <= known:  # also 1, 2, 3 or true and false, which are texts to this estimator
+        return Column(name, "category", nullable, allowed=tuple(sorted(seen)))
     kind = _kind(seen)
     if kind is not None:
         return Column(name, kind, nullable, seen=seen)
