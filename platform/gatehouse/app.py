@@ -20,6 +20,7 @@ from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
 from gatehouse.api.documents import docs_router, pages_router
 from gatehouse.api.health import health_router
 from gatehouse.api.metrics import Reading, metrics_router
+from gatehouse.api.keys import keys_router
 from gatehouse.api.models import models_router, summary_of
 from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, match_prediction
@@ -206,6 +207,7 @@ class Application:
         api.include_router(health_router(lambda: {"/".join(name): reason for name, reason in self.registry.failures.items()}))
         api.include_router(models_router(self.endpoints, self._describe, self._summary, throttle, per_minute))
         api.include_router(account_router(self.endpoints, sources, self._summary, throttle, per_minute))
+        api.include_router(keys_router(self.database, self.peppers.current, throttle, per_minute))
         api.include_router(token_router(self._prove, self.issuer, throttle, settings.token_requests_per_minute))
         api.include_router(metrics_router(self._readings(), throttle, per_minute))
         if settings.docs != "off":

@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from gatehouse.contracts.contract import parse_contract
 from gatehouse.db.audit import Actor
 from gatehouse.db.session import Database, open_database
 from gatehouse.identity.key_wishes import KeyWish
-from gatehouse.identity.keys import create_key, revoke_key
+from gatehouse.identity.keys import DEFAULT_GRACE, create_key, edit_key, revoke_key, rotate_key
 from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.plans import create_plan
 from gatehouse.identity.tenants import add_grant, create_tenant, suspend_tenant
@@ -228,6 +229,16 @@ class Stage:
 
     def revoke(self, key: str) -> None:
         revoke_key(self.database, ACTOR, key_id(key))
+
+    def edit(self, key: str, **members: Any) -> None:
+        """Change a key as an operator does."""
+        edit_key(self.database, ACTOR, key_id(key), lambda before: replace(before, **members))
+
+    def rotate(self, key: str, grace: timedelta = DEFAULT_GRACE) -> str:
+        """A key's new secret."""
+        text = rotate_key(self.database, ACTOR, key_id(key), self.peppers.current, grace).text
+        self.issued.append(text)
+        return text
 
     def suspend(self, tenant: str) -> None:
         suspend_tenant(self.database, ACTOR, tenant)

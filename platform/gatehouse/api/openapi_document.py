@@ -28,6 +28,7 @@ TAGS = {
     "predictions": "By your default model, or by any that you may call",
     "models": "What you may call",
     "account": "Your plan, what is left of it, and what you have used",
+    "keys": "Your tenant's API keys, for those of them that may manage keys",
     "tokens": "Short-lived access tokens",
     "health": "For load balancers",
 }

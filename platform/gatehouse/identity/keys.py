@@ -98,6 +98,12 @@ def list_keys(database: Database, tenant_name: str | None = None, *, under_peppe
         return key_store.list_keys(session, tenant, under_pepper=under_pepper)
 
 
+def newest_keys(database: Database, tenant_id: str, most: int) -> list[ApiKey]:
+    """Keys of one tenant, newest first, at most so many."""
+    with database.read() as session:
+        return key_store.newest_keys(session, tenant_id, most)
+
+
 def show_key(database: Database, key_id: str, *, of: str | None = None) -> ApiKey:
     """One key, which must be of the tenant `of` where that is given. Raises NoSuchKey."""
     with database.read() as session:
@@ -111,8 +117,8 @@ def edit_key(database: Database, actor: Actor, key_id: str, change: Callable[[Ap
         hold_revision(session)
         before = _usable_key(session, key_id, minter)
         after = change(before)
-        _check_edit(session, before, after, now)
         _check_minter(session, minter, after)
+        _check_edit(session, before, after, now)
         if after != before:
             key_store.change_key(session, after)
             _record(session, actor, "key.edit", after, {"from": facts_of_key(before), "to": facts_of_key(after)})

@@ -41,10 +41,12 @@ class Authority:
     own: ApiKey
 
     def filled(self, wish: KeyWish) -> KeyWish:
-        """The wish, with the minter's own bounds where it names none."""
+        """The wish, with the minter's own bounds where it names none. Raises BeyondOwnKey for a scope that the minter has not."""
+        scopes = DEFAULT_KEY_SCOPES if wish.scopes is None else frozenset(wish.scopes)
+        self._check_scopes(scopes)
         return replace(
             wish,
-            scopes=DEFAULT_KEY_SCOPES if wish.scopes is None else wish.scopes,
+            scopes=scopes,
             expires_at=wish.expires_at or self.own.expires_at,
             requests=wish.requests or self.own.requests,
             rows=wish.rows or self.own.rows,
@@ -53,9 +55,7 @@ class Authority:
 
     def check(self, key: ApiKey) -> None:
         """Raises BeyondOwnKey, which names the member, where `key` is or would be more than the minter."""
-        wider = sorted(key.scopes - self.own.scopes)
-        if wider:
-            raise BeyondOwnKey(f"The calling key has not the scope {wider[0]}.", members={"member": "scopes"})
+        self._check_scopes(key.scopes)
         if not covers(self.own.networks, key.networks):
             raise BeyondOwnKey("The calling key is bound to networks; others cannot be wider.", members={"member": "networks"})
         if self.own.expires_at is not None and (key.expires_at is None or key.expires_at > self.own.expires_at):
@@ -63,6 +63,11 @@ class Authority:
         for member, own, other in (("requests", self.own.requests, key.requests), ("rows", self.own.rows, key.rows)):
             if own is not None and (other is None or _more(other, own)):
                 raise BeyondOwnKey(f"The calling key has {member} limits of its own; others cannot be higher.", members={"member": member})
+
+    def _check_scopes(self, scopes: frozenset[Scope]) -> None:
+        wider = sorted(scopes - self.own.scopes)
+        if wider:
+            raise BeyondOwnKey(f"The calling credential has not the scope {wider[0]}.", members={"member": "scopes"})
 
 
 def _more(other: Rate, own: Rate) -> bool:

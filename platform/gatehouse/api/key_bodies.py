@@ -1,0 +1,131 @@
+"""What `/account/keys` takes and answers: fixed lists of fields, in the OpenAPI document as they stand here."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from gatehouse.identity.key_store import ApiKey
+from gatehouse.identity.keys import DEFAULT_GRACE, LONGEST_GRACE
+from gatehouse.identity.names import NAME
+from gatehouse.identity.networks import MOST
+from gatehouse.identity.plans import LARGEST
+from gatehouse.principal import Rate, Scope
+
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$", description="What the key is for: small letters, digits, '-' and '_'")]
+Scopes = Annotated[list[Scope], Field(min_length=1, max_length=len(Scope), description="What it may do; at most what the calling key may")]
+Networks = Annotated[
+    list[Annotated[str, Field(max_length=64)]],
+    Field(max_length=MOST, description="CIDR networks from which it may be used, such as 192.0.2.0/24; none is anywhere"),
+]
+Expiry = Annotated[AwareDatetime, Field(description="When it ends, as RFC 3339 with a time zone; null is never")]
+
+
+class Closed(BaseModel):
+    """Nothing but its fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RateBody(Closed):
+    """At most `burst + count * t / period_s` in any span of t seconds."""
+
+    count: Count
+    period_s: Count
+    burst: Count
+
+    @classmethod
+    def of(cls, rate: Rate | None) -> "RateBody | None":
+        return None if rate is None else cls(count=rate.count, period_s=rate.period_s, burst=rate.burst)
+
+
+def rate_of(body: RateBody | None) -> Rate | None:
+    return None if body is None else Rate(body.count, body.period_s, body.burst)
+
+
+class NewKey(Closed):
+    """A key to be made. Expiry, networks and limits that are left out are those of the calling key."""
+
+    name: Name = "default"
+    scopes: Scopes | None = Field(None, description="Unless given: predictions:create, models:read, account:read and usage:read")
+    expires_at: Expiry | None = None
+    networks: Networks = []
+    requests: RateBody | None = None
+    rows: RateBody | None = None
+
+
+class KeyEdit(Closed):
+    """What to change; what is left out stays, and null takes away."""
+
+    name: Name = "default"
+    scopes: Scopes = []
+    expires_at: Expiry | None = None
+    networks: Networks | None = None
+    requests: RateBody | None = None
+    rows: RateBody | None = None
+
+
+class Rotation(Closed):
+    grace_s: Annotated[int, Field(ge=0, le=int(LONGEST_GRACE.total_seconds()))] = int(DEFAULT_GRACE.total_seconds())
+    """Seconds for which the secret from before works too."""
+
+
+class Notice(Closed):
+    """Something that the caller should know beside the answer."""
+
+    code: str
+    detail: str
+
+
+class KeyEntry(Closed):
+    """A key without its secret."""
+
+    id: str
+    name: str
+    state: Literal["active", "expired", "revoked"]
+    scopes: list[Scope]
+    requests: RateBody | None
+    rows: RateBody | None
+    networks: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    rotated_at: datetime | None
+    grace_ends_at: datetime | None
+    last_used_at: datetime | None
+
+
+class KeyList(Closed):
+    """Newest first; `more` when there are older ones."""
+
+    keys: list[KeyEntry]
+    more: bool
+
+
+class ChangedKey(KeyEntry):
+    notices: list[Notice]
+
+
+class ShownKey(ChangedKey):
+    key: Annotated[str, Field(description="The whole key. It is shown here and never again.")]
+
+
+def entry(key: ApiKey, now: datetime) -> KeyEntry:
+    """A key by the list of fields."""
+    expired = key.expires_at is not None and key.expires_at <= now
+    return KeyEntry(
+        id=key.id,
+        name=key.name,
+        state="revoked" if key.revoked_at else "expired" if expired else "active",
+        scopes=sorted(key.scopes),
+        requests=RateBody.of(key.requests),
+        rows=RateBody.of(key.rows),
+        networks=[str(network) for network in key.networks],
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+        rotated_at=key.rotated_at,
+        grace_ends_at=key.grace_ends_at,
+        last_used_at=key.last_used_at,
+    )
