@@ -11,22 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from dev_server import DevServer, dev_server
+from documents import ROOT, blocks, languages, run_block
 
-ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 START = "make run\nmake test\n"
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """The fenced blocks of one language."""
-    return [text for found, text in BLOCK.findall(page.read_text(encoding="utf-8")) if found == language]
 
 
 def test_commands_and_bodies_are_the_only_blocks_so_that_no_command_escapes() -> None:
-    found = {language for page in PAGES for language, _ in BLOCK.findall(page.read_text(encoding="utf-8"))}
-
-    assert found == {"sh", "json"}
+    assert set().union(*map(languages, PAGES)) == {"sh", "json"}
 
 
 def test_bodies_that_are_shown_are_json() -> None:
@@ -56,13 +48,8 @@ def test_the_documents_commands_work_as_they_stand(tmp_path: Path) -> None:
 
 
 def run(server: DevServer, text: str) -> str:
-    """What a block prints, run by bash where the reader would run it."""
-    script = text.replace("http://127.0.0.1:8000", server.url)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=server.folder, env=server.environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    """What a block prints."""
+    return run_block(text.replace("http://127.0.0.1:8000", server.url), server.folder, server.environment)
 
 
 def predict(server: DevServer, key: str, model: str, row: dict[str, Any]) -> Any:
