@@ -36,6 +36,7 @@ class Doubler:
     name: str = "fake"
     classes: None = None
     inline_rows: int = 0
+    own_labels: bool = False
 
     def score(self, values: Any) -> Any:
         self.calls.append(len(values))

@@ -38,6 +38,7 @@ class FakeEngine:
     classes: tuple | None = (0, 1)
     name: str = "fake"
     inline_rows: int = 8
+    own_labels: bool = False
     asked: list = field(default_factory=list)
 
     def score(self, values):

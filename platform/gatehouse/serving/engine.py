@@ -10,6 +10,8 @@ from gatehouse.serving.shape import ClassValue
 Values: TypeAlias = npt.NDArray[Any]
 """Rows × features in contract order: float64 where all features are numbers, else object."""
 Scores: TypeAlias = npt.NDArray[np.float64]
+Classes: TypeAlias = tuple[ClassValue | tuple[ClassValue, ...], ...] | None
+"""Of one classifier as they are; of several targets one tuple each; None for a regression of one value or several."""
 
 
 class EngineUnusable(Exception):
@@ -23,12 +25,19 @@ class Engine(Protocol):
     def name(self) -> str: ...
 
     @property
-    def classes(self) -> tuple[ClassValue, ...] | None:
-        """In the order of the columns of `score`; None for a regression."""
+    def classes(self) -> Classes:
+        """In the order of the columns of `score`; see `classes.by_target`."""
+
+    @property
+    def own_labels(self) -> bool:
+        """Whether `score` tells the labels as well: for an estimator whose own label need not be its most probable class."""
 
     @property
     def inline_rows(self) -> int:
         """How many rows may be scored on the event loop; 0 where none may."""
 
     def score(self, values: Values) -> Scores:
-        """Probabilities, shape (rows, classes), or values, shape (rows,)."""
+        """Values, shape (rows,) or (rows, targets); or probabilities, shape (rows, classes), of several targets side by side.
+
+        With `own_labels` one more column follows the probabilities of each target: the place of its label among its classes.
+        """

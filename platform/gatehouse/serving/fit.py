@@ -1,11 +1,14 @@
 """Whether an estimator can keep what a contract promises."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from gatehouse.serving.engine import EngineUnusable
+from gatehouse.serving.facts import EstimatorFacts, facts_of
+from gatehouse.serving.shape import ClassValue, ContractShape, OutputShape
 
-from gatehouse.serving.shape import ContractShape
+_TEXTS = ("text", "category")
 
 
 class PublishRefused(Exception):
@@ -14,49 +17,75 @@ class PublishRefused(Exception):
 
 def check_fit(estimator: Any, contract: ContractShape) -> list[str]:
     """Notes for the publisher. Raises PublishRefused."""
-    if not hasattr(estimator, "predict"):
-        raise PublishRefused("the file holds no estimator with a predict method: save the fitted estimator or pipeline itself")
-    wanted, fitted = len(contract.features), getattr(estimator, "n_features_in_", None)
+    try:
+        facts = facts_of(estimator)
+    except EngineUnusable as error:
+        raise PublishRefused(str(error)) from None
+    _check_features(facts, contract)
+    _check_outputs(facts, contract.output)
+    return _check_names(facts.names, contract)
+
+
+def _check_features(facts: EstimatorFacts, contract: ContractShape) -> None:
+    wanted = len(contract.features)
+    if facts.takes_text and (wanted != 1 or contract.features[0].type not in _TEXTS):
+        raise PublishRefused('the estimator takes one text a row: give the contract exactly one feature, of type = "text"')
+    if facts.features not in (None, wanted):
+        raise PublishRefused(
+            f"the estimator was fitted on {facts.features} features, the contract has {wanted}: list exactly those {facts.features}"
+        )
+
+
+def _check_outputs(facts: EstimatorFacts, output: OutputShape) -> None:
+    if output.task != "multioutput":
+        if facts.outputs > 1:
+            raise PublishRefused(
+                f'the estimator answers {facts.outputs} values a row: give the contract task = "multioutput" and {facts.outputs} targets,'
+                " which gatehouse contracts draft writes with --targets"
+            )
+        _check_output("", output, facts.classes[0] if facts.classes else None, facts.has_probabilities)
+        return
+    if facts.outputs == 1:
+        task = "classification" if facts.classes else "regression"
+        raise PublishRefused(f'the estimator answers one value a row: set task = "{task}" in the contract, without targets')
+    if facts.outputs != len(output.targets):
+        raise PublishRefused(
+            f"the estimator answers {facts.outputs} values a row, the contract has {len(output.targets)} targets:"
+            f" list exactly those {facts.outputs}, in its order"
+        )
+    for target, classes in zip(output.targets, facts.classes or (None,) * facts.outputs, strict=True):
+        _check_output(f"target '{target.name}': ", target.output, classes, facts.has_probabilities)
+
+
+def _check_output(of: str, output: OutputShape, fitted: Sequence[ClassValue] | None, has_probabilities: bool) -> None:
+    if fitted is None and output.task == "classification":
+        raise PublishRefused(f'{of}the estimator has no classes: set task = "regression" in the contract')
+    if fitted is not None and output.task != "classification":
+        raise PublishRefused(f'{of}the estimator is a classifier: set task = "classification" and its labels in the contract')
     if fitted is None:
-        raise PublishRefused("the estimator is not fitted: call fit before saving it")
-    if fitted != wanted:
-        raise PublishRefused(f"the estimator was fitted on {fitted} features, the contract has {wanted}: list exactly those {fitted}")
-    if contract.output.task not in ("classification", "regression"):
-        raise PublishRefused("a contract of several targets cannot be served yet: publish one model for each target")
-    if contract.output.task == "classification":
-        _check_classes(estimator, contract)
-    elif hasattr(estimator, "classes_"):
-        raise PublishRefused('the estimator is a classifier: set task = "classification" and its labels in the contract')
-    return _check_names(estimator, contract)
-
-
-def _check_classes(estimator: Any, contract: ContractShape) -> None:
-    if not hasattr(estimator, "classes_"):
-        raise PublishRefused('the estimator has no classes: set task = "regression" in the contract')
-    if isinstance(estimator.classes_, list) or np.ndim(estimator.classes_) != 1:
-        raise PublishRefused("the estimator answers several outputs at once: publish one model for each of them")
-    fitted = np.asarray(estimator.classes_).tolist()
-    named = [label.cls for label in contract.output.labels]
+        return
+    named = [label.cls for label in output.labels]
     if set(named) != set(fitted) or len(named) != len(fitted):
         shown = ", ".join(repr(cls) for cls in fitted)
-        raise PublishRefused(f"the estimator's classes are {shown}: give each of them, and nothing else, a name in the contract's labels")
-    if {"confidence", "probabilities"} & set(contract.output.returns) and not hasattr(estimator, "predict_proba"):
-        raise PublishRefused('the estimator has no predict_proba: return only "label", or wrap it in CalibratedClassifierCV')
+        raise PublishRefused(
+            f"{of}the estimator's classes are {shown}: give each of them, and nothing else, a name in the contract's labels"
+        )
+    if {"confidence", "probabilities"} & set(output.returns) and not has_probabilities:
+        raise PublishRefused(f'{of}the estimator has no predict_proba: return only "label", or wrap it in CalibratedClassifierCV')
 
 
-def _check_names(estimator: Any, contract: ContractShape) -> list[str]:
+def _check_names(fitted: Sequence[str] | None, contract: ContractShape) -> list[str]:
     """A contract may rename columns, but a name that the estimator knows must stand where the estimator has it."""
-    fitted = getattr(estimator, "feature_names_in_", None)
     if fitted is None:
         return []
-    columns = [_slug(str(name)) for name in fitted]
+    columns = [_slug(name) for name in fitted]
     names = [feature.name for feature in contract.features]
     renamed: list[str] = []
     for place, name in enumerate(names):
         if columns[place] == _slug(name):
             continue
         if _slug(name) in columns:
-            order = ", ".join(map(str, fitted))
+            order = ", ".join(fitted)
             raise PublishRefused(
                 f"the contract's '{name}' does not stand where the estimator has it: list the features in the order {order}"
             )

@@ -1,8 +1,12 @@
 """Whether two engines answer the same: the gate before an ONNX graph takes the place of its estimator."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from gatehouse.serving.engine import Engine, Scores, Values
+from gatehouse.serving.classes import Places, by_target, most_probable
+from gatehouse.serving.engine import Classes, Engine, Scores, Values
 from gatehouse.serving.manifest import Parity
 
 TOLERANCE = 1e-5
@@ -12,8 +16,8 @@ SEED = 20_261_121
 _SINGLE_ROWS = 256
 
 
-def twice(reference: Scores) -> Scores:
-    """A reference in the shape of `score_both_ways`."""
+def twice(reference: Any) -> Any:
+    """Scores or labels of a reference, in the rows of `score_both_ways`."""
     return np.concatenate([reference, reference[:_SINGLE_ROWS]])
 
 
@@ -23,28 +27,35 @@ def score_both_ways(engine: Engine, values: Values) -> Scores:
     return np.concatenate([engine.score(values), *single])
 
 
-def compare(reference: Scores, candidate: Scores, decimals: int, seed: int) -> Parity:
+def compare(
+    reference: Scores, candidate: Scores, decimals: Sequence[int], seed: int, classes: Classes = None, labels: Places | None = None
+) -> Parity:
     """Strict: a flipped label, a number off by more than TOLERANCE or by more than one unit of the last decimal, or one that is not
-    finite, fails."""
+    finite, fails. `decimals` are those of each target, `labels` the reference's own ones where it classifies."""
     rows = len(reference)
     if candidate.shape != reference.shape or not (np.isfinite(candidate).all() and np.isfinite(reference).all()):
         return Parity(rows=rows, seed=seed, label_flips=0, worst_difference=None, worst_units=None, passed=False)
     distance = np.abs(candidate - reference)
     flips = 0
-    if reference.ndim == 2:
-        flips = int((candidate.argmax(axis=1) != reference.argmax(axis=1)).sum())
+    if labels is not None:
+        flips = int((most_probable(candidate, classes) != labels).sum())
     else:
         # a reference of exactly 0 admits nothing but 0
         distance = np.where(distance == 0, 0.0, distance / np.maximum(np.abs(reference), np.finfo(np.float64).tiny))
     worst = float(distance.max(initial=0.0))
-    units = _units(reference, candidate, decimals)
+    units = _units(reference, candidate, _of_columns(decimals, classes))
     passed = flips == 0 and worst <= TOLERANCE and units is not None and units <= 1
     return Parity(
         rows=rows, seed=seed, label_flips=flips, worst_difference=worst if np.isfinite(worst) else None, worst_units=units, passed=passed
     )
 
 
-def _units(reference: Scores, candidate: Scores, decimals: int) -> int | None:
+def _of_columns(decimals: Sequence[int], classes: Classes) -> Any:
+    """The decimals of each column: one a target, or one for each class of each target."""
+    return np.repeat(decimals, [len(each) for each in by_target(classes)] or 1)
+
+
+def _units(reference: Scores, candidate: Scores, decimals: Any) -> int | None:
     """Distance of the rounded numbers in units of the last decimal; None where it is beyond counting."""
     scale = 10.0**decimals
     with np.errstate(over="ignore", invalid="ignore"):

@@ -5,7 +5,7 @@ from typing import Literal, Protocol, TypeAlias
 
 Cell: TypeAlias = bool | int | float | str | None
 ClassValue: TypeAlias = bool | int | float | str
-Task: TypeAlias = Literal["classification", "regression"]
+Task: TypeAlias = Literal["classification", "regression", "multioutput"]
 
 NUMERIC_TYPES = frozenset({"number", "integer", "boolean"})
 """Feature types that become a column of doubles; a contract with any other type is handed over as an object array."""
@@ -47,8 +47,17 @@ class LabelShape(Protocol):
     def name(self) -> str: ...
 
 
+class TargetShape(Protocol):
+    """One of several outputs, in the estimator's order; its own output has no targets."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def output(self) -> "OutputShape": ...
+
+
 class OutputShape(Protocol):
-    """What is answered; `decimals` bounds every number."""
+    """What is answered; `decimals` bounds every number. A multioutput's `returns` are names of its `targets`."""
 
     @property
     def task(self) -> str: ...
@@ -60,6 +69,8 @@ class OutputShape(Protocol):
     def decimals(self) -> int: ...
     @property
     def top_k(self) -> int | None: ...
+    @property
+    def targets(self) -> Sequence[TargetShape]: ...
 
 
 class ContractShape(Protocol):

@@ -6,8 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import onnxruntime
 
-from gatehouse.serving.engine import EngineUnusable, Scores, Values
-from gatehouse.serving.shape import ClassValue
+from gatehouse.serving.engine import Classes, EngineUnusable, Scores, Values
 
 INLINE_SECONDS = 0.001
 """How long one call may hold the event loop."""
@@ -19,10 +18,9 @@ class OnnxEngine:
     """A graph with one float input; of its outputs only the probabilities (or the value) are computed."""
 
     name = "onnx"
+    own_labels = False
 
-    def __init__(
-        self, artifact: bytes, features: int, classes: tuple[ClassValue, ...] | None, *, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, artifact: bytes, features: int, classes: Classes, *, clock: Callable[[], float] = time.perf_counter) -> None:
         """Raises EngineUnusable."""
         self.classes = classes
         try:
@@ -41,7 +39,7 @@ class OnnxEngine:
         with np.errstate(over="raise"):
             table = values.astype(np.float32)
         (scores,) = self._session.run(self._output, {self._input: table})
-        if self.classes is None:
+        if self.classes is None and scores.size == len(values):
             scores = scores.reshape(len(values))
         exact: Scores = scores.astype(np.float64)
         return exact

@@ -1,0 +1,112 @@
+"""From the scores of one target to what its contract returns: a value, or label, confidence and probabilities."""
+
+from math import isfinite
+from typing import Any, Protocol
+
+import numpy as np
+
+from gatehouse.errors import PredictionFailed
+from gatehouse.serving.engine import Scores
+from gatehouse.serving.shape import ClassValue, OutputShape
+
+_ALL = ("label", "confidence", "probabilities")
+_EXACT = 2.0**52
+"""Doubles of this size and beyond have no decimals to round."""
+
+
+class Answers(Protocol):
+    """What is told of one target. `width` is how many columns of scores are its own."""
+
+    width: int
+
+    def told(self, scores: Scores, outputs: tuple[str, ...]) -> list[dict[str, Any]]:
+        """One mapping a row, its members in the order of `outputs`. Raises PredictionFailed for a number that is not finite."""
+
+
+class ValueAnswers:
+    """A regression."""
+
+    width = 1
+
+    def __init__(self, output: OutputShape) -> None:
+        self._scale = 10.0**output.decimals
+
+    def told(self, scores: Scores, outputs: tuple[str, ...]) -> list[dict[str, Any]]:
+        return [{"value": value} for value in _rounded(scores.reshape(-1, 1), self._scale)[0]]
+
+
+class LabelAnswers:
+    """A classification. The label is the engine's own where it tells one, else that of the greatest probability, the first in a tie."""
+
+    def __init__(self, output: OutputShape, classes: tuple[ClassValue, ...], *, own_labels: bool) -> None:
+        """Raises ValueError where the classes of engine and contract differ."""
+        names = {label.cls: label.name for label in output.labels}
+        if set(names) != set(classes) or len(names) != len(output.labels):
+            raise ValueError("the classes of the model are not those of the contract")
+        self.width = len(classes) + own_labels
+        self._own_labels = own_labels
+        self._scale = 10.0**output.decimals
+        self._top_k = output.top_k
+        self._labels = [names[cls] for cls in classes]
+        self._places = [(label.name, classes.index(label.cls)) for label in output.labels]
+
+    def told(self, scores: Scores, outputs: tuple[str, ...]) -> list[dict[str, Any]]:
+        columns = _rounded(scores, self._scale)  # before the arg max, since it refuses NaN
+        if self._own_labels:
+            best = scores[:, -1].astype(int).tolist()
+            scores = scores[:, :-1]
+        elif len(scores) == 1:
+            row = scores[0].tolist()
+            best = [row.index(max(row))]
+        else:
+            best = scores.argmax(axis=1).tolist()
+        made: dict[str, list[Any]] = {}
+        if "label" in outputs:
+            made["label"] = [self._labels[place] for place in best]
+        if "confidence" in outputs:
+            made["confidence"] = [columns[place][row] for row, place in enumerate(best)]
+        if "probabilities" in outputs and self._top_k is not None:
+            made["probabilities"] = self._most_probable(scores, columns, self._top_k)
+        elif "probabilities" in outputs:
+            names = [name for name, _ in self._places]
+            ordered = zip(*(columns[place] for _, place in self._places), strict=True)
+            made["probabilities"] = [dict(zip(names, row, strict=False)) for row in ordered]  # strict takes half as long again
+        return _records(made, outputs)
+
+    def _most_probable(self, scores: Scores, columns: list[list[float]], count: int) -> list[dict[str, float]]:
+        """Those of the `count` most probable labels, in the contract's order; in a tie the first class wins, as for the label."""
+        kept = np.argsort(-scores, axis=1, kind="stable")[:, :count].tolist()
+        return [{name: columns[place][row] for name, place in self._places if place in places} for row, places in enumerate(kept)]
+
+
+def answers_of(output: OutputShape, classes: tuple[ClassValue, ...] | None, *, own_labels: bool) -> Answers:
+    """For one target, whose `classes` are None for a regression. Raises ValueError where engine and contract differ."""
+    if classes is not None:
+        return LabelAnswers(output, classes, own_labels=own_labels)
+    if output.labels:
+        raise ValueError("the classes of the model are not those of the contract")
+    return ValueAnswers(output)
+
+
+def _records(made: dict[str, list[Any]], outputs: tuple[str, ...]) -> list[dict[str, Any]]:
+    cells = zip(*(made[name] for name in outputs), strict=True)
+    if outputs == _ALL:  # most callers; a literal takes less than half of the general way
+        return [{"label": label, "confidence": confidence, "probabilities": each} for label, confidence, each in cells]
+    return [dict(zip(outputs, row, strict=False)) for row in cells]
+
+
+def _rounded(scores: Scores, scale: float) -> list[list[float]]:
+    """The columns of `scores`, rounded half to even on the scaled number: the same for one row and for many."""
+    if len(scores) == 1:
+        row = scores[0].tolist()
+        if not all(map(isfinite, row)):
+            raise PredictionFailed(reason="model_answered_not_finite")
+        return [[round(value * scale) / scale if abs(value) * scale < _EXACT else value] for value in row]
+    if not np.isfinite(scores).all():
+        raise PredictionFailed(reason="model_answered_not_finite")
+    with np.errstate(over="ignore"):
+        scaled = scores * scale
+    # adding zero makes -0.0 a plain 0.0
+    rounded = np.where(np.abs(scaled) < _EXACT, np.rint(scaled) / scale + 0.0, scores)
+    columns: list[list[float]] = rounded.T.tolist()
+    return columns
