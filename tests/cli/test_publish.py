@@ -1,8 +1,11 @@
 """`gatehouse models publish` with as few words as possible, in a folder where there is nothing yet."""
 
+import json
 import os
 import re
 import secrets
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsRegressor
 from sqlmodel import select
 from typer.testing import CliRunner
 
@@ -140,3 +144,38 @@ def test_columns_may_have_other_names_in_the_contract_than_in_the_sample(outside
     (outside / "flowers.csv").write_text("größe,Sepal Length (cm)\n2,1\n4,3\n")
     run("models", "publish", "flower.joblib", "--sample", "flowers.csv")
     assert run("models", "publish", "flower.joblib", "--sample", "flowers.csv", "--json").stdout.count("1.0.1") == 1
+
+
+def test_training_rows_that_an_estimator_keeps_are_accepted_by_word_and_audited(outside: Path) -> None:
+    rows = np.random.default_rng(5).uniform(0, 9, (40, 2))
+    joblib.dump(KNeighborsRegressor().fit(rows, rows.sum(axis=1)), outside / "near.joblib")
+    refused = run("models", "publish", "near.joblib", "--features", "a,b", code=1)
+    assert "--accept-embedded-data" in refused.stderr
+    said = run("models", "publish", "near.joblib", "--features", "a,b", "--accept-embedded-data")
+    assert "accepted and audited" in said.stdout
+    database = open_database(f"sqlite:///{outside / '.gatehouse' / 'gatehouse.db'}")
+    with database.read() as session:
+        [detail] = session.exec(select(AuditTable.detail).where(AuditTable.action == "model.publish"))
+    database.close()
+    assert next(kept["rows"] for kept in json.loads(detail)["accepted_embedded_data"]) == 40
+
+
+def test_code_of_a_notebook_comes_from_a_file(outside: Path) -> None:
+    script = (
+        "import joblib, numpy as np\n"
+        "from sklearn.linear_model import LinearRegression\n"
+        "from sklearn.pipeline import make_pipeline\n"
+        "from sklearn.preprocessing import FunctionTransformer\n"
+        "def doubled(rows):\n    return 2 * rows\n"
+        "x = np.arange(20.0).reshape(-1, 1)\n"
+        "joblib.dump(make_pipeline(FunctionTransformer(doubled), LinearRegression()).fit(x, x[:, 0]), 'twice.joblib')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=outside, check=True)
+    refused = run("models", "publish", "twice.joblib", "--features", "x", code=1)
+    assert "doubled" in refused.stderr
+    assert "--code features.py" in refused.stderr
+    (outside / "features.py").write_text("def doubled(rows):\n    return 2 * rows\n")
+    refused = run("models", "publish", "twice.joblib", "--features", "x", "--code", "features.py", code=1)
+    assert "--allow-code" in refused.stderr
+    said = run("models", "publish", "twice.joblib", "--features", "x", "--code", "features.py", "--allow-code")
+    assert "twice/v1, active" in said.stdout

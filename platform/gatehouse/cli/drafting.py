@@ -10,11 +10,13 @@ from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.draft import Answer, DraftIncomplete, draft
 from gatehouse.contracts.inference import Column, ColumnUnclear, infer_column, unseen_column
 from gatehouse.errors import Refused
+from gatehouse.serving.options import PublishOptions
 
 if TYPE_CHECKING:
     from gatehouse.serving.facts import EstimatorFacts
 
 
+DEFAULTS = PublishOptions()
 FEATURES_HELP = "Names of the columns, in the order they were fitted in."
 LABELS_HELP = "What partners call the classes, in the estimator's order; once for each output."
 TARGETS_HELP = "Names of several outputs, in order."
@@ -46,14 +48,16 @@ def renamed_sample(sample: Sample, contract: Contract, facts: Callable[[], "Esti
     return sample if len(columns) != len(contract.names) else replace(in_order(sample, columns), columns=contract.names)
 
 
-def facts_of_artifact(artifact: bytes) -> "EstimatorFacts":
+def facts_of_artifact(
+    artifact: bytes, options: PublishOptions = DEFAULTS, progress: Callable[[str], None] = lambda _step: None
+) -> "EstimatorFacts":
     """Loads the publisher's own file, which runs it. Raises Refused."""
     # scikit-learn takes seconds to load; only commands that read an estimator need it
     from gatehouse.serving.engine import EngineUnusable
     from gatehouse.serving.facts import estimator_facts
 
     try:
-        return estimator_facts(artifact)
+        return estimator_facts(artifact, options, progress)
     except EngineUnusable as error:
         raise Refused(str(error)) from None
 

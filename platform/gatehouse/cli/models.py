@@ -12,7 +12,7 @@ from gatehouse.cli.output import Json, example, print_json, print_table
 from gatehouse.cli.progress import progress_bar
 from gatehouse.cli.publish_report import facts, report, show_draft
 from gatehouse.cli.publish_request import PublishRequest, wish_of
-from gatehouse.cli.published_contract import repository_of
+from gatehouse.cli.published_contract import read_file, repository_of
 from gatehouse.cli.publishing import STEPS, publish_model
 from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.migration.endpoint import Endpoint
@@ -47,6 +47,17 @@ def publish_file(
     features: Annotated[str | None, typer.Option("--features", metavar="A,B,…", help=FEATURES_HELP)] = None,
     labels: Annotated[list[str] | None, typer.Option("--labels", metavar="A,B,…", help=LABELS_HELP)] = None,
     targets: Annotated[str | None, typer.Option("--targets", metavar="A,B,…", help=TARGETS_HELP)] = None,
+    code: Annotated[Path | None, typer.Option("--code", metavar="FILE", help="Defines what the file takes from your notebook.")] = None,
+    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let servers run that code, where ONNX does not do.")] = False,
+    sklearn: Annotated[
+        str | None, typer.Option("--sklearn", metavar="VERSION", help="The scikit-learn that saved the file, such as 1.5.2.")
+    ] = None,
+    accept_embedded_data: Annotated[
+        bool, typer.Option("--accept-embedded-data", help="Publish an estimator that keeps training rows; audited.")
+    ] = False,
+    training_rows: Annotated[
+        int | None, typer.Option("--training-rows", metavar="N", min=1, help="How many rows it was fitted on, to find what keeps them.")
+    ] = None,
     publishing_key: Annotated[
         Path | None,
         typer.Option("--publishing-key", metavar="FILE", help=f"What signs it, unless the state folder's {PUBLISHING_KEY}."),
@@ -57,7 +68,14 @@ def publish_file(
     made = make_settings_where_there_are_none()
     if made:
         typer.echo(made, err=True)
-    request = PublishRequest(file, told_by(features, labels, targets), PublishOptions(), model, version, contract, sample, publishing_key)
+    options = PublishOptions(
+        code=None if code is None else read_file(code),
+        allow_code=allow_code,
+        sklearn_version=sklearn,
+        accept_embedded_data=accept_embedded_data,
+        training_rows=training_rows,
+    )
+    request = PublishRequest(file, told_by(features, labels, targets), options, model, version, contract, sample, publishing_key)
     with open_deployment() as deployment:
         wish = wish_of(request, deployment.settings, show_draft)
         with progress_bar("publishing", STEPS) as progress:

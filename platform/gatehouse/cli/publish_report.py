@@ -56,6 +56,7 @@ def facts(done: Published) -> dict[str, Any]:
         "engine_reason": publication.engine_reason,
         "parity_rows": None if parity is None else parity.rows,
         "worst_difference": None if parity is None else parity.worst_difference,
+        "embedded_data": [each.place for each in publication.embedded_data],
         "publishing_key": publication.publishing_key,
         "live": done.live,
         "state": done.endpoint.state,
@@ -72,6 +73,8 @@ def _rows(done: Published) -> list[tuple[str, str]]:
     ]
     if parity is not None and parity.passed:
         rows.append(("parity", f"{parity.rows:,} rows answered as by scikit-learn; worst difference {parity.worst_difference:.1g}"))
+    if publication.embedded_data:
+        rows.append(("training rows", f"kept in {', '.join(each.place for each in publication.embedded_data)}; accepted and audited"))
     made = ", made now and trusted here, as this is a development deployment" * done.made_key
     rows.append(("signed by", f"publishing key {publication.publishing_key}{made}"))
     rows.append(("endpoint", f"{done.endpoint.name}, {done.endpoint.state}, serves {done.endpoint.stable_version}"))

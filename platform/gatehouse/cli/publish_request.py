@@ -4,15 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gatehouse.cli.contract_choice import ContractChoice, named_contract, usual_contract
 from gatehouse.cli.drafting import Told, draft_contract, facts_of_artifact, model_name, renamed_sample
 from gatehouse.cli.published_contract import read_file
 from gatehouse.cli.publishing import PublishWish
 from gatehouse.cli.sample import Sample, number_ranges, read_sample
-from gatehouse.serving.facts import EstimatorFacts
 from gatehouse.serving.options import PublishOptions
 from gatehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from gatehouse.serving.facts import EstimatorFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,8 @@ def wish_of(request: PublishRequest, settings: Settings, show: Callable[[Contrac
     sample = None if request.sample is None else read_sample(read_file(request.sample), str(request.sample))
 
     @cache
-    def facts() -> EstimatorFacts:
-        return facts_of_artifact(artifact)
+    def facts() -> "EstimatorFacts":
+        return facts_of_artifact(artifact, request.options)
 
     choice = _contract(request, settings, sample, facts)
     if choice.drafted:
@@ -48,7 +51,7 @@ def wish_of(request: PublishRequest, settings: Settings, show: Callable[[Contrac
     return PublishWish(artifact, choice, request.version, request.publishing_key, options)
 
 
-def _contract(request: PublishRequest, settings: Settings, sample: Sample | None, facts: Callable[[], EstimatorFacts]) -> ContractChoice:
+def _contract(request: PublishRequest, settings: Settings, sample: Sample | None, facts: Callable[[], "EstimatorFacts"]) -> ContractChoice:
     if request.contract is not None:
         return named_contract(request.contract, request.model)
     model = request.model or model_name(request.file.stem)

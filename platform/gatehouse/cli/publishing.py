@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gatehouse.cli.contract_choice import ContractChoice
 from gatehouse.cli.deployment import Deployment
 from gatehouse.cli.published_contract import repository_of
 from gatehouse.cli.signing_key import signer_of
 from gatehouse.cli.version_choice import VersionChoice, choose_version
+from gatehouse.db.audit import record_audit
 from gatehouse.errors import Refused
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import create_endpoint, find_endpoint
@@ -61,10 +62,17 @@ def publish_model(deployment: Deployment, wish: PublishWish, progress: Callable[
         )
     publication = _publish(wish, choice, repository, signer, progress)
     with deployment.database.write() as session:
+        record_audit(session, deployment.actor, "model.publish", f"{publication.model} {publication.version}", _audited(publication))
         endpoint = find_endpoint(session, publication.model, publication.api_version)
         if endpoint is None:
             endpoint = create_endpoint(session, deployment.actor, publication.model, publication.version)
     return Published(publication, wish.contract, endpoint, endpoint.stable_version == publication.version, made_key)
+
+
+def _audited(publication: "Publication") -> dict[str, Any]:
+    """What an auditor asks for: who signed what, and which training rows went out with it."""
+    kept = [{"place": each.place, "what": each.what, "rows": each.rows} for each in publication.embedded_data]
+    return {"publishing_key": publication.publishing_key, "engine": publication.engine, "accepted_embedded_data": kept}
 
 
 def _publish(
