@@ -7,14 +7,14 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor, RegressorChain
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 from sklearn.svm import LinearSVC
 
 from gatehouse.serving.engine import EngineUnusable
@@ -85,3 +85,9 @@ def test_a_text_model_takes_one_text() -> None:
 def test_what_is_no_fitted_estimator_is_refused(thing: Any, said: str) -> None:
     with pytest.raises(EngineUnusable, match=said):
         facts_of(thing)
+
+
+def test_texts_that_encoders_know_are_told_wherever_they_stand() -> None:
+    rows = np.array([[1.0, "true", "007"], [2.0, "false", None]] * 5, dtype=object)
+    columns = ColumnTransformer([("one", OneHotEncoder(), [1]), ("two", make_pipeline(OrdinalEncoder()), [2])])
+    assert facts_of(make_pipeline(columns, LogisticRegression()).fit(rows, ["a", "b"] * 5)).texts == ("007", "false", "true")

@@ -107,7 +107,8 @@ def _columns(facts: "EstimatorFacts", names: Sequence[str], sample: Sample | Non
     if sample is None:
         return [unseen_column(name, text=facts.takes_text) for name in names]
     ordered = in_order(sample, names)
-    return [infer_column(name, ordered.column(name), text=facts.takes_text) for name in names]
+    known = frozenset(facts.texts)
+    return [infer_column(name, ordered.column(name), text=facts.takes_text, known=known) for name in names]
 
 
 def _answers(facts: "EstimatorFacts", told: Told) -> list[Answer]:

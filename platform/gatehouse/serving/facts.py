@@ -1,21 +1,27 @@
 """What a fitted estimator tells of itself: what it takes and what it answers."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gatehouse.serving.engine import EngineUnusable
-from gatehouse.serving.engines.sklearn import load_estimator
+from gatehouse.serving.engines.sklearn import classes_by_target, takes_text
+from gatehouse.serving.fitted_values import fitted_values
+from gatehouse.serving.options import PublishOptions
 from gatehouse.serving.shape import ClassValue
+
+DEFAULTS = PublishOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class EstimatorFacts:
     """`features` is None where the estimator does not tell; `takes_text`: it is given one text a row, not a table.
 
-    `classes` has one tuple for each output of a classifier, in the estimator's order, and is empty for a regressor.
+    `classes` has one tuple for each output of a classifier, in the estimator's order, and is empty for a regressor. `texts`: those that
+    its encoders know as categories, such as "007" or "true", which a sample alone would take for something else.
     """
 
     features: int | None
@@ -24,47 +30,52 @@ class EstimatorFacts:
     outputs: int
     classes: tuple[tuple[ClassValue, ...], ...]
     has_probabilities: bool
+    texts: tuple[str, ...] = ()
 
 
-def estimator_facts(artifact: bytes) -> EstimatorFacts:
-    """Loads the publisher's own file, which runs it. Raises EngineUnusable."""
-    return facts_of(load_estimator(artifact))
+def _quietly(_: str) -> None:
+    """Nobody is told."""
+
+
+def estimator_facts(artifact: bytes, options: PublishOptions = DEFAULTS, progress: Callable[[str], None] = _quietly) -> EstimatorFacts:
+    """Loads the publisher's own file, which runs it, with the code or the other scikit-learn that it needs. Raises EngineUnusable."""
+    # another Python imports this module for `facts_of`, and has not all that opening needs
+    from gatehouse.serving.fit import PublishRefused
+    from gatehouse.serving.opening import open_estimator
+
+    try:
+        return facts_of(open_estimator(artifact, options, progress).estimator)
+    except PublishRefused as error:
+        raise EngineUnusable(str(error)) from None
 
 
 def facts_of(estimator: Any) -> EstimatorFacts:
     """Raises EngineUnusable for what is no fitted estimator."""
+    told = getattr(estimator, "facts", None)
+    if isinstance(told, EstimatorFacts):  # it is loaded elsewhere
+        return told
     if not hasattr(estimator, "predict"):
         raise EngineUnusable("the file holds no estimator with a predict method: save the fitted estimator or pipeline itself")
-    takes_text = _takes_text(estimator)
-    features = 1 if takes_text else getattr(estimator, "n_features_in_", None)
+    of_text = takes_text(estimator)
+    features = 1 if of_text else getattr(estimator, "n_features_in_", None)
     if features is None and not hasattr(estimator, "classes_"):
         raise EngineUnusable("the estimator is not fitted: call fit before saving it")
     names = getattr(estimator, "feature_names_in_", None)
-    classes = _classes(estimator)
+    classes = classes_by_target(estimator)
     return EstimatorFacts(
         features=features,
         names=None if names is None else tuple(map(str, names)),
-        takes_text=takes_text,
+        takes_text=of_text,
         outputs=len(classes) or _targets(estimator, features),
         classes=classes,
         has_probabilities=hasattr(estimator, "predict_proba"),
+        texts=_texts(estimator),
     )
 
 
-def _classes(estimator: Any) -> tuple[tuple[ClassValue, ...], ...]:
-    found = getattr(estimator, "classes_", None)
-    if found is None:
-        return ()
-    several = isinstance(found, list | tuple) and all(np.ndim(each) == 1 for each in found)
-    return tuple(tuple(np.asarray(each).tolist()) for each in (found if several else [found]))
-
-
-def _takes_text(estimator: Any) -> bool:
-    """A text vectorizer that stands first is given texts; within a ColumnTransformer it is given a column of a table."""
-    first = estimator
-    while getattr(first, "steps", None):
-        first = first.steps[0][1]
-    return hasattr(first, "build_analyzer")
+def _texts(estimator: Any) -> tuple[str, ...]:
+    known = (np.ravel(np.asarray(value.value)) for value in fitted_values(estimator) if value.attribute == "categories_")
+    return tuple(sorted({str(cell) for cells in known for cell in cells if isinstance(cell, str)}))
 
 
 def _targets(estimator: Any, features: int | None) -> int:
