@@ -96,10 +96,10 @@ def state_dir(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def gatehouse(state_dir: Path) -> Gatehouse:
-    """Gives a command to the deployment and expects its exit code."""
+    """Gives a command to the deployment, and `given` on its standard input, and expects its exit code."""
 
-    def run(*arguments: str, code: int = 0) -> Answer:
-        result = CliRunner().invoke(app, [*map(str, arguments)], prog_name="gatehouse")
+    def run(*arguments: str, code: int = 0, given: str | None = None) -> Answer:
+        result = CliRunner().invoke(app, [*map(str, arguments)], prog_name="gatehouse", input=given)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == code, result.output

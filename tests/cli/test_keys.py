@@ -1,5 +1,6 @@
 """`gatehouse keys` and `scripts/manage_keys.py`: a key is shown once, with a first call, and can be revoked."""
 
+import io
 import json
 import os
 import re
@@ -12,9 +13,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from gatehouse.cli.json_input import with_json_input
 from gatehouse.db.session import open_database
 from gatehouse.db.tables import EndpointTable
-from gatehouse.identity.api_keys import key_id_of
+from gatehouse.errors import Refused
+from gatehouse.identity.api_keys import checksum, key_id_of, mint_key
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "manage_keys.py"
 KEY = re.compile(r"gate_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}")
@@ -67,7 +70,9 @@ def test_json_of_a_new_key_is_one_object_with_id_and_key(acme: Any) -> None:
     assert (made["tenant"], made["name"], made["state"]) == ("acme", "nightly", "active")
     away = datetime.fromisoformat(made["expires_at"]) - datetime.now(UTC)
     assert timedelta(days=89, hours=23) < away <= timedelta(days=90)
-    assert acme("keys", "list", "--tenant", "acme", "--json").json == [{name: made[name] for name in made if name != "key"}]
+    shown = {name: made[name] for name in made if name != "key"}
+    assert acme("keys", "list", "--tenant", "acme", "--json").json == [shown]
+    assert acme("keys", "show", made["id"], "--json").json == shown
 
 
 def test_a_key_takes_scopes_and_limits_of_its_own(acme: Any) -> None:
@@ -89,8 +94,10 @@ def test_revoking_by_id_holds_and_can_be_said_twice(acme: Any) -> None:
 
 def test_row_10_a_whole_key_is_not_repeated_when_it_is_given_as_an_id(acme: Any) -> None:
     made = acme("keys", "create", "--tenant", "acme", "--json").json
-    answer = acme("keys", "revoke", made["key"], code=1)
-    assert answer.error == "gatehouse: name the key by its id, never by the whole key: gatehouse keys list\n"
+    remedy = "name the key by its id, never by the whole key: gatehouse keys list; a leaked one: gatehouse keys revoke - < FILE"
+    for command in (("revoke",), ("show",), ("edit", "--name", "other"), ("rotate",)):
+        answer = acme("keys", *command, made["key"], code=1)
+        assert (answer.error, answer.out) == (f"gatehouse: {remedy}\n", "")
 
 
 def test_keys_of_the_deployment_itself(acme: Any) -> None:
@@ -121,26 +128,184 @@ def test_wishes_that_cannot_be_met_are_refused_in_one_line(acme: Any, arguments:
         (("--expires", "soon"), "write a moment as 90d, 12h, 2027-01-31"),
         (("--requests", "fast"), "write a rate as 5/s"),
         (("--requests-burst", "5"), "--requests-burst needs --requests"),
+        (("--requests", "none", "--requests-burst", "5"), "--requests-burst needs a rate"),
+        (("--networks", "10.0.0.1/8"), "a network has bits set behind its prefix length: write 10.0.0.0/8"),
+        (("--networks", ","), "write networks as 10.0.0.0/8,2001:db8::/32"),
+        (("--networks", "office"), "write a network as 10.0.0.0/8"),
     ],
 )
 def test_what_cannot_be_read_is_a_usage_error(acme: Any, arguments: tuple[str, ...], said: str) -> None:
     assert said in acme("keys", "create", "--tenant", "acme", *arguments, code=2).error
+    made = acme("keys", "create", "--tenant", "acme", "--json").json
+    assert said in acme("keys", "edit", made["id"], *arguments, code=2).error
+
+
+def test_an_edit_names_what_it_changes(acme: Any) -> None:
+    assert "say what to change: --name" in acme("keys", "edit", "3kTMd91QbLx07GzW", code=2).error
+
+
+@pytest.mark.parametrize("grace", ["soon", "-1h", "24", "1.5h"])
+def test_a_grace_that_cannot_be_read_is_a_usage_error(acme: Any, grace: str) -> None:
+    assert "write a span as 24h, 7d, 30min or 0" in acme("keys", "rotate", "3kTMd91QbLx07GzW", f"--grace={grace}", code=2).error
+
+
+def test_an_edit_changes_what_it_names_and_takes_away_by_never_and_none(acme: Any) -> None:
+    wish = ("--expires", "9d", "--networks", "192.0.2.0/24,2001:db8::/32", "--requests", "2/s", "--requests-burst", "7", "--rows", "5/s")
+    made = acme("keys", "create", "--tenant", "acme", *wish, "--json").json
+    assert made["networks"] == ["192.0.2.0/24", "2001:db8::/32"]
+    edited = acme("keys", "edit", made["id"], "--name", "weekly", "--scopes", "models:read", "--requests-burst", "9", "--json").json
+    changed = {"name": "weekly", "scopes": ["models:read"], "requests": {"count": 2, "period_s": 1, "burst": 9}}
+    assert edited == {name: made[name] for name in made if name != "key"} | changed
+    out = acme("keys", "edit", made["id"], "--expires", "never", "--networks", "none", "--requests", "none", "--rows", "none").out
+    assert "from:       anywhere" in out
+    assert "expires never" in out
+    assert "limits:     those of the plan" in out
+
+
+def test_a_rotated_key_keeps_its_id_and_says_until_when_the_secret_before_works(acme: Any) -> None:
+    made = acme("keys", "create", "--tenant", "acme", "--json").json
+    rotated = acme("keys", "rotate", made["id"], "--json").json
+    assert key_id_of(rotated["key"]) == rotated["id"] == made["id"]
+    assert rotated["key"] != made["key"]
+    away = datetime.fromisoformat(rotated["grace_ends_at"]) - datetime.fromisoformat(rotated["rotated_at"])
+    assert away == timedelta(hours=24)
+    out = acme("keys", "rotate", made["id"], "--grace", "0").out
+    assert "has a new secret; the one before works no more" in out
+    assert len(KEY.findall(out)) == 1
+    assert "; the one before works until" in acme("keys", "rotate", made["id"], "--grace", "30min").out
+    assert "the grace is 0 to 30 days" in acme("keys", "rotate", made["id"], "--grace", "31d", code=1).error
+
+
+@pytest.mark.parametrize("command", [("edit", "--name", "other"), ("rotate",)])
+def test_a_revoked_key_stays_as_it_is(acme: Any, command: tuple[str, ...]) -> None:
+    made = acme("keys", "create", "--tenant", "acme", "--json").json
+    acme("keys", "revoke", made["id"])
+    assert "the key is revoked since" in acme("keys", *command, made["id"], code=1).error
+    assert f"key {made['id']} (default) of acme is revoked" in acme("keys", "show", made["id"]).out
+
+
+def test_a_found_key_is_identified_with_what_its_secret_is_worth(acme: Any) -> None:
+    made = acme("keys", "create", "--tenant", "acme", "--name", "nightly", "--json").json
+    first, other = made["key"], acme("keys", "create", "--tenant", "acme", "--json").json["key"]
+
+    def identified(text: str) -> tuple[str, ...]:
+        found = acme("keys", "identify", "--json", given=text).json
+        return found["id"], found["tenant"], found["name"], found["state"], found["secret"]
+
+    own = (made["id"], "acme", "nightly", "active")
+    assert identified(f"  {first}\n") == (*own, "current")
+    body = first[:22] + other[22:-6]
+    assert identified(body + checksum(body)) == (*own, "wrong")
+    second = acme("keys", "rotate", made["id"], "--json").json["key"]
+    assert [identified(key)[-1] for key in (first, second)] == ["previous", "current"]
+    acme("keys", "rotate", made["id"], "--grace", "0")
+    assert [identified(key)[-1] for key in (first, second)] == ["wrong", "wrong"], "of neither anything is kept"
+    out = acme("keys", "identify", given=other).out
+    assert out.startswith("the secret is right: it opens this key\nkey ")
+    assert "last used never" in out
+    assert other not in out
+
+
+def test_a_leaked_key_is_revoked_only_if_it_opens_something(acme: Any) -> None:
+    made = acme("keys", "create", "--tenant", "acme", "--json").json
+    body = made["key"][:22] + acme("keys", "create", "--tenant", "acme", "--json").json["key"][22:-6]
+    refused = acme("keys", "revoke", "-", given=body + checksum(body), code=1)
+    assert refused.error == (
+        f"gatehouse: the secret is not this key's, nothing was revoked; to revoke key {made['id']} all the same: "
+        f"gatehouse keys revoke {made['id']}\n"
+    )
+    assert acme("keys", "show", made["id"], "--json").json["state"] == "active"
+    acme("keys", "rotate", made["id"], "--grace", "1h")
+    assert acme("keys", "revoke", "-", "--json", given=made["key"]).json["state"] == "revoked"
+
+
+@pytest.mark.parametrize("command", [("identify",), ("revoke", "-")])
+def test_what_is_no_whole_key_is_refused_and_not_repeated(acme: Any, command: tuple[str, ...]) -> None:
+    assert "give the whole key on standard input" in acme("keys", *command, given=" \n", code=1).error
+    answer = acme("keys", *command, given="gate_3kTMd91QbLx07GzW_short", code=1)
+    assert answer.error == "gatehouse: that is no whole key: its shape or checksum is wrong; give it from 'gate_' to its last character\n"
+    unknown = mint_key(b"any").text
+    assert (
+        acme("keys", *command, given=unknown, code=1).error
+        == f"gatehouse: no key {key_id_of(unknown)!r}: gatehouse keys list shows the ids\n"
+    )
+
+
+def test_keys_that_still_need_an_older_pepper_are_listed(acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = acme("keys", "create", "--tenant", "acme", "--json").json
+    gone = acme("keys", "create", "--tenant", "acme", "--json").json
+    acme("keys", "revoke", gone["id"])
+    monkeypatch.setenv("GATEHOUSE_OTHER_KEY_PEPPERS", f"1:{os.environ['GATEHOUSE_KEY_PEPPER']}")
+    monkeypatch.setenv("GATEHOUSE_KEY_PEPPER", "hM2xQ7vBn4Zt9Kc1Wy6Rj3Lp8Ds5Gf0A")
+    monkeypatch.setenv("GATEHOUSE_KEY_PEPPER_VERSION", "2")
+    new = acme("keys", "create", "--tenant", "acme", "--json").json
+    assert (old["pepper"], new["pepper"]) == (1, 2)
+    assert [key["id"] for key in acme("keys", "list", "--pepper", "1", "--json").json] == [old["id"]]
+    assert [key["id"] for key in acme("keys", "list", "--pepper", "2", "--json").json] == [new["id"]]
+    assert "each moves to the current pepper when it is used" in acme("keys", "list", "--pepper", "1").out
+    assert acme("keys", "identify", "--json", given=old["key"]).json["secret"] == "current"
+    acme("keys", "rotate", old["id"])
+    assert [key["id"] for key in acme("keys", "list", "--pepper", "1", "--json").json] == [old["id"]], "its grace needs it"
+    acme("keys", "rotate", old["id"], "--grace", "0")
+    assert acme("keys", "list", "--pepper", "1").lines == ["no key needs version 1 of the pepper: it can leave the settings"]
+    monkeypatch.delenv("GATEHOUSE_OTHER_KEY_PEPPERS")
+    left = acme("keys", "create", "--tenant", "acme", "--json").json
+    monkeypatch.setenv("GATEHOUSE_KEY_PEPPER", "Pz6wN1mKx8Tq3Vb5Hc9Yd2Jf7Rg4Ls0E")
+    monkeypatch.setenv("GATEHOUSE_KEY_PEPPER_VERSION", "3")
+    assert acme("keys", "identify", "--json", given=left["key"]).json["secret"] == "unknown_pepper"
 
 
 def test_an_empty_deployment_has_no_keys(gatehouse: Any) -> None:
     assert gatehouse("keys", "list").lines == ["there are no keys yet: gatehouse keys create --tenant TENANT"]
-    assert gatehouse("keys", "revoke", "nope", code=1).error == "gatehouse: no key 'nope'; there are no keys yet\n"
+    for command in (("revoke",), ("show",), ("edit", "--name", "other"), ("rotate",)):
+        assert gatehouse("keys", *command, "nope", code=1).error == "gatehouse: no key 'nope': gatehouse keys list shows the ids\n"
 
 
-def test_the_script_for_shells_makes_lists_and_revokes(acme: Any) -> None:
-    def script(*arguments: str) -> Any:
-        done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=True, env=dict(os.environ))
-        return json.loads(done.stdout)
+def test_the_script_does_a_keys_whole_life_in_json(acme: Any) -> None:
+    def script(*arguments: str, given: str = "", code: int = 0) -> Any:
+        done = subprocess.run(
+            [sys.executable, SCRIPT, *arguments], input=given, capture_output=True, text=True, check=False, env=dict(os.environ)
+        )
+        assert done.returncode == code, done.stderr
+        assert code == 0 or (done.stdout == "" and done.stderr.startswith("gatehouse: ") and done.stderr.count("\n") == 1), done.stderr
+        return json.loads(done.stdout) if code == 0 else done.stderr
 
-    made = script("create", "--tenant", "acme", "--name", "cron")
+    wish = {"tenant": "acme", "name": "cron", "scopes": ["models:read", "account:read"], "requests": "2/s", "requests_burst": 4}
+    made = script("create", "--json-in", given=json.dumps(wish | {"networks": ["192.0.2.0/24"], "expires": "90d"}))
     assert key_id_of(made["key"]) == made["id"]
+    assert (made["name"], made["requests"]["burst"], made["networks"]) == ("cron", 4, ["192.0.2.0/24"])
+    edited = script("edit", "--json-in", given=json.dumps({"id": made["id"], "networks": None, "expires": None}))
+    assert (edited["networks"], edited["expires_at"]) == ([], None)
+    rotated = script("rotate", made["id"], "--grace", "1h")
+    assert script("identify", given=made["key"])["secret"] == "previous"
     assert [key["name"] for key in script("list", "--tenant", "acme")] == ["cron"]
-    assert script("revoke", made["id"])["state"] == "revoked"
-    refused = subprocess.run([sys.executable, SCRIPT, "revoke", "nope"], capture_output=True, text=True, check=False, env=dict(os.environ))
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("gatehouse: no key 'nope'")
+    assert script("revoke", "-", given=rotated["key"])["state"] == "revoked"
+    assert script("show", made["id"])["state"] == "revoked"
+    assert "no key 'nope'" in script("revoke", "nope", code=1)
+    assert "reads one JSON object" in script("create", "--json-in", given="[1]", code=1)
+
+
+def arguments(text: str, *given: str) -> list[str]:
+    return with_json_input([*given, "--json-in"], io.StringIO(text))
+
+
+def test_members_of_json_become_options_and_none_of_them_a_command() -> None:
+    assert arguments('{"id": "--help", "name": "--tenant", "rows_burst": 5, "wait": true, "json": false}', "edit") == [
+        "edit",
+        "--name=--tenant",
+        "--rows-burst=5",
+        "--wait",
+        "--",
+        "--help",
+    ]
+    assert arguments('{"scopes": ["a", "b"], "expires": null, "networks": null}') == ["--scopes=a,b", "--expires=never", "--networks=none"]
+    assert with_json_input(["create"], io.StringIO("{}")) == ["create"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", '{"name": "a", "name": "b"}', '{"name": 1.5}', '{"name": {}}', '{"name": [true]}', "[" * 20_000, '"' + "x" * 20_000],
+)
+def test_json_that_is_not_an_object_of_options_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="--json-in"):
+        arguments(text)
