@@ -61,3 +61,34 @@ def test_row_85_manifest_cannot_name_a_file_outside_its_folder(manifest, name):
 def test_what_is_no_manifest_is_refused(source):
     with pytest.raises(ManifestInvalid, match="publish the model again"):
         decode_manifest(source)
+
+
+@pytest.mark.parametrize("classes", [None, [0, 1], ["a", "b"], [[0, 1], [0, 1, 2]], [["no", "yes"], [1, 2]]], ids=str)
+def test_classes_of_one_target_of_several_and_of_none_are_read(manifest, classes):
+    read = decode_manifest(_changed(manifest, classes=classes)).classes
+    assert json.loads(json.dumps(read)) == classes
+
+
+def test_a_manifest_from_before_labels_of_its_own_is_read(manifest):
+    members = json.loads(encode_manifest(manifest))
+    del members["own_labels"]
+    read = decode_manifest(json.dumps(members).encode())
+    assert (read.classes, read.own_labels) == ((0, 1), False)
+
+
+@pytest.mark.parametrize(
+    "classes", [[], [[]], [[0, 1]], [0, [0, 1]], [[0, 1], 2], [[0, 1], []], [[0, 1], None], [[[0]], [1]], {"0": 1}, "ab"], ids=str
+)
+def test_classes_that_are_neither_of_one_target_nor_of_several_are_refused(manifest, classes):
+    with pytest.raises(ManifestInvalid, match="publish the model again"):
+        decode_manifest(_changed(manifest, classes=classes))
+
+
+@pytest.mark.parametrize("members", [{"classes": None}, {"engine": "onnx"}], ids=str)
+def test_only_a_classifier_of_scikit_learn_tells_labels_of_its_own(manifest, members):
+    assert decode_manifest(_changed(manifest, own_labels=True)).own_labels
+    if "engine" in members:
+        files = json.loads(encode_manifest(manifest))["files"]
+        members = members | {"files": {"contract.toml": files["contract.toml"], "model.onnx": files["model.joblib"]}}
+    with pytest.raises(ManifestInvalid, match=r"only a classifier that scikit-learn serves.*publish the model again"):
+        decode_manifest(_changed(manifest, own_labels=True, **members))

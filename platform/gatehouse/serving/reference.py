@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from gatehouse.serving.classes import Places, most_probable
-from gatehouse.serving.engine import Scores, Values
+from gatehouse.serving.engine import EngineUnusable, Scores, Values
 from gatehouse.serving.engines.sklearn import SklearnEngine
 from gatehouse.serving.fit import PublishRefused
 from gatehouse.serving.shape import OutputShape
@@ -42,6 +42,8 @@ def ask_reference(estimator: Any, values: Values, output: OutputShape) -> Refere
         labels = engine.predicted_places(values) if classifies else None
     except PublishRefused:
         raise
+    except EngineUnusable as error:
+        raise PublishRefused(str(error)) from None
     except NotFittedError:
         raise PublishRefused("the estimator is not fitted: call fit before saving it") from None
     except Exception as error:  # estimators raise what they like

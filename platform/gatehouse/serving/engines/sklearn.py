@@ -76,7 +76,7 @@ class SklearnEngine:
             return np.concatenate([part for pair in zip(probabilities, told, strict=True) for part in pair], axis=1)
 
     def predicted_places(self, values: Values) -> Places:
-        """The estimator's own labels. Raises ValueError for an answer that is none of its classes."""
+        """The estimator's own labels. Raises EngineUnusable for several of one target, ValueError for one that is no class of it."""
         return self._places(self._transformed(values))
 
     def _transformed(self, values: Values) -> Any:
@@ -89,7 +89,9 @@ class SklearnEngine:
     def _places(self, table: Any) -> Places:
         labels = np.asarray(self._predict(table))
         if labels.size != len(labels) * len(self._targets):
-            raise ValueError("another number of labels than of targets")
+            raise EngineUnusable(
+                "the estimator answers more than one label out of a list of classes: wrap it in MultiOutputClassifier and train it again"
+            )
         columns = labels.reshape(len(labels), len(self._targets)).T
         return np.stack([_places_of(column, classes) for column, classes in zip(columns, self._targets, strict=True)], axis=1)
 
