@@ -4,13 +4,15 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gatehouse.principal import Network
 
 PREFIX = "GATEHOUSE_"
 STATE_FOLDER = ".gatehouse"
@@ -20,9 +22,7 @@ INJECTED = ("GATEHOUSE_SERVICE_", "GATEHOUSE_PORT")
 MIN_SECRET_CHARACTERS = 32
 MIN_SECRET_ALPHABET = 12
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?/?")
-Network = IPv4Network | IPv6Network
 _PEPPER = re.compile(r"([1-9][0-9]{0,8}):(\S+)", re.ASCII)
-Network = IPv4Network | IPv6Network
 EXAMPLE_MARKS = ("change-me", "changeme", "example", "secret", "password", "replace")
 
 

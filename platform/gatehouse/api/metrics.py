@@ -12,7 +12,6 @@ from gatehouse.api.principal import needs
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.principal import Scope
 
-
 PREFIX = "gatehouse_"
 
 

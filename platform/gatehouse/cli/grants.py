@@ -7,6 +7,7 @@ import typer
 from gatehouse.cli.access import say_access
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.output import Json, day, example, moment, print_json, print_table
+from gatehouse.cli.waiting import Wait, wait_for_servers
 from gatehouse.identity import tenants
 from gatehouse.identity.store import Grant
 from gatehouse.migration.store import api_versions_by_model
@@ -38,14 +39,17 @@ def add(tenant: TenantName, model: Model, api_version: ApiVersion = None, json: 
 
 
 @app.command(epilog=example("gatehouse grants remove acme churn"))
-def remove(tenant: TenantName, model: Model, api_version: ApiVersion = None, json: Json = False) -> None:
+def remove(tenant: TenantName, model: Model, api_version: ApiVersion = None, wait: Wait = False, json: Json = False) -> None:
     """Take a model from a tenant; running servers know within a second."""
     with open_deployment() as deployment:
         left = tenants.remove_grant(deployment.database, deployment.actor, tenant, model, api_version=api_version)
+        waited = wait_for_servers(deployment, wait)
         if json:
-            print_json([facts(grant) for grant in left.grants])
-            return
-        say_access(deployment, left.tenant, left.grants, then=f"gatehouse grants list {tenant}")
+            grants = [facts(grant) for grant in left.grants]
+            print_json({"grants": grants, **waited.facts} if wait else grants)
+        else:
+            say_access(deployment, left.tenant, left.grants, then=f"gatehouse grants list {tenant}")
+    waited.finish(json=json)
 
 
 @app.command("list", epilog=example("gatehouse grants list acme"))

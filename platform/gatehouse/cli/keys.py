@@ -10,6 +10,7 @@ import typer
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.key_answers import COLUMNS, facts, row, say_key, say_new_key, say_rotated_key
 from gatehouse.cli.output import Json, day, example, print_json, print_table
+from gatehouse.cli.waiting import Wait, wait_for_servers
 from gatehouse.cli.wishes import count_per_period, expiry, networks, scopes, span
 from gatehouse.errors import Refused
 from gatehouse.identity import keys, leaks
@@ -163,6 +164,7 @@ def rotate(
 @app.command(epilog=example("gatehouse keys revoke 3kTMd91QbLx07GzW"))
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY_ID|-", help="The id; or - to read a whole, leaked key from standard input.")],
+    wait: Wait = False,
     json: Json = False,
 ) -> None:
     """Stop a key for good; every server refuses it within a second."""
@@ -171,11 +173,13 @@ def revoke(
             revoked = leaks.revoke_leaked_key(deployment.database, deployment.actor, _key_from_input(), deployment.peppers)
         else:
             revoked = keys.revoke_key(deployment.database, deployment.actor, _checked_id(key_id))
+        waited = wait_for_servers(deployment, wait)
     if json:
-        print_json(facts(revoked))
-        return
-    typer.echo(f"key {revoked.id} ({revoked.name}) of {revoked.tenant} is revoked since {day(revoked.revoked_at, '')}")
-    typer.echo(f"a new one: gatehouse keys create --tenant {revoked.tenant}")
+        print_json(facts(revoked) | waited.facts)
+    else:
+        typer.echo(f"key {revoked.id} ({revoked.name}) of {revoked.tenant} is revoked since {day(revoked.revoked_at, '')}")
+        typer.echo(f"a new one: gatehouse keys create --tenant {revoked.tenant}")
+    waited.finish(json=json)
 
 
 SAID = {

@@ -7,6 +7,7 @@ import typer
 from gatehouse.cli.access import described, grants_of, say_access
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.output import Json, day, example, moment, print_json, print_table
+from gatehouse.cli.waiting import Wait, wait_for_servers
 from gatehouse.cli.wishes import names
 from gatehouse.identity import tenants
 from gatehouse.identity.store import Grant, Tenant
@@ -78,15 +79,17 @@ def edit(
 
 
 @app.command(epilog=example("gatehouse tenants suspend acme"))
-def suspend(tenant: Name, json: Json = False) -> None:
+def suspend(tenant: Name, wait: Wait = False, json: Json = False) -> None:
     """Refuse all keys and tokens of a tenant until it is resumed."""
     with open_deployment() as deployment:
         changed = tenants.suspend_tenant(deployment.database, deployment.actor, tenant)
         grants = grants_of(deployment, tenant)
+        waited = wait_for_servers(deployment, wait)
         if json:
-            print_json(facts(changed, grants))
-            return
-        say_access(deployment, changed, grants)
+            print_json(facts(changed, grants) | waited.facts)
+        else:
+            say_access(deployment, changed, grants)
+    waited.finish(json=json)
 
 
 @app.command(epilog=example("gatehouse tenants resume acme"))

@@ -5,9 +5,11 @@
 
 import re
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
-Networks = Sequence[IPv4Network | IPv6Network]
+from gatehouse.principal import Network
+
+Networks = Sequence[Network]
 MAX_PROXIES = 16
 """One behind the other. Where as many or more are named, none is believed."""
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
