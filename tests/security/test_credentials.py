@@ -465,6 +465,7 @@ NEEDED = {
     ("GET", "/v1/models/iris"): Scope.MODELS_READ,
     ("GET", "/account"): Scope.ACCOUNT_READ,
     ("GET", "/account/usage"): Scope.USAGE_READ,
+    ("GET", "/metrics"): Scope.METRICS_READ,
 }
 """The scope of every route that needs a credential."""
 

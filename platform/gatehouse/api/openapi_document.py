@@ -31,6 +31,7 @@ TAGS = {
     "keys": "Your tenant's API keys, for those of them that may manage keys",
     "tokens": "Short-lived access tokens",
     "health": "For load balancers",
+    "operations": "For those who run the server",
 }
 """In the order of the reference."""
 EITHER_CREDENTIAL: Sequence[Json] = ({"bearer": []}, {"apiKey": []})
