@@ -17,7 +17,8 @@ from sklearn.linear_model import LogisticRegression
 
 from gatehouse.contracts.contract import Contract, parse_contract
 from gatehouse.serving.manifest import ARTIFACT_FILES, CONTRACT_FILE, MANIFEST_FORMAT, FileDigest, GoldenRow, Manifest
-from gatehouse.serving.publish import Publication, publish
+from gatehouse.serving.options import PublishOptions
+from gatehouse.serving.publish import DEFAULTS, Publication, publish
 from gatehouse.serving.recipes import train_recipe
 from gatehouse.serving.registry import Registry
 from gatehouse.serving.repository import Repository
@@ -200,7 +201,13 @@ def endpoint(request: pytest.FixtureRequest) -> tuple[str, str]:
 def publish_pair(workshop: Workshop) -> Callable[..., Publication]:
     """Publish an estimator under a contract in TOML; `said` gets the progress lines."""
 
-    def run(estimator: Any, toml: str = PAIR_TOML, version: str = "1.0.0", said: list[str] | None = None) -> Publication:
+    def run(
+        estimator: Any,
+        toml: str = PAIR_TOML,
+        version: str = "1.0.0",
+        said: list[str] | None = None,
+        options: PublishOptions = DEFAULTS,
+    ) -> Publication:
         artifact = estimator if isinstance(estimator, bytes) else dumped(estimator)
         return publish(
             artifact,
@@ -211,6 +218,7 @@ def publish_pair(workshop: Workshop) -> Callable[..., Publication]:
             signer=workshop.signer,
             progress=(said if said is not None else []).append,
             now=NOW,
+            options=options,
         )
 
     return run

@@ -5,11 +5,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from gatehouse.serving.engine import Classes
 from gatehouse.serving.names import NameInvalid, check_model, parse_api_version, parse_version
-from gatehouse.serving.shape import Cell, ClassValue
+from gatehouse.serving.shape import Cell
 
 MANIFEST_FORMAT = 1
 CONTRACT_FILE = "contract.toml"
+CODE_FILE = "code.py"
+"""What a pickle refers to beyond installed packages; beside it only where scikit-learn serves it."""
 ARTIFACT_FILES = {"onnx": "model.onnx", "sklearn": "model.joblib"}
 """Engine to the name of the one file that it loads."""
 
@@ -44,10 +47,18 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GoldenRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The contract's examples and what scikit-learn scores for them: probabilities in the order of `classes`, or one value."""
+    """The contract's examples and what the engine must score for them: probabilities in the order of `classes`, or values."""
 
     inputs: tuple[Cell, ...]
     scores: tuple[float, ...]
+
+
+class EmbeddedData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Training rows that the estimator keeps: `place` is a dotted path with class names, `rows` how many it holds."""
+
+    place: str
+    what: str
+    rows: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,8 +72,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     engine_reason: str | None
     files: dict[str, FileDigest]
     contract_digest: Sha256
-    classes: tuple[ClassValue, ...] | None
-    """The estimator's classes in the order of its probabilities; None for a regression."""
+    classes: Classes
+    """The estimator's classes in the order of its probabilities, of several targets one list each; None for a regression."""
     libraries: dict[str, str]
     parity: Parity | None
     golden_row: GoldenRow
@@ -70,6 +81,19 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     created_at: datetime
     revision_digest: Sha256 | None = None
     """Digest of the contract with which this revision (major and minor) was first published: what it means to callers is frozen."""
+    embedded_data: tuple[EmbeddedData, ...] | None = None
+    """What the estimator keeps of its training rows, accepted by the publisher, whatever the engine; None: nobody has looked."""
+    estimator_digest: Sha256 | None = None
+    """Digest of the file that was published, which ONNX serving does not keep; the publisher's machine has it."""
+    own_labels: bool = False
+    """Whether the label is the estimator's own answer, because that need not be its most probable class."""
+    code_digest: Sha256 | None = None
+    """Digest of the code that the publisher attached, also where the version is served without it."""
+
+    @property
+    def listed_code(self) -> FileDigest | None:
+        """The code that is run before the artifact is loaded."""
+        return self.files.get(CODE_FILE)
 
     @property
     def artifact_file(self) -> str:
@@ -109,9 +133,23 @@ def _check(manifest: Manifest) -> None:
     except NameInvalid as error:
         raise ManifestInvalid(f"the manifest is refused: {error}; publish the model again") from None
     # exact names, so that a manifest cannot point outside its own folder
-    if set(manifest.files) != {CONTRACT_FILE, manifest.artifact_file}:
-        raise ManifestInvalid(
-            f"the manifest must list {CONTRACT_FILE} and {manifest.artifact_file} and nothing else: publish the model again"
-        )
+    names = [CONTRACT_FILE, manifest.artifact_file]
+    if manifest.code_digest is not None and manifest.engine == "sklearn":
+        names.append(CODE_FILE)
+    if set(manifest.files) != set(names):
+        raise ManifestInvalid(f"the manifest must list {' and '.join(names)} and nothing else: publish the model again")
+    if manifest.listed_code is not None and manifest.listed_code.sha256 != manifest.code_digest:
+        raise ManifestInvalid("the manifest names two digests for its code: publish the model again")
     if manifest.files[CONTRACT_FILE].sha256 != manifest.contract_digest:
         raise ManifestInvalid("the manifest names two digests for its contract: publish the model again")
+    _check_classes(manifest)
+
+
+def _check_classes(manifest: Manifest) -> None:
+    classes = manifest.classes
+    if classes is not None:
+        several = {isinstance(each, tuple) for each in classes}
+        if len(several) != 1 or () in classes or (True in several and len(classes) < 2):
+            raise ManifestInvalid("the manifest must list the classes of one target, or those of each of several: publish the model again")
+    if manifest.own_labels and (classes is None or manifest.engine != "sklearn"):
+        raise ManifestInvalid("only a classifier that scikit-learn serves tells labels of its own: publish the model again")

@@ -10,18 +10,18 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gatehouse.serving import parity
 from gatehouse.serving.convert import NotConvertible, convert
-from gatehouse.serving.engine import EngineUnusable, Scores, Values
+from gatehouse.serving.engine import EngineUnusable, Values
 from gatehouse.serving.engines.onnx import OnnxEngine
-from gatehouse.serving.engines.sklearn import SklearnEngine, load_estimator
 from gatehouse.serving.fit import PublishRefused, check_fit
+from gatehouse.serving.leak_check import check_embedded_data
 from gatehouse.serving.manifest import (
     ARTIFACT_FILES,
+    CODE_FILE,
     CONTRACT_FILE,
     MANIFEST_FORMAT,
+    EmbeddedData,
     EngineName,
     FileDigest,
     GoldenRow,
@@ -29,8 +29,11 @@ from gatehouse.serving.manifest import (
     Parity,
 )
 from gatehouse.serving.names import NameInvalid, check_model, parse_api_version, parse_version
+from gatehouse.serving.opening import open_estimator
 from gatehouse.serving.options import PublishOptions
+from gatehouse.serving.reference import Reference, ask_reference, serving_engine
 from gatehouse.serving.repository import Repository, VersionExists, VersionInvalid
+from gatehouse.serving.runtime import Runtime
 from gatehouse.serving.shape import ContractShape
 from gatehouse.serving.signing import Signer
 from gatehouse.serving.space import draw_rows, example_row, is_numeric, to_values
@@ -53,6 +56,9 @@ class Publication:
     parity: Parity | None
     publishing_key: str
     folder: Path
+    estimator_digest: str
+    embedded_data: tuple[EmbeddedData, ...]
+    """What the estimator keeps of its training rows, accepted by the publisher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +84,23 @@ def publish(
 ) -> Publication:
     """Check, convert, prove parity, sign and write one version. Loads `artifact`, which must be the publisher's own file.
 
-    `revision_digest` is that of the contract with which this revision was first published, None for the first. Raises PublishRefused, whose message names the remedy.
+    `revision_digest` is that of the contract with which this revision was first published, None for the first.
+    Raises PublishRefused, whose message names the remedy.
     """
     _check_names(contract, contract_source, version, repository)
-    try:
-        estimator = load_estimator(artifact)
-    except EngineUnusable as error:
-        raise PublishRefused(str(error)) from None
+    opened = open_estimator(artifact, options, progress)
+    estimator = opened.estimator
     for note in check_fit(estimator, contract):
         progress(note)
-    reference = SklearnEngine(estimator, classifies=contract.output.task == "classification")
+    embedded = check_embedded_data(estimator, options)
     rows = draw_rows(contract.features, parity.ROWS, parity.SEED)
     values = to_values(contract.features, rows)
     progress(f"scoring {len(rows):,} rows of the contract's space with scikit-learn")
-    expected = _reference_scores(reference, values)
-    choice = _choose(artifact, contract, reference, values, expected, progress)
+    reference = ask_reference(estimator, values, contract.output)
+    choice = _choose(artifact, opened.runtime, contract, reference, values, progress)
+    engine = reference.engine if choice.engine == "onnx" else serving_engine(estimator, reference)
+    opened.check_engine(choice.engine, choice.reason)
+    code = opened.code if choice.engine == "sklearn" else None
     golden = example_row(contract.features)
     manifest = Manifest(
         format=MANIFEST_FORMAT,
@@ -101,21 +109,36 @@ def publish(
         api_version=contract.api_version,
         engine=choice.engine,
         engine_reason=choice.reason,
-        files={CONTRACT_FILE: _digest(contract_source), ARTIFACT_FILES[choice.engine]: _digest(choice.artifact)},
+        files={name: _digest(content) for name, content in _files(contract_source, choice, code).items()},
         contract_digest=contract.digest,
         revision_digest=revision_digest or contract.digest,
-        classes=reference.classes,
-        libraries=_libraries(),
+        classes=engine.classes,
+        own_labels=engine.own_labels,
+        libraries=_libraries() | opened.libraries,
         parity=choice.parity,
-        golden_row=GoldenRow(golden, _flat(reference.score(to_values(contract.features, [golden])))),
+        golden_row=GoldenRow(golden, _flat(engine.score(to_values(contract.features, [golden])))),
         publishing_key=signer.key_id,
         created_at=now,
+        embedded_data=embedded,
+        estimator_digest=hashlib.sha256(artifact).hexdigest(),
+        code_digest=hashlib.sha256(opened.code).hexdigest() if opened.code is not None else None,
     )
     try:
-        folder = repository.write(manifest, contract_source, choice.artifact, signer)
+        folder = repository.write(manifest, contract_source, choice.artifact, signer, code=code)
     except (VersionExists, VersionInvalid) as error:
         raise PublishRefused(str(error)) from None
-    return Publication(contract.model, version, contract.api_version, choice.engine, choice.reason, choice.parity, signer.key_id, folder)
+    return Publication(
+        contract.model,
+        version,
+        contract.api_version,
+        choice.engine,
+        choice.reason,
+        choice.parity,
+        signer.key_id,
+        folder,
+        hashlib.sha256(artifact).hexdigest(),
+        embedded,
+    )
 
 
 def _check_names(contract: ContractShape, source: bytes, version: str, repository: Repository) -> None:
@@ -134,48 +157,53 @@ def _check_names(contract: ContractShape, source: bytes, version: str, repositor
         raise PublishRefused(f"{contract.model} {version} is published already and is never changed: publish {free}")
 
 
-def _reference_scores(reference: SklearnEngine, values: Values) -> Scores:
-    """scikit-learn's own answer to every drawn row. Raises PublishRefused where it has none."""
-    try:
-        scores = reference.score(values)
-        labels = reference.predicted_labels(values) if reference.classes is not None else None
-    except Exception as error:  # estimators raise what they like
-        nulls = values.dtype == np.float64 and np.isnan(values).any()
-        advice = "forbid null, or put an imputer in front" if nulls else "narrow the contract to what the estimator takes"
-        raise PublishRefused(f"the estimator raises {type(error).__name__} on rows that the contract allows: {advice}") from None
-    if not np.isfinite(scores).all():
-        raise PublishRefused("the estimator answers no finite number to rows that the contract allows: narrow the contract's bounds")
-    if labels is not None and reference.classes is not None:
-        most_probable = [reference.classes[place] for place in scores.argmax(axis=1)]
-        if most_probable != labels:
-            raise PublishRefused("the estimator's label is not always its most probable class: wrap it in CalibratedClassifierCV")
-    return scores
-
-
 def _choose(
-    artifact: bytes, contract: ContractShape, reference: SklearnEngine, values: Values, expected: Scores, progress: Callable[[str], None]
+    artifact: bytes,
+    runtime: Runtime,
+    contract: ContractShape,
+    reference: Reference,
+    values: Values,
+    progress: Callable[[str], None],
 ) -> _Choice:
     """ONNX where it is proven to answer the same, else the estimator itself."""
     if not is_numeric(contract.features):
         return _Choice("sklearn", artifact, "the contract has features that are not numbers", None)
-    if reference.classes is not None and not reference.has_probabilities:
-        return _Choice("sklearn", artifact, "the estimator has no probabilities", None)
+    if reason := _kept_for_its_labels(reference):
+        return _Choice("sklearn", artifact, reason, None)
     progress("converting to ONNX")
     try:
-        graph = convert(artifact)
-        candidate = OnnxEngine(graph, len(contract.features), reference.classes)
+        graph = convert(artifact, runtime=runtime)
+        candidate = OnnxEngine(graph, len(contract.features), reference.engine.classes)
         scores = parity.score_both_ways(candidate, values)
     except (NotConvertible, EngineUnusable) as error:
         return _Choice("sklearn", artifact, str(error), None)
     except Exception as error:  # onnxruntime's own classes share no base but Exception
         return _Choice("sklearn", artifact, f"the ONNX graph raises {type(error).__name__} on rows that scikit-learn answers", None)
-    result = parity.compare(parity.twice(expected), scores, contract.output.decimals, parity.SEED)
+    labels = None if reference.labels is None else parity.twice(reference.labels)
+    decimals = [target.output.decimals for target in contract.output.targets] or [contract.output.decimals]
+    result = parity.compare(parity.twice(reference.scores), scores, decimals, parity.SEED, reference.engine.classes, labels)
     if not result.passed:
         worst = "not finite" if result.worst_difference is None else f"{result.worst_difference:.2g}"
         reason = f"the ONNX graph answers differently ({result.label_flips} flipped labels, worst difference {worst})"
         return _Choice("sklearn", artifact, reason, result)
     progress(f"ONNX answers the same: {result.rows:,} rows, worst difference {result.worst_difference:.2g}")
     return _Choice("onnx", graph, None, result)
+
+
+def _kept_for_its_labels(reference: Reference) -> str | None:
+    """Why no graph is tried for this classifier."""
+    if reference.labels is None:
+        return None
+    if not reference.engine.has_probabilities:
+        return "the estimator has no probabilities"
+    if reference.labels.shape[1] > 1:
+        return "a graph has no one table for the probabilities of several targets"
+    return "the estimator's label is not always its most probable class" if reference.labels_differ else None
+
+
+def _files(contract: bytes, choice: _Choice, code: bytes | None) -> dict[str, bytes]:
+    files = {CONTRACT_FILE: contract, ARTIFACT_FILES[choice.engine]: choice.artifact}
+    return files if code is None else files | {CODE_FILE: code}
 
 
 def _digest(content: bytes) -> FileDigest:

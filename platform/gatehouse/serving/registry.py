@@ -197,7 +197,7 @@ def _predictor(verified: VerifiedVersion, shape: ContractShape) -> Predictor:
     manifest = verified.manifest
     name = f"{manifest.model} {manifest.version}"
     try:
-        engine = _engine(manifest, verified.artifact, len(shape.features))
+        engine = _engine(verified, len(shape.features))
         predictor = Predictor(engine, shape.output)
     except (EngineUnusable, ValueError) as error:
         raise NotServable(f"{name}: {error}") from None
@@ -207,13 +207,20 @@ def _predictor(verified: VerifiedVersion, shape: ContractShape) -> Predictor:
     return predictor
 
 
-def _engine(manifest: Manifest, artifact: bytes, features: int) -> Engine:
+def _engine(verified: VerifiedVersion, features: int) -> Engine:
+    manifest = verified.manifest
     if manifest.engine == "onnx":
-        return OnnxEngine(artifact, features, manifest.classes)
+        return OnnxEngine(verified.artifact, features, manifest.classes)
     # a server whose models are all ONNX never imports a pickle loader
     from gatehouse.serving.engines.sklearn import SklearnEngine
 
-    return SklearnEngine.from_verified(artifact, manifest.libraries.get("scikit-learn"), manifest.classes)
+    return SklearnEngine.from_verified(
+        verified.artifact,
+        manifest.libraries.get("scikit-learn"),
+        manifest.classes,
+        own_labels=manifest.own_labels,
+        code=verified.code,
+    )
 
 
 def _check_golden_row(name: str, engine: Engine, predictor: Predictor, golden: GoldenRow, shape: ContractShape) -> None:
@@ -224,10 +231,10 @@ def _check_golden_row(name: str, engine: Engine, predictor: Predictor, golden: G
     values = to_values(shape.features, [golden.inputs])
     try:
         predictor.answer(values, tuple(shape.output.returns))
-        scores = engine.score(values)[0]
+        scores = engine.score(values)[0].ravel()
     except PredictionFailed as error:
         raise NotServable(f"{name}: the golden row is not answered ({error.reason}): roll back, or publish the model again here") from None
-    expected = np.array(golden.scores if engine.classes is not None else golden.scores[0])
+    expected = np.array(golden.scores)
     allowed = TOLERANCE if engine.classes is not None else TOLERANCE * np.abs(expected)
     if scores.shape != expected.shape or not (np.abs(scores - expected) <= allowed).all():
         raise failed

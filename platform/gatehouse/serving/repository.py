@@ -1,4 +1,5 @@
-"""The folder of published versions: `<root>/<model>/<version>/{manifest.json,manifest.sig,contract.toml,model.onnx|model.joblib}`.
+"""The folder of published versions: `<root>/<model>/<version>/{manifest.json,manifest.sig,contract.toml,model.onnx|model.joblib}`,
+and code.py where scikit-learn needs the publisher's code to load the model.
 
 What is read is verified first, and the very bytes that were verified are what the caller gets.
 """
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatehouse.serving.manifest import CONTRACT_FILE, FileDigest, Manifest, ManifestInvalid, decode_manifest, encode_manifest
+from gatehouse.serving.manifest import CODE_FILE, CONTRACT_FILE, FileDigest, Manifest, ManifestInvalid, decode_manifest, encode_manifest
 from gatehouse.serving.names import NameInvalid, check_model, parse_version
 from gatehouse.serving.signing import SignatureInvalid, Signer, TrustedKeys
 
@@ -44,6 +45,7 @@ class VerifiedVersion:
     manifest: Manifest
     contract: bytes
     artifact: bytes
+    code: bytes | None = None
 
 
 class Repository:
@@ -63,7 +65,9 @@ class Repository:
         with self._opened(model, version) as folder:
             manifest, contract = self._read_contract(folder, model, version)
             artifact = _read_listed(folder, manifest.artifact_file, manifest.files[manifest.artifact_file], self._max_artifact_bytes)
-            return VerifiedVersion(manifest, contract, artifact)
+            listed = manifest.listed_code
+            code = None if listed is None else _read_listed(folder, CODE_FILE, listed, _MAX_SMALL_FILE_BYTES)
+            return VerifiedVersion(manifest, contract, artifact, code)
 
     def read_contract(self, model: str, version: str) -> tuple[Manifest, bytes]:
         """Manifest and contract, verified; the artifact is not read. Raises VersionMissing or VersionInvalid."""
@@ -100,7 +104,7 @@ class Repository:
             )
         return manifest, _read_listed(folder, CONTRACT_FILE, manifest.files[CONTRACT_FILE], _MAX_SMALL_FILE_BYTES)
 
-    def write(self, manifest: Manifest, contract: bytes, artifact: bytes, signer: Signer) -> Path:
+    def write(self, manifest: Manifest, contract: bytes, artifact: bytes, signer: Signer, *, code: bytes | None = None) -> Path:
         """Sign and publish; the version is there whole or not at all. Returns its folder.
 
         Raises VersionExists, or VersionInvalid where the folder above cannot be used.
@@ -109,7 +113,10 @@ class Repository:
         parse_version(version)
         source = encode_manifest(manifest)
         decode_manifest(source)
-        content = {CONTRACT_FILE: contract, manifest.artifact_file: artifact, SIGNATURE_FILE: signer.sign(source), MANIFEST_FILE: source}
+        content = {CONTRACT_FILE: contract, manifest.artifact_file: artifact}
+        if code is not None:
+            content[CODE_FILE] = code
+        content |= {SIGNATURE_FILE: signer.sign(source), MANIFEST_FILE: source}
         try:
             (self.root / model).mkdir(parents=True, exist_ok=True)
             with _folder(self.root, model) as parent:
