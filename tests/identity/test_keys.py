@@ -1,0 +1,272 @@
+"""A key's life on both databases: rotated, edited and bounded by the key that asks, all of it numbered and audited."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import Session, col, select
+
+from gatehouse.db.audit import Actor
+from gatehouse.db.revision import changes_since
+from gatehouse.db.session import Database
+from gatehouse.db.tables import AuditTable
+from gatehouse.errors import BeyondOwnKey, CredentialInvalid, Refused
+from gatehouse.identity import keys, leaks, tenants
+from gatehouse.identity.api_keys import digest
+from gatehouse.identity.key_store import StoredKey, StoredSecret, find_key
+from gatehouse.identity.key_wishes import KeyWish, WishRefused
+from gatehouse.identity.keys import CreatedKey, KeyNotUsable, NoSuchKey
+from gatehouse.identity.minters import Minter
+from gatehouse.identity.networks import parse_networks
+from gatehouse.identity.peppers import Pepper, Peppers
+from gatehouse.identity.plans import edit_plan
+from gatehouse.principal import TENANT_SCOPES, Rate, Scope
+
+ALICE = Actor("os-user:alice", "cli")
+LEAD = Actor("key:lead", "192.0.2.1")
+PEPPER = Pepper(b"pepper of the tests, long enough")
+NEW = Pepper(b"the pepper that comes after that", 2)
+SOON = datetime.now(UTC) + timedelta(days=1)
+
+
+def known(_session: Session) -> Mapping[str, frozenset[str]]:
+    return {}
+
+
+@pytest.fixture
+def acme(database: Database) -> Database:
+    tenants.create_tenant(database, ALICE, "acme", known)
+    tenants.create_tenant(database, ALICE, "other", known)
+    return database
+
+
+def made(database: Database, **wish: Any) -> CreatedKey:
+    return keys.create_key(database, ALICE, wish.pop("tenant", "acme"), PEPPER, KeyWish(**wish))
+
+
+def minter(database: Database, **wish: Any) -> Minter:
+    key = made(database, **{"scopes": TENANT_SCOPES} | wish).key
+    return Minter(key.id, key.tenant, key.scopes)
+
+
+def stored(database: Database, key_id: str) -> StoredKey:
+    with database.read() as session:
+        found = find_key(session, key_id)
+    assert found is not None
+    return found
+
+
+def audited(database: Database, key_id: str) -> list[tuple[str, str, str, dict[str, Any]]]:
+    with database.read() as session:
+        rows = session.exec(select(AuditTable).where(AuditTable.subject == key_id).order_by(col(AuditTable.id)))
+        return [(row.actor, row.source, row.action, json.loads(row.detail)) for row in rows]
+
+
+def changes(database: Database) -> list[tuple[str, str]]:
+    with database.read() as session:
+        return [(change.kind, change.id) for change in changes_since(session, 0)]
+
+
+def test_a_rotation_keeps_the_key_and_the_secret_from_before_until_the_grace_ends(acme: Database) -> None:
+    first = made(acme, name="nightly", requests=Rate(2, 1, 4), networks=parse_networks(["10.0.0.0/8"]))
+    second = keys.rotate_key(acme, ALICE, first.key.id, NEW, timedelta(hours=1))
+    same = {"id", "tenant", "name", "scopes", "requests", "rows", "created_at", "expires_at", "networks"}
+    assert all(getattr(first.key, name) == getattr(second.key, name) for name in same)
+    found = stored(acme, first.key.id)
+    assert (found.digest, found.pepper_version) == (digest(second.text, NEW.secret), 2)
+    assert found.previous == StoredSecret(digest(first.text, PEPPER.secret), 1)
+    assert found.rotated_at is not None
+    assert found.grace_ends_at == found.rotated_at + timedelta(hours=1)
+    assert first.text != second.text
+    assert first.text[:22] == second.text[:22]
+
+
+def test_a_second_rotation_ends_the_oldest_secret_and_none_is_kept_without_a_grace(acme: Database) -> None:
+    first = made(acme)
+    second = keys.rotate_key(acme, ALICE, first.key.id, PEPPER)
+    third = keys.rotate_key(acme, ALICE, first.key.id, PEPPER)
+    found = stored(acme, first.key.id)
+    assert found.previous == StoredSecret(digest(second.text, PEPPER.secret), 1)
+    assert found.digest == digest(third.text, PEPPER.secret)
+    keys.rotate_key(acme, ALICE, first.key.id, PEPPER, timedelta(0))
+    assert stored(acme, first.key.id).previous is None
+
+
+def test_row_49_who_did_what_to_a_key_from_where_is_written_down(acme: Database) -> None:
+    lead = minter(acme)
+    key = keys.create_key(acme, LEAD, "acme", PEPPER, KeyWish(), lead).key
+    keys.edit_key(acme, LEAD, key.id, lambda before: replace(before, name="weekly"), lead)
+    keys.edit_key(acme, LEAD, key.id, lambda before: before, lead)
+    keys.rotate_key(acme, LEAD, key.id, PEPPER, minter=lead)
+    keys.revoke_key(acme, LEAD, key.id, lead)
+    keys.revoke_key(acme, LEAD, key.id, lead)
+    written = audited(acme, key.id)
+    assert [entry[:3] for entry in written] == [
+        ("key:lead", "192.0.2.1", action) for action in ("key.create", "key.edit", "key.rotate", "key.revoke")
+    ]
+    edit = written[1][3]
+    assert (edit["from"]["name"], edit["to"]["name"]) == ("default", "weekly")
+    assert changes(acme).count(("key", key.id)) == 4
+
+
+@pytest.mark.parametrize("grace", [timedelta(seconds=-1), timedelta(days=30, seconds=1)])
+def test_a_grace_is_0_to_30_days(acme: Database, grace: timedelta) -> None:
+    with pytest.raises(Refused, match="0 to 30 days"):
+        keys.rotate_key(acme, ALICE, made(acme).key.id, PEPPER, grace)
+
+
+def test_a_key_that_is_over_is_neither_edited_nor_rotated(acme: Database) -> None:
+    revoked = made(acme).key
+    keys.revoke_key(acme, ALICE, revoked.id)
+    for act in (lambda: keys.rotate_key(acme, ALICE, revoked.id, PEPPER), lambda: keys.edit_key(acme, ALICE, revoked.id, lambda key: key)):
+        with pytest.raises(KeyNotUsable, match="revoked since"):
+            act()
+    for act in (lambda: keys.rotate_key(acme, ALICE, "nope", PEPPER), lambda: keys.show_key(acme, revoked.id, of="other")):
+        with pytest.raises(NoSuchKey):
+            act()
+
+
+@pytest.mark.parametrize(
+    ("change", "member"),
+    [
+        ({"name": "Not A Name"}, "name"),
+        ({"scopes": frozenset()}, "scopes"),
+        ({"scopes": frozenset({Scope.ADMIN_READ})}, "scopes"),
+        ({"expires_at": datetime(2001, 1, 1, tzinfo=UTC)}, "expires_at"),
+        ({"requests": Rate(6, 1, 6)}, "requests"),
+        ({"rows": Rate(1, 1, 1001)}, "rows"),
+    ],
+)
+def test_an_edit_is_judged_like_a_new_key(acme: Database, change: dict[str, Any], member: str) -> None:
+    key = made(acme).key
+    with pytest.raises(WishRefused) as refused:
+        keys.edit_key(acme, ALICE, key.id, lambda before: replace(before, **change))
+    assert refused.value.member == member
+    assert keys.show_key(acme, key.id) == key
+
+
+def test_what_an_edit_leaves_is_not_judged_again(acme: Database) -> None:
+    key = made(acme, requests=Rate(5, 1, 20)).key
+    edit_plan(acme, ALICE, "trial", lambda plan: replace(plan, requests=Rate(1, 1, 1)))
+    assert keys.edit_key(acme, ALICE, key.id, lambda before: replace(before, name="other")).name == "other"
+
+
+BOUNDS: dict[str, Any] = {
+    "scopes": frozenset({Scope.KEYS_MANAGE, Scope.MODELS_READ}),
+    "networks": parse_networks(["10.0.0.0/8", "2001:db8::/32"]),
+    "expires_at": SOON,
+    "requests": Rate(2, 1, 4),
+    "rows": Rate(10, 1, 20),
+}
+WIDER: list[tuple[str, dict[str, Any]]] = [
+    ("scopes", {"scopes": frozenset({Scope.MODELS_READ, Scope.PREDICTIONS_CREATE})}),
+    ("networks", {"networks": parse_networks(["11.0.0.0/8"])}),
+    ("networks", {"networks": parse_networks(["10.1.0.0/16", "0.0.0.0/0"])}),
+    ("expires_at", {"expires_at": SOON + timedelta(seconds=1)}),
+    ("requests", {"requests": Rate(3, 1, 4)}),
+    ("requests", {"requests": Rate(2, 1, 5)}),
+    ("rows", {"rows": Rate(601, 60, 20)}),
+]
+
+
+@pytest.mark.parametrize(("member", "wider"), WIDER, ids=lambda value: str(value) if isinstance(value, str) else "")
+def test_row_47_a_minter_gives_nothing_that_it_has_not(acme: Database, member: str, wider: dict[str, Any]) -> None:
+    bound = minter(acme, **BOUNDS)
+    before = len(keys.list_keys(acme))
+    own = {"scopes": frozenset({Scope.MODELS_READ})}
+    kept = keys.create_key(acme, LEAD, "acme", PEPPER, KeyWish(**own), bound).key
+    for act in (
+        lambda: keys.create_key(acme, LEAD, "acme", PEPPER, KeyWish(**own | wider), bound),
+        lambda: keys.edit_key(acme, LEAD, kept.id, lambda key: replace(key, **wider), bound),
+    ):
+        with pytest.raises(BeyondOwnKey) as refused:
+            act()
+        assert refused.value.members == {"member": member}
+    assert len(keys.list_keys(acme)) == before + 1
+    assert keys.show_key(acme, kept.id) == kept
+
+
+@pytest.mark.parametrize("taken_away", [{"networks": ()}, {"expires_at": None}, {"requests": None}, {"rows": None}], ids=str)
+def test_row_47_a_minter_takes_away_no_bound_that_it_has_itself(acme: Database, taken_away: dict[str, Any]) -> None:
+    bound = minter(acme, **BOUNDS)
+    with pytest.raises(BeyondOwnKey):
+        keys.edit_key(acme, LEAD, bound.key_id, lambda key: replace(key, **taken_away), bound)
+
+
+def test_row_47_a_minter_takes_over_no_key_that_is_more_than_itself(acme: Database) -> None:
+    bound = minter(acme, scopes=frozenset({Scope.KEYS_MANAGE}))
+    strong = made(acme).key
+    acts: list[Callable[[], object]] = [
+        lambda: keys.rotate_key(acme, LEAD, strong.id, PEPPER, minter=bound),
+        lambda: keys.edit_key(acme, LEAD, strong.id, lambda key: replace(key, name="mine"), bound),
+        lambda: keys.edit_key(acme, LEAD, strong.id, lambda key: replace(key, scopes=bound.scopes), bound),
+    ]
+    for act in acts:
+        with pytest.raises(BeyondOwnKey):
+            act()
+    assert keys.show_key(acme, strong.id) == strong
+    assert keys.revoke_key(acme, LEAD, strong.id, bound).revoked_at is not None, "ending one gives nobody anything"
+
+
+def test_row_47_a_token_gives_no_more_scopes_than_it_was_narrowed_to(acme: Database) -> None:
+    full = minter(acme)
+    narrowed = replace(full, scopes=frozenset({Scope.KEYS_MANAGE}))
+    keys.create_key(acme, LEAD, "acme", PEPPER, KeyWish(), full)
+    with pytest.raises(BeyondOwnKey):
+        keys.create_key(acme, LEAD, "acme", PEPPER, KeyWish(), narrowed)
+
+
+def test_row_12_a_minter_that_was_revoked_a_moment_ago_does_nothing_more(acme: Database) -> None:
+    dead, other = minter(acme), made(acme).key
+    keys.revoke_key(acme, ALICE, dead.key_id)
+    expired = minter(acme, expires_at=datetime.now(UTC) + timedelta(milliseconds=30))
+    while datetime.now(UTC) <= (keys.show_key(acme, expired.key_id).expires_at or SOON):
+        pass
+    for gone in (dead, expired, Minter("unknown", "acme", TENANT_SCOPES)):
+        acts: list[Callable[[], object]] = [
+            lambda: keys.create_key(acme, LEAD, "acme", PEPPER, KeyWish(), gone),  # noqa: B023
+            lambda: keys.edit_key(acme, LEAD, other.id, lambda key: replace(key, name="x"), gone),  # noqa: B023
+            lambda: keys.rotate_key(acme, LEAD, other.id, PEPPER, minter=gone),  # noqa: B023
+            lambda: keys.revoke_key(acme, LEAD, other.id, gone),  # noqa: B023
+        ]
+        for act in acts:
+            with pytest.raises(CredentialInvalid):
+                act()
+    assert keys.show_key(acme, other.id) == other
+
+
+def test_row_41_a_minter_reaches_no_key_of_another_tenant(acme: Database) -> None:
+    lead, foreign = minter(acme), made(acme, tenant="other").key
+    acts: list[Callable[[], object]] = [
+        lambda: keys.edit_key(acme, LEAD, foreign.id, lambda key: replace(key, name="x"), lead),
+        lambda: keys.rotate_key(acme, LEAD, foreign.id, PEPPER, minter=lead),
+        lambda: keys.revoke_key(acme, LEAD, foreign.id, lead),
+    ]
+    for act in acts:
+        with pytest.raises(NoSuchKey):
+            act()
+    assert keys.show_key(acme, foreign.id) == foreign
+
+
+def test_the_newest_keys_come_first_and_no_more_than_asked_for(acme: Database) -> None:
+    mine = [made(acme).key for _ in range(4)]
+    made(acme, tenant="other")
+    tenant_id = stored(acme, mine[0].id).principal.tenant_id
+    assert keys.newest_keys(acme, tenant_id, 3) == mine[:0:-1]
+
+
+def test_a_leaked_secret_whose_grace_has_ended_revokes_nothing(acme: Database) -> None:
+    first = made(acme)
+    rotated = keys.rotate_key(acme, ALICE, first.key.id, PEPPER, timedelta(milliseconds=30)).key
+    while datetime.now(UTC) <= (rotated.grace_ends_at or SOON):
+        pass
+    peppers = Peppers({1: PEPPER.secret})
+    assert leaks.identify_key(acme, first.text, peppers).secret == "ended"
+    with pytest.raises(Refused, match="was rotated away and opens nothing any more"):
+        leaks.revoke_leaked_key(acme, ALICE, first.text, peppers)
+    with pytest.raises(Refused, match="its pepper is not in the settings, nothing was revoked"):
+        leaks.revoke_leaked_key(acme, ALICE, made(acme).text, Peppers({2: NEW.secret}))
+    assert all(key.revoked_at is None for key in keys.list_keys(acme))
