@@ -91,6 +91,9 @@ class ThreadCounter(ClassifierMixin, BaseEstimator):
         self.seen_.extend(pool["num_threads"] for pool in threadpool_info())
         return np.full((len(rows), 2), 0.5)
 
+    def predict(self, rows):
+        return np.full(len(rows), self.classes_[0])
+
 
 def test_blas_and_openmp_have_one_thread_while_predicting_in_any_thread():
     HistGradientBoostingClassifier(max_iter=2).fit(ROWS, CLASSES)  # loads OpenMP

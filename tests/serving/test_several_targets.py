@@ -158,7 +158,9 @@ def test_targets_of_texts_and_of_numbers_keep_their_classes(publish_pair: Any, w
     for number, text in ((0, "low"), (1, "mid"), (2, "high")):
         toml = toml.replace(f'{{class = {number}, name = "{text}"', f'{{class = "{text}", name = "{text}"')
     publish_pair(estimator, toml)
-    assert [(told["side"]["label"], told["zone"]["label"]) for told in answers(workshop)] == [tuple(row) for row in estimator.predict(PROBES)]
+    assert [(told["side"]["label"], told["zone"]["label"]) for told in answers(workshop)] == [
+        tuple(row) for row in estimator.predict(PROBES)
+    ]
 
 
 @pytest.mark.usefixtures("unconverted")
@@ -177,9 +179,7 @@ def test_a_target_that_is_not_returned_is_still_the_estimators_own_column(publis
 
 @pytest.mark.usefixtures("unconverted")
 @pytest.mark.parametrize("make", [LinearRegression, lambda: MultiOutputRegressor(Ridge())])
-def test_one_value_in_a_column_of_its_own_is_one_value(
-    make: Callable[[], Any], publish_pair: Any, workshop: Any, pair_toml: str
-) -> None:
+def test_one_value_in_a_column_of_its_own_is_one_value(make: Callable[[], Any], publish_pair: Any, workshop: Any, pair_toml: str) -> None:
     estimator = make().fit(ROWS, VALUES[:, :1])
     publish_pair(estimator, pair_toml.partition("[output]")[0] + '[output]\ntask = "regression"\n')
     assert answers(workshop) == [{"value": round(value, 4)} for value in estimator.predict(PROBES).ravel()]
