@@ -21,9 +21,11 @@ def test_a_key_is_created_listed_retired_and_audited(gatehouse: Any, state_dir: 
     assert made == {"id": made["id"], "file": str(state_dir / "publishing-key.pem"), "state": "trusted"}
     assert stat.S_IMODE((state_dir / "publishing-key.pem").stat().st_mode) == 0o600
     said = gatehouse("publishing-keys", "create", "--file", tmp_path / "second.pem").lines
-    assert "restart them" in said[1]
+    assert "running servers that read this folder go by it from now on" in said[1]
     assert said[2].endswith(f"--publishing-key {tmp_path / 'second.pem'}")
-    assert gatehouse("publishing-keys", "retire", made["id"]).lines[0] == f"publishing key {made['id']} is retired"
+    retired = gatehouse("publishing-keys", "retire", made["id"]).lines
+    assert retired[0] == f"publishing key {made['id']} is retired"
+    assert retired[2].endswith("what they have loaded already goes on until another version is released or they are restarted")
     listed = gatehouse("publishing-keys", "list", "--json").json
     assert [entry["state"] for entry in listed] == ["trusted", "retired"]
     assert listed[1]["id"] == made["id"]

@@ -15,7 +15,8 @@ from gatehouse.errors import NotKnown, Refused
 from gatehouse.serving.signing import PublishingKeyUnusable, create_publishing_key
 from gatehouse.serving.trust import retire_key, retired_ids, trust_key, trusted_ids
 
-RESTART = "running servers go by their trusted keys of the start: restart them"
+FOLLOWED = "running servers that read this folder go by it from now on, without a restart"
+GOES_ON = "what they have loaded already goes on until another version is released or they are restarted"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,7 +45,7 @@ def create(
         print_json({"id": key_id, "file": str(path), "state": "trusted"})
         return
     typer.echo(f"publishing key {key_id}: the private part is {path}, the public part is trusted here")
-    typer.echo(f"keep {path} where you publish, never on a serving machine; {RESTART}")
+    typer.echo(f"keep {path} where you publish, never on a serving machine; {FOLLOWED}")
     typer.echo(f"next: gatehouse models publish FILE --sample rows.csv --publishing-key {path}")
 
 
@@ -72,7 +73,7 @@ def trust(
         with _refusals():
             key_id = trust_key(file, _folder(deployment))
         _audit(deployment, "trust", key_id)
-    _say(key_id, "trusted", f"what it has signed may be loaded here; {RESTART}", json)
+    _say(key_id, "trusted", f"what it has signed may be loaded here; {FOLLOWED}", json)
 
 
 @app.command(epilog=example("gatehouse publishing-keys retire 0123456789abcdef"))
@@ -88,9 +89,8 @@ def retire(
         with _refusals():
             retire_key(key_id, folder)
         _audit(deployment, "retire", key_id)
-    _say(
-        key_id, "retired", f"what it has signed is not loaded any more: publish it again with another key and release that; {RESTART}", json
-    )
+    then = f"what it has signed is not loaded any more: publish it again with another key and release that\n{FOLLOWED}; {GOES_ON}"
+    _say(key_id, "retired", then, json)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -108,18 +108,26 @@ class Releases(Generic[C]):
                 self._changed |= changed
                 await asyncio.sleep(DATABASE_RETRY_S)
                 continue
-            for endpoint in self._replace(endpoints):
+            known = {endpoint.name: endpoint for endpoint in self._endpoints.all()}
+            changed |= {endpoint.name for endpoint in endpoints} - set(known)  # without a change only where the database was put back
+            coming = {endpoint.name for endpoint in endpoints if endpoint.name in changed and _comes(known.get(endpoint.name), endpoint)}
+            self._show(endpoints, known, coming)
+            for endpoint in endpoints:
                 if endpoint.name in changed:
                     self._broken = {name for name in self._broken if name[0] != endpoint.model}
                     self._take_over(endpoint, await self._in_thread(partial(self._load_release, endpoint)))
+                if endpoint.name in coming:
+                    coming.remove(endpoint.name)
+                    self._show(endpoints, known, coming)
 
-    def _replace(self, endpoints: list[Endpoint]) -> list[Endpoint]:
+    def _show(self, endpoints: list[Endpoint], known: Mapping[str, Endpoint], coming: Set[str]) -> None:
+        """What callers see: the new state of things, but for endpoints in `coming`, which stay as they are known until they are loaded."""
         names = {endpoint.name for endpoint in endpoints}
-        for known in self._endpoints.all():
-            if known.name not in names:  # only where the database was put back
-                self._registry.drop(known.model, known.api_version)
-        self._endpoints.replace(endpoints)
-        return endpoints
+        for endpoint in known.values():
+            if endpoint.name not in names:  # only where the database was put back
+                self._registry.drop(endpoint.model, endpoint.api_version)
+        shown = (known.get(endpoint.name) if endpoint.name in coming else endpoint for endpoint in endpoints)
+        self._endpoints.replace([endpoint for endpoint in shown if endpoint is not None])
 
     def _take_over(self, endpoint: Endpoint, loaded: Loaded[C]) -> None:
         if endpoint.state == "retired":
@@ -196,6 +204,11 @@ class Releases(Generic[C]):
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _comes(known: Endpoint | None, endpoint: Endpoint) -> bool:
+    """Whether an endpoint begins to answer: until it is loaded, 404 or 410 is truer than 503."""
+    return endpoint.state != "retired" and (known is None or known.state == "retired")
 
 
 def _unavailable(reason: str) -> EndpointUnavailable:
