@@ -68,7 +68,7 @@ from gatehouse.server.releases import Releases
 from gatehouse.serving.batching import Batching
 from gatehouse.serving.registry import Registry
 from gatehouse.serving.repository import Repository
-from gatehouse.serving.signing import TrustedKeys
+from gatehouse.serving.trust import FollowedKeys
 from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
 from gatehouse.usage.meter import Meter
@@ -146,7 +146,7 @@ class Application:
 
     def _compose_serving(self) -> None:
         self.endpoints = Endpoints()
-        trusted = TrustedKeys.load(self.settings.under_state(self.settings.trusted_keys_dir))
+        trusted = FollowedKeys(self.settings.under_state(self.settings.trusted_keys_dir))
         repository = Repository(self.settings.under_state(self.settings.models_dir), trusted)
         self.registry = Registry(repository, compile_contract, memory_bytes=self.settings.model_memory_bytes)
         self.releases = Releases(
