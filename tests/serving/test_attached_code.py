@@ -129,6 +129,10 @@ def test_a_module_that_is_not_installed_is_named(publish_pair):
     assert "install it, or give its definitions with --code" in said
 
 
+def test_a_missing_part_of_an_installed_package_is_named(publish_pair):
+    assert "'json.no_such_part', which is not installed here: install it" in _refusal(publish_pair, b"\x80\x04cjson.no_such_part\nname\n.")
+
+
 def test_attached_code_lets_it_become_onnx_and_stays_out_of_the_server(publish_pair, workshop, selecting):
     publication = publish_pair(selecting, options=PublishOptions(code=CODE))
     assert publication.engine == "onnx", publication.engine_reason

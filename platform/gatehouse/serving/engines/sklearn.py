@@ -168,6 +168,8 @@ def load_estimator(artifact: bytes, code: bytes | None = None) -> Any:
                 f"saved by scikit-learn {error.original_sklearn_version}, but {error.current_sklearn_version} is installed:"
                 f" train and save it again here, or install scikit-learn {error.original_sklearn_version}"
             ) from None
+        except ModuleNotFoundError as error:
+            raise EngineUnusable(f"the file refers to {error.name!r}, which is not installed here: install it") from None
         except Exception as error:  # unpickling can raise anything
             raise EngineUnusable(
                 f"the file cannot be loaded ({type(error).__name__}): save the fitted estimator with joblib.dump"
