@@ -14,6 +14,7 @@ from gatehouse.cli.publish_report import facts, report, show_draft
 from gatehouse.cli.publish_request import PublishRequest, wish_of
 from gatehouse.cli.published_contract import read_file, repository_of
 from gatehouse.cli.publishing import STEPS, publish_model
+from gatehouse.cli.served_rows import EPILOG, show_rows
 from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import list_endpoints
@@ -84,6 +85,9 @@ def publish_file(
             print_json(facts(done))
             return
         report(deployment, done)
+
+
+app.command("rows", epilog=EPILOG)(show_rows)
 
 
 @app.command("list", epilog=example("gatehouse models list --json"))

@@ -15,6 +15,7 @@ from gatehouse.db.audit import record_audit
 from gatehouse.errors import Refused
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import create_endpoint, find_endpoint
+from gatehouse.serving.kept_estimator import FOLDER, keep_estimator
 from gatehouse.serving.names import NameInvalid
 from gatehouse.serving.options import PublishOptions
 from gatehouse.serving.repository import Repository
@@ -61,12 +62,21 @@ def publish_model(deployment: Deployment, wish: PublishWish, progress: Callable[
             f"publishing key {signer.key_id} is not trusted here, so no server would load what it signs: gatehouse publishing-keys list"
         )
     publication = _publish(wish, choice, repository, signer, progress)
+    _keep(deployment, publication, wish, progress)
     with deployment.database.write() as session:
         record_audit(session, deployment.actor, "model.publish", f"{publication.model} {publication.version}", _audited(publication))
         endpoint = find_endpoint(session, publication.model, publication.api_version)
         if endpoint is None:
             endpoint = create_endpoint(session, deployment.actor, publication.model, publication.version)
     return Published(publication, wish.contract, endpoint, endpoint.stable_version == publication.version, made_key)
+
+
+def _keep(deployment: Deployment, publication: "Publication", wish: PublishWish, progress: Callable[[str], None]) -> None:
+    """The publisher's files stay on this machine, for `models rows`; without them the version is published all the same."""
+    try:
+        keep_estimator(deployment.settings.state_dir / FOLDER, publication.model, publication.version, wish.artifact, wish.options.code)
+    except OSError as error:
+        progress(f"the estimator cannot be kept for gatehouse models rows: {error.strerror}")
 
 
 def _audited(publication: "Publication") -> dict[str, Any]:
