@@ -20,10 +20,10 @@ from gatehouse.serving.shape import ContractShape
 from gatehouse.serving.space import draw_rows, to_values
 
 C = TypeVar("C")
-MEMORY_FACTOR = {"onnx": 5, "sklearn": 2}
+MEMORY_FACTOR = {"onnx": 8, "sklearn": 2}
 MEMORY_EACH = 384 * 1024
-"""Bytes of memory for each byte of an artifact, and for each version besides. Measured: forests of 100 and 300 trees took 4.1 times (ONNX)
-and 0.9 times (scikit-learn) their artifact; 200 forests of 80 KB in ONNX took 133 MB. A compressed joblib file takes more."""
+"""Bytes of memory for each byte of an artifact, and for each version besides. Measured by scripts/bench/memory.py: a forest of 100 trees
+took 7.8 times (ONNX) and 1.1 times (scikit-learn) its artifact, one of 300 trees 5.9 and 1.1 times. A compressed joblib file takes more."""
 Endpoint = tuple[str, str]
 """Model and API version."""
 
