@@ -13,7 +13,8 @@ from gatehouse.db.revision import EVERYTHING, Change
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, IdentityUnavailable
 from gatehouse.identity import api_keys, service
 from gatehouse.identity.api_keys import MintedKey, checksum, mint_key
-from gatehouse.identity.key_store import Redigest, StoredKey
+from gatehouse.identity.key_store import Redigest, StoredKey, StoredSecret
+from gatehouse.identity.networks import parse_networks
 from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.service import Authenticator
 from gatehouse.identity.tokens import TokenVerifier
@@ -34,6 +35,7 @@ class Store:
 
     keys: dict[str, StoredKey] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    revoked: set[str] = field(default_factory=set)
     fails: Exception | None = None
 
     def add(self, tenant_id: str = "ten_1", plan: Plan = PLAN, **wish: Any) -> MintedKey:
@@ -94,6 +96,7 @@ def door(database: Store, clock: Clock, uses: Uses) -> Authenticator:
         database.find,
         Peppers({1: PEPPER}),
         TokenVerifier(ISSUER, {"kid1": PUBLIC}),
+        lambda jti: jti in database.revoked,
         uses,
         stale_after_s=STALE_AFTER_S,
         now=lambda: clock.now,
@@ -365,3 +368,166 @@ def test_row_100_what_nobody_needs_a_database_to_refuse_is_refused_without_it(do
     database.fails = GONE
     assert refusal(door, "gate_x") == "key_malformed"
     assert refusal(door, token_of(database.add(), exp=NOW - 1)) == "token_expired"
+
+
+def rotated(database: Store, key: MintedKey, pepper: bytes = PEPPER, *, grace_s: float, at: float = NOW) -> MintedKey:
+    """A new secret of a key, since `at`."""
+    fresh = mint_key(pepper, key_id=key.id)
+    before = database.keys[key.id]
+    facts = {"rotated_at": datetime.fromtimestamp(at, UTC), "grace_ends_at": datetime.fromtimestamp(at + grace_s, UTC)}
+    previous = StoredSecret(before.digest, before.pepper_version) if grace_s else None
+    database.change(key, digest=fresh.digest, pepper_version=1, previous=previous, **facts)
+    return fresh
+
+
+def test_row_13_both_secrets_work_in_the_grace_and_the_old_one_not_after(door: Authenticator, database: Store, clock: Clock) -> None:
+    key = database.add()
+    admit(door, key.text)
+    fresh = rotated(database, key, grace_s=60)
+    for known in (True, False):  # the old one by heart, then looked up; the new one looked up, then by heart
+        clock.now = NOW + 59.999
+        assert {admit(door, text).key_id for text in (key.text, fresh.text)} == {key.id}
+        if known:
+            door.forget([Change(1, "key", key.id)])
+    clock.now = NOW + 60
+    assert refusal(door, key.text) == "credential_expired"
+    door.forget([Change(2, "key", key.id)])
+    assert refusal(door, key.text) == "key_secret_rotated"
+    assert admit(door, fresh.text).key_id == key.id
+    again = rotated(database, key, grace_s=60, at=NOW + 61)
+    third = rotated(database, key, grace_s=60, at=NOW + 62)
+    door.forget([Change(3, "key", key.id)])
+    clock.now = NOW + 63
+    assert [refusal(door, text) for text in (key.text, fresh.text)] == ["key_secret_wrong"] * 2, "two rotations ago"
+    assert {admit(door, text).key_id for text in (again.text, third.text)} == {key.id}
+
+
+@pytest.mark.parametrize("state", ["unknown", "wrong", "wrong in grace", "right", "previous", "previous ended", "other pepper"])
+def test_row_8_every_state_of_a_key_takes_the_same_steps(
+    door: Authenticator, database: Store, clock: Clock, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = database.add()
+    text = key.text if "wrong" not in state else with_other_secret(key)
+    if state == "unknown":
+        text = mint_key(PEPPER).text
+    if "grace" in state or "previous" in state:
+        rotated(database, key, grace_s=60, at=NOW - (120 if "ended" in state else 0))
+    if state == "other pepper":
+        database.change(key, pepper_version=9)
+    steps: list[str] = []
+    digest, same = api_keys.digest, api_keys.same_digest
+    monkeypatch.setattr(api_keys, "digest", lambda *given: (steps.append("hmac"), digest(*given))[1])
+    monkeypatch.setattr(api_keys, "same_digest", lambda *given: (steps.append("compare"), same(*given))[1])
+    if state in ("right", "previous"):
+        door.look_up(text)
+    else:
+        refusal(door, text)
+    assert (database.asked, steps) == ([api_keys.key_id_of(text)], ["hmac", "compare"] * 2)
+
+
+@pytest.mark.parametrize("grace_s", [0, 60, 86_400])
+def test_a_token_got_by_the_secret_before_never_outlives_the_grace(
+    door: Authenticator, database: Store, clock: Clock, grace_s: int
+) -> None:
+    key = database.add()
+    before, same_second = token_of(key, iat=NOW - 5, nbf=NOW - 5), token_of(key, iat=NOW, nbf=NOW, jti="jti2")
+    fresh = rotated(database, key, grace_s=grace_s, at=NOW + 0.5)
+    clock.now = NOW + 0.6
+    proven = door.look_up(fresh.text)
+    assert proven.issued_from == NOW + 1, "what the new secret gets is dated behind the rotation, so that nobody takes it for older"
+    after = token_of(key, iat=proven.issued_from, nbf=proven.issued_from, exp=NOW + 601, jti="jti3")
+    for text in (before, same_second):
+        if grace_s:
+            assert door.look_up(text).expires_at == min(NOW + 600, NOW + 0.5 + grace_s)
+        else:
+            assert refusal(door, text) == "key_secret_rotated"
+    assert door.look_up(after).expires_at == NOW + 601
+    if grace_s:
+        assert door.look_up(key.text).expires_at == NOW + 0.5 + grace_s, "which is the end of every token got by it"
+
+
+def test_a_bound_key_and_its_tokens_are_used_from_its_networks_alone(door: Authenticator, database: Store) -> None:
+    key = database.add()
+    principal = replace(database.keys[key.id].principal, networks=parse_networks(["10.0.0.0/8", "2001:db8::/32"]))
+    database.change(key, principal=principal)
+    for text in (key.text, token_of(key)):
+        for _ in ("looked up", "by heart"):
+            for address in ("192.0.2.1", "", "2001:db9::1"):
+                with pytest.raises(CredentialInvalid) as refused:
+                    door.recall(text, address) or door.look_up(text, address)
+                assert refused.value.reason == "network_not_allowed"
+                assert (refused.value.detail, refused.value.headers, refused.value.members) == (CredentialInvalid.meaning, (), {})
+            generation = door.generation
+            verified = door.look_up(text, "10.1.2.3")
+            door.remember(text, verified, generation)
+            assert [door.recall(text, address) for address in ("::ffff:10.9.9.9", "2001:db8::7")] == [verified.principal] * 2
+
+
+def test_a_key_that_is_not_bound_costs_no_look_at_the_address(
+    door: Authenticator, database: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = database.add()
+    admit(door, key.text)
+
+    def unreachable(*_: object) -> bool:
+        raise AssertionError("looked at")
+
+    monkeypatch.setattr(service, "contains", unreachable)
+    assert door.recall(key.text, "no address at all") is not None
+
+
+def test_a_use_is_noted_whether_looked_up_or_by_heart_and_by_token_and_never_when_refused(
+    door: Authenticator, database: Store, clock: Clock, uses: Uses
+) -> None:
+    key = database.add()
+    for text in (key.text, token_of(key)):
+        admit(door, text)
+        clock.now += 1
+        admit(door, text)
+    assert uses.noted == [(key.id, NOW), (key.id, NOW + 1), (key.id, NOW + 1), (key.id, NOW + 2)]
+    dead = database.add(revoked_at=datetime.fromtimestamp(NOW, UTC))
+    for text in (dead.text, with_other_secret(key), mint_key(PEPPER).text):
+        refusal(door, text)
+    assert len(uses.noted) == 4
+
+
+NEXT_PEPPER = b"the pepper that comes after"
+
+
+@pytest.fixture
+def renewed(door: Authenticator) -> Authenticator:
+    """With a second pepper, which is the current one."""
+    door._peppers = Peppers({2: NEXT_PEPPER, 1: PEPPER})
+    return door
+
+
+def test_row_106_a_key_under_an_older_pepper_works_and_moves_to_the_current_one(
+    renewed: Authenticator, database: Store, uses: Uses, clock: Clock
+) -> None:
+    key = database.add()
+    fresh = rotated(database, key, grace_s=60)
+    for text in (key.text, fresh.text):
+        admit(renewed, text)
+        admit(renewed, text)
+    assert [(moved.before.digest, moved.after) for moved in uses.renewed] == [
+        (each.digest, StoredSecret(api_keys.digest(each.text, NEXT_PEPPER), 2)) for each in (key, fresh)
+    ]
+    database.change(key, digest=uses.renewed[1].after.digest, pepper_version=2)
+    renewed.forget([EVERYTHING])
+    admit(renewed, fresh.text)
+    assert len(uses.renewed) == 2, "once moved it stays"
+
+
+def test_row_106_a_process_of_the_old_settings_moves_nothing_back(door: Authenticator, database: Store, uses: Uses) -> None:
+    key = database.add()
+    database.change(key, digest=api_keys.digest(key.text, NEXT_PEPPER), pepper_version=2)
+    assert refusal(door, key.text) == "key_pepper_unknown"
+    door._peppers = Peppers({1: PEPPER, 2: NEXT_PEPPER})
+    admit(door, key.text)
+    assert uses.renewed == []
+
+
+def test_a_refused_key_is_not_moved(renewed: Authenticator, database: Store, uses: Uses) -> None:
+    for facts in ({"revoked_at": datetime.fromtimestamp(NOW, UTC)}, {"tenant_suspended": True}):
+        refusal(renewed, database.add(**facts).text)
+    assert uses.renewed == []
