@@ -1,0 +1,45 @@
+"""A database that cannot be reached: PostgreSQL that ends all connections and takes no new one, a SQLite file that cannot be opened."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from gatehouse.db.session import Database
+
+
+@contextmanager
+def database_away(database: Database, url: str) -> Iterator[None]:
+    """`database` is the server's own, behind `url`."""
+    away = _postgresql_away(url) if database.dialect == "postgresql" else _sqlite_away(database)
+    with away:
+        yield
+
+
+@contextmanager
+def _postgresql_away(url: str) -> Iterator[None]:
+    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    name = parsed.database
+    engine = create_engine(parsed.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name})
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    engine.dispose()
+
+
+@contextmanager
+def _sqlite_away(database: Database) -> Iterator[None]:
+    def refuse(*_: Any) -> None:
+        raise OperationalError("BEGIN", {}, Exception("unable to open database file"))
+
+    event.listen(database.engine, "begin", refuse, insert=True)
+    try:
+        yield
+    finally:
+        event.remove(database.engine, "begin", refuse)
