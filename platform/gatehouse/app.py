@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,31 +20,35 @@ from gatehouse.api.account import AccountSources, account_router
 from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
 from gatehouse.api.documents import docs_router, pages_router
 from gatehouse.api.health import health_router
-from gatehouse.api.metrics import Reading, metrics_router
 from gatehouse.api.keys import keys_router
+from gatehouse.api.metrics import Reading, metrics_router
 from gatehouse.api.models import models_router, summary_of
 from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, match_prediction
 from gatehouse.api.predict import CompiledContract, Predict
 from gatehouse.api.refusals import handle_errors
+from gatehouse.api.revoke import revocation_router
 from gatehouse.api.throttle import Throttle
 from gatehouse.api.token import token_router
+from gatehouse.api.well_known import well_known_router
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.contracts.contract import Contract, parse_contract
 from gatehouse.contracts.decode import Decoder
 from gatehouse.contracts.openapi import describe, example_request, request_schema, response_schema
 from gatehouse.db.migrate import upgrade
-from gatehouse.db.revision import Change
+from gatehouse.db.revision import EVERYTHING, Change
 from gatehouse.db.session import Database, open_database, wait_until_reachable
 from gatehouse.errors import (
     CredentialInvalid,
     CredentialMalformed,
 )
 from gatehouse.identity.key_store import StoredKey, find_key
+from gatehouse.identity.keyring import TokenKeyring
 from gatehouse.identity.peppers import Peppers
+from gatehouse.identity.revocation import is_revoked, revoke_token
+from gatehouse.identity.sealing import Seal
 from gatehouse.identity.service import Authenticator, SecretWrong
-from gatehouse.identity.token_keys import load_token_keys
-from gatehouse.identity.tokens import TokenIssuer, TokenVerifier
+from gatehouse.identity.token_keys import load_token_keys, read_token_keys
 from gatehouse.identity.uses import KeyUses
 from gatehouse.limits.concurrency import Concurrency
 from gatehouse.limits.failed_credentials import FailedCredentials
@@ -123,16 +128,16 @@ class Application:
         return self.process.live
 
     def _compose_identity(self) -> None:
-        secret = self.settings.secret_key.get_secret_value().encode()
-        signing, public = load_token_keys(self.database, secret)
-        issuer = self.settings.base_url
-        self.issuer = TokenIssuer(issuer, signing)
+        seal = Seal(*(secret.get_secret_value().encode() for secret in (self.settings.secret_key, self.settings.secret_key_before)))
+        keys = load_token_keys(self.database, seal)
+        self.token_keys = TokenKeyring(partial(read_token_keys, self.database), seal, self.settings.base_url, keys)
         self.peppers = Peppers(self.settings.key_peppers)
         self.key_uses = KeyUses(self.database)
         self.authenticator = Authenticator(
             self._find_key,
             self.peppers,
-            TokenVerifier(issuer, public),
+            self.token_keys,
+            partial(is_revoked, self.database),
             self.key_uses,
             stale_after_s=self.settings.stale_identity_s,
         )
@@ -208,7 +213,10 @@ class Application:
         api.include_router(models_router(self.endpoints, self._describe, self._summary, throttle, per_minute))
         api.include_router(account_router(self.endpoints, sources, self._summary, throttle, per_minute))
         api.include_router(keys_router(self.database, self.peppers.current, throttle, per_minute))
-        api.include_router(token_router(self._prove, self.issuer, throttle, settings.token_requests_per_minute))
+        keyring, per_address = self.token_keys, settings.token_requests_per_minute
+        api.include_router(token_router(self._prove, keyring.signer, throttle, per_address))
+        api.include_router(revocation_router(self._prove, keyring.verify, partial(revoke_token, self.database), throttle, per_address))
+        api.include_router(well_known_router(base_url, keyring.public_keys, docs=settings.docs != "off"))
         api.include_router(metrics_router(self._readings(), throttle, per_minute))
         if settings.docs != "off":
             api.include_router(docs_router(self._document))
@@ -249,6 +257,8 @@ class Application:
 
     def _changed(self, changes: list[Change], revision: int) -> None:
         """On the event loop, after each poll of the revision."""
+        if any(change == EVERYTHING or change.kind == "token_key" for change in changes):
+            self.token_keys.outdate()  # first: whoever is proven anew is proven by the new ones
         self.authenticator.forget(changes)
         self.authenticator.confirm()
         self.releases.follow(changes)
@@ -273,7 +283,12 @@ class Application:
             Reading("identity_stale_seconds", "Since changes of keys, tenants and grants were last read.", self.authenticator.stale_for_s),
             Reading("processes", "Processes that serve this deployment.", lambda: self.live_processes),
             Reading("failed_credentials_total", "Credentials that were refused.", lambda: self.failures.counted, counts=True),
-            Reading("credentials_not_looked_up_total", "Refused after too many failures from one address.", lambda: self.failures.refused, counts=True),
+            Reading(
+                "credentials_not_looked_up_total",
+                "Refused after too many failures from one address.",
+                lambda: self.failures.refused,
+                counts=True,
+            ),
             Reading("wrong_secret_alarms_total", "Keys at which somebody guesses.", lambda: self.wrong_secrets.alarms, counts=True),
         ]
 

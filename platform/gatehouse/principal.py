@@ -77,3 +77,6 @@ class Verified:
     expires_at: float
     issued_from: int = 0
     """A token got by this proof says that it was issued then or later (seconds since 1970): behind the key's last rotation."""
+    jti: str = ""
+    kid: str = ""
+    """Of an access token: its id, and the token key that signed it."""

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     environment: Literal["production", "development"] = "production"
     secret_key: SecretStr
     """Encrypts token keys in the database."""
+    secret_key_before: SecretStr = SecretStr("")
+    """Opens, while `secret_key` is being changed, what was encrypted under the one before."""
     key_pepper: SecretStr
     """Keys the digests of API keys."""
     key_pepper_version: int = Field(default=1, ge=1, le=2**31 - 1)
@@ -106,6 +108,8 @@ class Settings(BaseSettings):
         if self.secret_key.get_secret_value() == self.key_pepper.get_secret_value():
             raise ValueError("GATEHOUSE_SECRET_KEY and GATEHOUSE_KEY_PEPPER must differ")
         others = _versions(self.other_key_peppers)
+        if self.secret_key.get_secret_value() == self.secret_key_before.get_secret_value():
+            raise ValueError("GATEHOUSE_SECRET_KEY_BEFORE must be the secret before, not GATEHOUSE_SECRET_KEY again: leave it out")
         if self.key_pepper_version in others:
             raise ValueError(
                 f"GATEHOUSE_OTHER_KEY_PEPPERS holds version {self.key_pepper_version}, which is GATEHOUSE_KEY_PEPPER's: "

@@ -1,7 +1,6 @@
 """What the request path and the token keys read, on both databases."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import event, text
@@ -9,7 +8,7 @@ from sqlmodel import Session
 
 from gatehouse.db.audit import Actor
 from gatehouse.db.session import Database
-from gatehouse.identity import key_store, keys, store, tenants
+from gatehouse.identity import key_store, keys, tenants
 from gatehouse.identity.keys import CreatedKey
 from gatehouse.identity.peppers import Pepper
 from gatehouse.principal import DEFAULT_KEY_SCOPES, Rate, Scope
@@ -83,15 +82,3 @@ def test_row_39_scopes_that_a_tenant_cannot_have_or_nobody_knows_give_nothing(da
         session.execute(text("UPDATE api_key SET scopes = 'admin:write models:read models:train'"))
     assert found(database, made.key.id).principal.scopes == {Scope.MODELS_READ}
     assert keys.list_keys(database, "acme")[0].scopes == {Scope.ADMIN_WRITE, Scope.MODELS_READ}
-
-
-def test_token_keys_come_back_oldest_first(database: Database) -> None:
-    before = datetime.now(UTC)
-    with database.write() as session:
-        store.add_token_key(session, "k-2", "-----BEGIN PUBLIC KEY-----\n", b"\x00sealed\xff")
-    with database.write() as session:
-        store.add_token_key(session, "k-1", "-----BEGIN PUBLIC KEY-----\n", b"other")
-    with database.read() as session:
-        listed = store.list_token_keys(session)
-    assert [(key.kid, key.private_sealed, key.retired_at) for key in listed] == [("k-2", b"\x00sealed\xff", None), ("k-1", b"other", None)]
-    assert listed[0].created_at >= before

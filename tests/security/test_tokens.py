@@ -17,7 +17,9 @@ from forge import DIGITS, P256_ORDER, Forge, Raw, b64, twin, unb64, with_numbers
 from stage import IRIS_ROW, Live, instances, key_id, wait_until
 
 from gatehouse.identity.api_keys import mint_key
-from gatehouse.identity.token_keys import load_token_keys
+from gatehouse.identity.sealing import Seal
+from gatehouse.identity.token_keys import read_token_keys, retire_key_now, rotate_token_key
+from gatehouse.identity.token_store import TokenKey
 
 PATH = "/account"
 TEXT_CLAIMS = ("iss", "aud", "sub", "client_id", "tenant", "scope", "jti")
@@ -61,10 +63,30 @@ def refusal_of(answer: Any) -> tuple[int, bytes, dict[str, str]]:
 @pytest.fixture(scope="module")
 def attack(live: Live) -> Attack:
     key = live.stage.tenant("acme", "iris")
-    signing, public = load_token_keys(live.stage.database, live.stage.values["GATEHOUSE_SECRET_KEY"].encode())
     token = issued(live, key)
-    forge = Forge(signing.private_pem, jwt.get_unverified_header(token), jwt.decode(token, options={"verify_signature": False}))
-    return Attack(live, key, forge, public[signing.kid])
+    return Attack(live, key, forge_of(live, token), public_pem_of(live, token))
+
+
+def seal_of(live: Live) -> Seal:
+    return Seal(live.stage.values["GATEHOUSE_SECRET_KEY"].encode())
+
+
+def token_key_of(live: Live, token: str) -> TokenKey:
+    """The server's own token key that signed this token."""
+    kid = jwt.get_unverified_header(token)["kid"]
+    (found,) = (key for key in read_token_keys(live.stage.database) if key.kid == kid)
+    return found
+
+
+def public_pem_of(live: Live, token: str) -> str:
+    return token_key_of(live, token).public_pem
+
+
+def forge_of(live: Live, token: str) -> Forge:
+    """Signs with the server's own token key, in the manner of a good token."""
+    key = token_key_of(live, token)
+    private_pem = seal_of(live).open(key.kid, key.private_sealed)
+    return Forge(private_pem, jwt.get_unverified_header(token), jwt.decode(token, options={"verify_signature": False}))
 
 
 def issued(live: Live, key: str, **more: str) -> str:

@@ -10,7 +10,11 @@ MODEL_NAME = "[a-z][a-z0-9_]{0,62}"
 API_VERSION = "v[1-9][0-9]{0,2}"
 PREDICTION_PATHS = ("/{api_version}/predict", "/{api_version}/models/{model}/predict")
 """All prediction paths; the dispatcher, the OpenAPI document and the tests read this."""
-PUBLIC_PATHS = frozenset({"/", "/health", "/health/live", "/oauth/token", *(f"/errors/{code}" for code in CATALOGUE)})
+JWKS_PATH = "/.well-known/jwks.json"
+METADATA_PATH = "/.well-known/oauth-authorization-server"
+PUBLIC_PATHS = frozenset(
+    {"/", "/health", "/health/live", "/oauth/token", "/oauth/revoke", JWKS_PATH, METADATA_PATH, *(f"/errors/{code}" for code in CATALOGUE)}
+)
 OPTIONAL_CREDENTIAL_PATHS = frozenset({"/health/ready"})
 """Public, but they say more to a credential."""
 

@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from gatehouse.api.oauth import OAuthError, oauth_answer
 from gatehouse.api.principal import call_of
 from gatehouse.api.throttle import Throttle
-from gatehouse.api.token import OAuthError, oauth_answer
 from gatehouse.call import CLIENT_GONE, Call
 from gatehouse.errors import (
     ClientGone,

@@ -62,7 +62,7 @@ def serve_settings(settings: Settings) -> Ready:
     from gatehouse.app import create_app
     from gatehouse.db.migrate import DatabaseTooNew
     from gatehouse.db.session import DatabaseUnreachable, DatabaseUrlInvalid
-    from gatehouse.identity.token_keys import TokenKeyUnreadable
+    from gatehouse.identity.sealing import TokenKeyUnreadable
     from gatehouse.middleware.request_log import configure_logging
     from gatehouse.serving.signing import PublishingKeyUnusable
 

@@ -15,10 +15,12 @@ from gatehouse.identity.key_store import Redigest, StoredKey
 from gatehouse.identity.networks import contains
 from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.secret_match import matching_secret, renewal
-from gatehouse.identity.tokens import TokenClaims, TokenRefused, TokenVerifier
+from gatehouse.identity.tokens import KID_UNKNOWN, TokenClaims, TokenRefused
 from gatehouse.principal import Principal, Verified
 
 MAX_REMEMBERED = 100_000
+TOKEN_KEYS_FRESH_S = 5.0
+"""Half of what a token key is published before it signs: a process that has followed the changes so lately knows each that does."""
 RETRY_AFTER_S = "5"
 
 
@@ -28,6 +30,12 @@ class Uses(Protocol):
     def note(self, key_id: str, at: float) -> None: ...
 
     def renew(self, redigest: Redigest) -> None: ...
+
+
+class Verifier(Protocol):
+    """Proves a token's text; may read the token keys again, and then raises what the database raises."""
+
+    def verify(self, text: str, now: float) -> TokenClaims: ...
 
 
 class SecretWrong(CredentialInvalid):
@@ -50,7 +58,8 @@ class Authenticator:
         self,
         find_key: Callable[[str], StoredKey | None],
         peppers: Peppers,
-        verifier: TokenVerifier,
+        verifier: Verifier,
+        token_revoked: Callable[[str], bool],
         uses: Uses,
         *,
         stale_after_s: float,
@@ -59,7 +68,8 @@ class Authenticator:
     ) -> None:
         self._find_key = find_key
         self._peppers = peppers
-        self.verifier = verifier
+        self._verifier = verifier
+        self._token_revoked = token_revoked
         self._uses = uses
         self._stale_after_s = stale_after_s
         self._now = now
@@ -120,7 +130,7 @@ class Authenticator:
         return self._monotonic() - self._confirmed_at
 
     def forget(self, changes: list[Change]) -> None:
-        """Drop just what changed: by key, tenant (also its grants) or plan; or all of it."""
+        """Drop just what changed: by key, tenant (also its grants), plan, token or token key; or all of it."""
         if EVERYTHING in changes:
             self.generation += 1
             self._remembered = {}
@@ -128,14 +138,20 @@ class Authenticator:
         by_kind: dict[str, set[str]] = {}
         for change in changes:
             by_kind.setdefault("tenant" if change.kind == "grant" else change.kind, set()).add(change.id)
-        keys, tenants, plans = (by_kind.get(kind, set()) for kind in ("key", "tenant", "plan"))
-        if not (keys or tenants or plans):
+        keys, tenants, plans, tokens, token_keys = (by_kind.get(kind, set()) for kind in ("key", "tenant", "plan", "token", "token_key"))
+        if not (keys or tenants or plans or tokens or token_keys):
             return
         self.generation += 1
         self._remembered = {
             digest: verified
             for digest, verified in self._remembered.items()
-            if not (verified.principal.key_id in keys or verified.principal.tenant_id in tenants or verified.principal.plan.name in plans)
+            if not (
+                (principal := verified.principal).key_id in keys
+                or principal.tenant_id in tenants
+                or principal.plan.name in plans
+                or verified.jti in tokens
+                or verified.kid in token_keys
+            )
         }
 
     def _look_up_key(self, text: str) -> Verified:
@@ -158,17 +174,32 @@ class Authenticator:
 
     def _look_up_token(self, text: str) -> Verified:
         now = self._now()
-        try:
-            claims = self.verifier.verify(text, now)
-        except TokenRefused as error:
-            raise CredentialInvalid(reason=str(error)) from None
+        claims = self._verify(text, now)
         stored = self._find(claims.key_id)
         if stored is None or stored.principal.tenant_id != claims.tenant_id:
             raise CredentialInvalid(reason="token_key_unknown")
         verified = _alive(stored, now)
         if claims.issued_at < _rotation_over(stored):  # got by the secret before the last rotation, or by one older still
             verified = _in_grace(verified, stored, now)
+        if self._is_revoked(claims.jti):
+            raise CredentialInvalid(reason="token_revoked")
         return _narrowed(verified, claims)
+
+    def _verify(self, text: str, now: float) -> TokenClaims:
+        try:
+            return self._verifier.verify(text, now)
+        except TokenRefused as error:
+            if str(error) == KID_UNKNOWN and self.stale_for_s() > TOKEN_KEYS_FRESH_S:
+                raise _unavailable("token_keys_stale") from None  # it may be a new one that this process has not seen
+            raise CredentialInvalid(reason=str(error)) from None
+        except GONE:
+            raise _unavailable("identity_database") from None
+
+    def _is_revoked(self, jti: str) -> bool:
+        try:
+            return self._token_revoked(jti)
+        except GONE:
+            raise _unavailable("identity_database") from None
 
     def _find(self, key_id: str) -> StoredKey | None:
         try:
@@ -220,7 +251,7 @@ def _check_network(principal: Principal, address: str) -> None:
 
 def _narrowed(verified: Verified, claims: TokenClaims) -> Verified:
     principal = replace(verified.principal, scopes=verified.principal.scopes & claims.scopes)
-    return replace(verified, principal=principal, expires_at=min(verified.expires_at, claims.expires_at))
+    return replace(verified, principal=principal, expires_at=min(verified.expires_at, claims.expires_at), jti=claims.jti, kid=claims.kid)
 
 
 def _seconds(moment: datetime | None) -> float:

@@ -1,4 +1,4 @@
-"""What the identity room reads and writes of tenants, plans, grants and token keys; of API keys see key_store."""
+"""What the identity room reads and writes of tenants, plans and grants; of API keys see key_store, of tokens token_store."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy import delete, insert, update
 from sqlmodel import Session, col, select
 
-from gatehouse.db.tables import ApiKeyTable, GrantTable, PlanTable, TenantTable, TokenKeyTable
+from gatehouse.db.tables import ApiKeyTable, GrantTable, PlanTable, TenantTable
 from gatehouse.principal import OPERATOR_TENANT, TENANT_SCOPES, Plan, QuotaMode, Rate, Scope
 
 ALL_VERSIONS = "*"
@@ -34,15 +34,6 @@ class Grant:
     model: str
     api_version: str | None
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class TokenKey:
-    kid: str
-    public_pem: str
-    private_sealed: bytes
-    created_at: datetime
-    retired_at: datetime | None
 
 
 def scopes_of_tenant(name: str) -> frozenset[Scope]:
@@ -113,17 +104,6 @@ def remove_grants(session: Session, tenant: Tenant, model: str, api_version: str
     if api_version is not None:
         statement = statement.where(col(GrantTable.api_version) == api_version)
     session.execute(statement)
-
-
-def add_token_key(session: Session, kid: str, public_pem: str, private_sealed: bytes) -> None:
-    values = {"kid": kid, "public_pem": public_pem, "private_sealed": private_sealed}
-    session.execute(insert(TokenKeyTable).values(**values, created_at=datetime.now(UTC)))
-
-
-def list_token_keys(session: Session) -> list[TokenKey]:
-    """All token keys, oldest first."""
-    rows = session.exec(select(TokenKeyTable).order_by(col(TokenKeyTable.created_at), col(TokenKeyTable.kid)))
-    return [TokenKey(row.kid, row.public_pem, row.private_sealed, row.created_at, row.retired_at) for row in rows]
 
 
 def stored_scopes(text: str) -> frozenset[Scope]:

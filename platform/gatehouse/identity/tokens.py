@@ -22,6 +22,8 @@ LIFETIME_S = 900
 LEEWAY_S = 5
 """For `iat` and `nbf` only; `exp` has none."""
 MAX_CHARACTERS = 2048
+KID_UNKNOWN = "token_kid"
+"""Why a token of a key that this process does not know is refused."""
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -40,6 +42,8 @@ class TokenClaims:
     key_id: str
     scopes: frozenset[Scope]
     jti: str
+    kid: str
+    """Which token key signed it."""
     issued_at: int
     expires_at: int
 
@@ -60,7 +64,7 @@ class TokenIssuer:
 
     def __init__(self, issuer: str, key: SigningKey) -> None:
         self._issuer = issuer
-        self._kid = key.kid
+        self.kid = key.kid
         self._key = jwk.construct(key.private_pem, ALGORITHM)
 
     def issue(self, *, tenant_id: str, key_id: str, scopes: frozenset[Scope], jti: str, now: int, expires_at: int) -> str:
@@ -77,7 +81,7 @@ class TokenIssuer:
             "nbf": now,
             "exp": min(expires_at, now + LIFETIME_S),
         }
-        text: str = jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"typ": TOKEN_TYPE, "kid": self._kid})
+        text: str = jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"typ": TOKEN_TYPE, "kid": self.kid})
         return text
 
 
@@ -91,9 +95,9 @@ class TokenVerifier:
     def verify(self, text: str, now: float) -> TokenClaims:
         """The claims of a token that is ours, whole, canonical, signed and valid at `now`. Raises TokenRefused for all else."""
         header, payload, signature = _segments(text)
-        key = self._key_of(_members(header))
+        kid, key = self._key_of(_members(header))
         _check_signature_numbers(signature)
-        claims = _check_claims(_members(payload), self._issuer, now)
+        claims = _check_claims(_members(payload), kid, self._issuer, now)
         try:
             proven = jws.verify(text, key, [ALGORITHM])
         except Exception as error:  # python-jose lets RecursionError and others past its own JWSError
@@ -102,14 +106,20 @@ class TokenVerifier:
             raise TokenRefused("token_signature")
         return claims
 
-    def _key_of(self, header: dict[str, Any]) -> Any:
+    def _key_of(self, header: dict[str, Any]) -> tuple[str, Any]:
         # an exact set of members: crit, b64, zip, jwk, jku, x5u and x5c have no place in it
         if set(header) != {"alg", "typ", "kid"} or header["alg"] != ALGORITHM or header["typ"] != TOKEN_TYPE:
             raise TokenRefused("token_header")
         kid = header["kid"]
         if not isinstance(kid, str) or kid not in self._keys:
-            raise TokenRefused("token_kid")
-        return self._keys[kid]
+            raise TokenRefused(KID_UNKNOWN)
+        return kid, self._keys[kid]
+
+
+def public_jwk(kid: str, public_pem: str) -> dict[str, str]:
+    """A public key as a member of a JWK set (RFC 7517 4, RFC 7518 6.2.1): an exact list of members, none of them private."""
+    numbers = jwk.construct(public_pem, ALGORITHM).public_key().to_dict()
+    return {name: numbers[name] for name in ("kty", "crv", "x", "y")} | {"kid": kid, "use": "sig", "alg": ALGORITHM}
 
 
 def _segments(text: str) -> tuple[bytes, bytes, bytes]:
@@ -163,7 +173,7 @@ def _check_signature_numbers(signature: bytes) -> None:
         raise TokenRefused("token_signature")
 
 
-def _check_claims(claims: dict[str, Any], issuer: str, now: float) -> TokenClaims:
+def _check_claims(claims: dict[str, Any], kid: str, issuer: str, now: float) -> TokenClaims:
     if set(claims) != _CLAIMS:
         raise TokenRefused("token_claims")
     if claims["iss"] != issuer or claims["aud"] != issuer:
@@ -178,7 +188,7 @@ def _check_claims(claims: dict[str, Any], issuer: str, now: float) -> TokenClaim
         raise TokenRefused("token_from_the_future")
     if not 0 < expires_at - issued_at <= LIFETIME_S:
         raise TokenRefused("token_lifetime")
-    return TokenClaims(names["tenant"], names["client_id"], _scopes(claims["scope"]), names["jti"], issued_at, expires_at)
+    return TokenClaims(names["tenant"], names["client_id"], _scopes(claims["scope"]), names["jti"], kid, issued_at, expires_at)
 
 
 def _moment(value: Any) -> int:

@@ -1,0 +1,65 @@
+"""`POST /oauth/revoke`: stop an access token before its end (RFC 7009)."""
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from gatehouse.api.oauth import NO_STORE, OAUTH_ERRORS, OAuthError, OAuthForm, Prove, described_form, form_body, prove_client, read_form
+from gatehouse.api.throttle import Throttle, by_address
+from gatehouse.identity.api_keys import looks_like_key
+from gatehouse.identity.tokens import TokenClaims, TokenRefused
+
+UNSUPPORTED = "Only access tokens are revoked here. An API key is revoked under /account/keys, or by whoever runs this service."
+
+
+def revocation_router(
+    prove: Prove,
+    verify: Callable[[str, float], TokenClaims],
+    revoke: Callable[[TokenClaims, float], None],
+    throttle: Throttle,
+    per_minute: int,
+    now: Callable[[], float] = time.time,
+) -> APIRouter:
+    """`verify` proves a token at a time in seconds since 1970, `revoke` stops it everywhere."""
+    router = APIRouter(tags=["tokens"])
+
+    @router.post(
+        "/oauth/revoke",
+        summary="Stop an access token before its end",
+        operation_id="revoke_token",
+        description="Answers 200 also for a token that is unknown, has ended, or was got by another key, which nothing happens to.",
+        response_class=Response,
+        responses={**OAUTH_ERRORS, 200: {"description": "The token is worth nothing any more, within a second everywhere."}},
+        openapi_extra=described_form(
+            "token",
+            token={"type": "string", "description": "The whole access token."},
+            token_type_hint={"type": "string", "description": "Not needed, and ignored."},
+        ),
+    )
+    @throttle.limit(f"{per_minute}/minute", key_func=by_address)
+    def revoke_token(request: Request, body: Annotated[bytes, Depends(form_body)]) -> Response:
+        form = read_form(request, body)
+        principal = prove_client(prove, request, form.client).principal
+        token = token_of(form)
+        try:
+            claims = verify(token, now())
+        except TokenRefused:
+            return Response(headers=NO_STORE)  # it is worth nothing anyway (RFC 7009 2.2)
+        if (claims.tenant_id, claims.key_id) == (principal.tenant_id, principal.key_id):
+            revoke(claims, now())
+        return Response(headers=NO_STORE)
+
+    return router
+
+
+def token_of(form: OAuthForm) -> str:
+    """The token to revoke. Raises OAuthError; an API key here must not leave its holder believing that it has been revoked."""
+    token = form.fields.get("token")
+    if token is None:
+        raise OAuthError(400, "invalid_request", "token is missing; send token=<the whole access token>.")
+    if looks_like_key(token):
+        raise OAuthError(400, "unsupported_token_type", UNSUPPORTED)
+    return token

@@ -1,0 +1,27 @@
+"""Revocation of one access token before its end (RFC 7009)."""
+
+from datetime import UTC, datetime
+
+from gatehouse.db.revision import hold_revision, record_change
+from gatehouse.db.session import Database
+from gatehouse.identity.token_keys import CLOCKS_APART
+from gatehouse.identity.token_store import add_revoked_token, remove_revoked_tokens, token_revoked
+from gatehouse.identity.tokens import TokenClaims
+
+
+def revoke_token(database: Database, claims: TokenClaims, now: float) -> None:
+    """Stop this token everywhere; more than once does no harm. What has ended by itself is forgotten on the way."""
+    moment = datetime.fromtimestamp(now, UTC)
+    with database.write() as session:
+        hold_revision(session)
+        remove_revoked_tokens(session, moment - CLOCKS_APART)
+        if token_revoked(session, claims.jti):
+            return
+        add_revoked_token(session, claims.jti, claims.key_id, datetime.fromtimestamp(claims.expires_at, UTC), moment)
+        record_change(session, "token", claims.jti)
+
+
+def is_revoked(database: Database, jti: str) -> bool:
+    """Whether the token of this id was stopped."""
+    with database.read() as session:
+        return token_revoked(session, jti)
