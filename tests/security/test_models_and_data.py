@@ -5,11 +5,15 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sqlalchemy import text
 from stage import IRIS_ROW, Live, Stage, instances, problem, wait_until
@@ -94,6 +98,68 @@ def test_row_83_a_version_without_its_signature_or_with_anothers_is_not_loaded(s
         for model in ("line", "mixed"):
             problem(live.predict(key, {"instances": [{}]}, f"/v1/models/{model}/predict"), 503, "endpoint_unavailable")
         assert live.predict(key, GOOD).status_code == 200
+
+
+# --------------------------------------------------------------------- 64: decimals
+
+NUMBER = st.floats(0, 200, allow_nan=False, allow_infinity=False)
+MIXED_ROWS = st.fixed_dictionaries(
+    {
+        "amount": st.none() | NUMBER,
+        "visits": st.integers(0, 50),
+        "member": st.booleans(),
+        "colour": st.sampled_from(["red", "green", "blue"]),
+    }
+)
+OUTPUTS = st.none() | st.lists(st.sampled_from(["label", "confidence", "probabilities"]), min_size=1, max_size=3, unique=True)
+
+
+@pytest.fixture(scope="module")
+def caller(module_stage: Stage) -> str:
+    return module_stage.tenant("counter", "mixed", "line", "crowd")
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(MIXED_ROWS, min_size=1, max_size=40), outputs=OUTPUTS)
+def test_row_64_a_contract_of_3_decimals_never_answers_more_whatever_outputs_are_asked_for(
+    live: Live, caller: str, rows: list[dict[str, Any]], outputs: list[str] | None
+) -> None:
+    asked = {} if outputs is None else {"outputs": outputs}
+    for body in (instances(*rows), instances(rows[0])):
+        check_decimals(live, caller, "mixed", body | asked, 3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes=st.lists(NUMBER, min_size=1, max_size=40))
+def test_row_64_a_regression_never_answers_more_than_the_decimals_of_its_contract(live: Live, caller: str, sizes: list[float]) -> None:
+    for body in (
+        instances(*({"size": size} for size in sizes)),
+        instances({"size": sizes[0]}),
+        {"columns": ["size"], "data": [[sizes[0]]]},
+    ):
+        check_decimals(live, caller, "line", body, 2)
+
+
+def test_row_64_a_contract_of_many_decimals_does_answer_them(live: Live, caller: str) -> None:
+    """So that the check above sees decimals where there are some."""
+    answer = live.predict(caller, instances({"size": 1.2345, "weight": 2.3456}), "/v1/models/crowd/predict")
+    assert max(decimals_of(json.loads(answer.text, parse_float=Decimal))) > 3
+
+
+def check_decimals(live: Live, caller: str, model: str, body: dict[str, Any], most: int) -> None:
+    answer = live.predict(caller, body, f"/v1/models/{model}/predict")
+    assert answer.status_code == 200, answer.text
+    predictions = json.loads(answer.text, parse_float=Decimal)["predictions"]
+    assert len(predictions) == len(body.get("instances") or body["data"])
+    assert all(each <= most for each in decimals_of(predictions)), answer.text
+
+
+def decimals_of(value: Any) -> Iterator[int]:
+    """Of every number of an answer, as it is written there."""
+    if isinstance(value, Decimal):
+        yield max(0, -int(value.as_tuple().exponent))
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from decimals_of(each)
 
 
 # --------------------------------------------------------------------- 87: the crawl
