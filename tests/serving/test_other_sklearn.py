@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -108,8 +109,8 @@ def test_the_option_must_name_the_version_that_saved_the_file(publish_pair, pair
     assert "leave --sklearn out" in _refusal(publish_pair, pair, sklearn_version="1.5.2")
 
 
-def test_the_installed_version_may_be_named(publish_pair, pair):
-    assert publish_pair(pair, options=PublishOptions(sklearn_version=sklearn.__version__)).engine == "onnx"
+def test_the_installed_version_may_be_named(pair):
+    assert estimator_facts(pair, PublishOptions(sklearn_version=sklearn.__version__)).classes == ((0, 1),)
 
 
 def test_libraries_are_those_of_the_time():
@@ -203,6 +204,11 @@ def test_what_an_estimator_raises_elsewhere_is_raised_here(neighbours_elsewhere)
         neighbours_elsewhere.predict(ROWS[:, :1])
 
 
+def test_code_that_lacks_a_name_elsewhere_is_said():
+    with pytest.raises(PublishRefused, match="does not define name, which the file refers to"):
+        EstimatorElsewhere(b"\x80\x04c__main__\nname\n.", replace(HERE, code=b"other = 1"))
+
+
 def test_several_outputs_answer_from_elsewhere_too():
     several = MultiOutputClassifier(LogisticRegression()).fit(ROWS, np.c_[CLASSES, 1 - CLASSES])
     elsewhere = _elsewhere(several)
@@ -215,6 +221,7 @@ def test_several_outputs_answer_from_elsewhere_too():
     ("source", "expected"),
     [
         (pickle.dumps({"a": 1}), "no estimator with a predict method"),
+        (b"\x80\x04cno_such_package\nname\n.", "'no_such_package', which is not in the throw-away environment"),
         (b"\x80\x04cos\nno_such_name\n.", "cannot load the file (AttributeError"),
         (b"cos\n_exit\n(I7\ntR.", "ended with status 7"),
     ],

@@ -256,6 +256,11 @@ def test_arrays_that_are_not_there_are_refused(shape, dtype):
     _refusal(_array_of(shape, dtype))
 
 
+def test_the_last_of_two_shapes_counts():
+    twice = _array_of((2,)).replace(b"}(", b"}(U\x05shapeK\x05\x85")
+    assert read_contents(twice[:-1] + bytes(16) + b".").globals[0].name == "NumpyArrayWrapper"
+
+
 def test_a_small_array_described_like_that_is_read():
     assert read_contents(_array_of((2,))[:-1] + bytes(16) + b".").globals[0].name == "NumpyArrayWrapper"
 

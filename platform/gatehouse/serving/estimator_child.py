@@ -33,6 +33,8 @@ def _answer(question: dict[str, Any], model: Path, code: Path | None) -> dict[st
         estimator = load_here(model, code)
     except CodeUnusable as error:
         return {"refused": str(error)}
+    except ModuleNotFoundError as error:
+        return {"refused": f"the file refers to {error.name!r}, which is not in the throw-away environment: give it with --code FILE"}
     except Exception as error:  # unpickling can raise anything
         said = (str(error).strip().splitlines() or [""])[0][:160]
         return {"refused": f"scikit-learn {version('scikit-learn')} cannot load the file ({type(error).__name__}: {said}): save it again"}

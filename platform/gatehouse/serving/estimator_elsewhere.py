@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from sklearn.exceptions import NotFittedError
 
 from gatehouse.serving.embedded_data import Finding
 from gatehouse.serving.facts import EstimatorFacts
@@ -17,6 +18,7 @@ from gatehouse.serving.runtime import Runtime
 
 TIMEOUT_S = 300.0
 _MODULE = "gatehouse.serving.estimator_child"
+_RAISED = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotFittedError)
 _MAX_ANSWER_BYTES = 1024**3
 
 
@@ -79,5 +81,5 @@ class EstimatorElsewhere:
 
 
 def _exception(name: str) -> Exception:
-    known: dict[str, type[Exception]] = {each.__name__: each for each in (ValueError, TypeError, KeyError, IndexError, AttributeError)}
+    known: dict[str, type[Exception]] = {each.__name__: each for each in _RAISED}
     return known.get(name, RuntimeError)()

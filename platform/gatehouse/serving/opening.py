@@ -59,11 +59,12 @@ def open_estimator(artifact: bytes, options: PublishOptions, progress: Callable[
         raise PublishRefused(str(error)) from None
     other = _other_version(contents, options.sklearn_version)
     code = _needed_code(contents, options.code, progress)
-    if other is not None:
+    if other is not None:  # its code is run there only: it may need that scikit-learn
         progress(f"preparing scikit-learn {other} in a throw-away environment")
         runtime = runtime_with(other, code)
         estimator = EstimatorElsewhere(artifact, runtime)
         return Opened(estimator, runtime, options.allow_code, estimator.libraries)
+    _check_code(contents, code)
     try:
         return Opened(load_estimator(artifact, code), replace(HERE, code=code), options.allow_code)
     except EngineUnusable as error:
@@ -99,7 +100,7 @@ def _leave_out_or(found: str, here: str) -> str:
 
 
 def _needed_code(contents: PickleContents, code: bytes | None, progress: Callable[[str], None]) -> bytes | None:
-    """The publisher's code where the file refers to it. Raises PublishRefused where it does and the names are not there."""
+    """The publisher's code where the file refers to it. Raises PublishRefused where it does and there is none."""
     missing = [found for found in contents.globals if stands_in_for(found.module)]
     if code is None:
         _refuse_missing(contents, [found.name for found in missing if found.module == "__main__"])
@@ -107,14 +108,20 @@ def _needed_code(contents: PickleContents, code: bytes | None, progress: Callabl
     if not missing:
         progress("the file refers to nothing of the attached code, which is left out")
         return None
+    return code
+
+
+def _check_code(contents: PickleContents, code: bytes | None) -> None:
+    """Runs the code. Raises PublishRefused where it fails or lacks a name."""
+    if code is None:
+        return
     try:
         module = run_code(code)
     except CodeUnusable as error:
         raise PublishRefused(str(error)) from None
-    undefined = [found.name for found in missing if not _defines(module, found.name)]
+    undefined = [found.name for found in contents.globals if stands_in_for(found.module) and not _defines(module, found.name)]
     if undefined:
         raise PublishRefused(f"the attached code does not define {_listed(undefined)}, which the file refers to: add it to that file")
-    return code
 
 
 def _refuse_missing(contents: PickleContents, of_notebook: list[str]) -> None:
