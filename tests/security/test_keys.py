@@ -288,8 +288,7 @@ def goes_on(load: Load, calls: int = 60) -> None:
 
 
 def test_row_106_a_new_pepper_takes_over_under_load_and_nobody_is_refused(stage: Stage) -> None:
-    stage.tenant("acme", "iris")
-    texts = [stage.key("acme") for _ in range(6)]
+    texts = [stage.tenant("acme", "iris"), *(stage.key("acme") for _ in range(5))]
     rotated = stage.rotate(texts[0])
     credentials = itertools.cycle([*texts, rotated])
     old = stage.values["GATEHOUSE_KEY_PEPPER"]

@@ -9,6 +9,8 @@ from gatehouse.settings import SettingsInvalid, find_state_dir, read_settings, s
 
 STRONG = {"GATEHOUSE_SECRET_KEY": "Zx3vQ0f32randomCharactersABCdefgh9", "GATEHOUSE_KEY_PEPPER": "pq8R2m0nB5vC7xZ1aS3dF6gH9jK4lW0e"}
 
+OTHER = "hM2xQ7vBn4Zt9Kc1Wy6Rj3Lp8Ds5Gf0A"
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -60,6 +62,13 @@ def test_a_secret_is_taken_as_it_is_written(folder: Path) -> None:
         ("GATEHOUSE_BODY_DEADLINE_S=nan", "GATEHOUSE_BODY_DEADLINE_S "),
         ("GATEHOUSE_PUBLIC_URL=javascript:alert(1)", "GATEHOUSE_PUBLIC_URL must be http"),
         ("GATEHOUSE_PUBLIC_URL=https://a.example/?x=1", "GATEHOUSE_PUBLIC_URL must be http"),
+        ("GATEHOUSE_KEY_PEPPER_VERSION=0", "GATEHOUSE_KEY_PEPPER_VERSION "),
+        ("GATEHOUSE_OTHER_KEY_PEPPERS=" + OTHER, "GATEHOUSE_OTHER_KEY_PEPPERS must be VERSION:SECRET"),
+        (f"GATEHOUSE_OTHER_KEY_PEPPERS=2:{OTHER},2:{OTHER}x", "GATEHOUSE_OTHER_KEY_PEPPERS must be VERSION:SECRET"),
+        ("GATEHOUSE_OTHER_KEY_PEPPERS=2:short", "GATEHOUSE_OTHER_KEY_PEPPERS is too weak"),
+        ("GATEHOUSE_OTHER_KEY_PEPPERS=2:change-me-to-32-or-more-random-characters-C", "GATEHOUSE_OTHER_KEY_PEPPERS is an example"),
+        (f"GATEHOUSE_OTHER_KEY_PEPPERS=1:{OTHER}", "holds version 1, which is GATEHOUSE_KEY_PEPPER's: give the new pepper a higher"),
+        (f"GATEHOUSE_OTHER_KEY_PEPPERS=2:{STRONG['GATEHOUSE_KEY_PEPPER']}", "holds a secret twice, or one that another setting has"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(folder: Path, line: str, said: str) -> None:
@@ -67,6 +76,18 @@ def test_what_is_wrong_is_said_in_one_line(folder: Path, line: str, said: str) -
     with pytest.raises(SettingsInvalid, match=said) as refused:
         read_settings()
     assert len(str(refused.value).splitlines()) == 1
+    assert OTHER not in str(refused.value)
+
+
+def test_peppers_are_known_by_their_version_the_current_one_first(folder: Path) -> None:
+    write(folder, "GATEHOUSE_KEY_PEPPER_VERSION=2", f"GATEHOUSE_OTHER_KEY_PEPPERS=1:{OTHER}, 3:{OTHER[::-1]}")
+    settings = read_settings()
+    assert list(settings.key_peppers.items()) == [
+        (2, STRONG["GATEHOUSE_KEY_PEPPER"].encode()),
+        (1, OTHER.encode()),
+        (3, OTHER[::-1].encode()),
+    ]
+    assert OTHER not in repr(settings)
 
 
 def test_a_misspelt_variable_in_any_case_stops_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
