@@ -84,8 +84,8 @@ def test_sql_stands_only_in_stores_and_in_db() -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
-    # convert.py hands the environment on to a child process and takes nothing from it
-    assert outside(("settings.py", "serving/convert.py"), reads_environment) == []
+    # runtime.py hands the environment on to a child process and takes nothing from it
+    assert outside(("settings.py", "serving/runtime.py"), reads_environment) == []
 
 
 def test_the_watch_sees_an_import_inside_a_function_and_both_ways_to_the_environment() -> None:
