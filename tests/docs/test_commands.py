@@ -32,6 +32,7 @@ def test_the_documents_commands_work_as_they_stand(tmp_path: Path) -> None:
     assert first == START
     assert all(subprocess.run(["make", "-n", name], cwd=ROOT, capture_output=True, check=False).returncode == 0 for name in ("run", "test"))
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
 
     with dev_server(tmp_path) as server:
         call, *others = [run(server, text) for text in rest]
