@@ -1,8 +1,14 @@
 """The OpenAPI document as the running server gives it."""
 
+from typing import Any
+
 import jsonschema_rs
+from fastapi.routing import iter_route_contexts
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from stage import IRIS_ROW, Live, instances
+
+from gatehouse.api.openapi_predictions import API_VERSIONS
+from gatehouse.api.paths import PREDICTION_PATHS
 
 
 def test_row_94_with_a_key_it_holds_the_contracts_of_granted_endpoints_and_without_one_no_model(live: Live) -> None:
@@ -39,3 +45,20 @@ def test_a_refused_call_answers_by_the_documented_problem_schema(live: Live) -> 
     assert str(answer.status_code) in document["paths"]["/v1/models/iris/predict"]["post"]["responses"]
     jsonschema_rs.validate(document["components"]["schemas"]["InvalidInputProblem"], answer.json())
     assert answer.json()["errors"][0]["pointer"] == "/instances/0/sepal_length"
+
+
+NOT_DOCUMENTED = {"/", "/errors/{code}", "/docs", "/docs/assets/{name}", "/openapi.json"}
+"""Pages for people, and the document itself."""
+
+
+def test_row_90_the_document_lists_every_route_and_every_prediction_path(live: Live) -> None:
+    dispatcher: Any = live.app._road
+    while hasattr(dispatcher, "app"):
+        dispatcher = dispatcher.app
+    routed = {context.path for context in iter_route_contexts(dispatcher._rest.routes)}
+    documented = set(live.get("/openapi.json").json()["paths"])
+    predictions = {path.replace("{api_version}", version) for path in PREDICTION_PATHS for version in API_VERSIONS}
+
+    assert documented == (routed - NOT_DOCUMENTED) | predictions
+    assert routed >= NOT_DOCUMENTED
+    assert "/oauth/revoke" in documented

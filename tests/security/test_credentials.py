@@ -29,6 +29,9 @@ PUBLIC = {
     "/health/live",
     "/health/ready",
     "/oauth/token",
+    "/oauth/revoke",
+    "/.well-known/jwks.json",
+    "/.well-known/oauth-authorization-server",
     "/docs",
     "/openapi.json",
     *(f"/errors/{code}" for code in CATALOGUE),
@@ -59,8 +62,13 @@ UNKNOWN = [
     "/errors/credential_missing/",
     "/oauth",
     "/oauth/token/",
-    "/oauth/revoke",
+    "/oauth/revoke/",
     "/OAUTH/TOKEN",
+    "/.well-known",
+    "/.well-known/",
+    "/.well-known/jwks.json/",
+    "/.well-known/JWKS.json",
+    "/.well-known/openid-configuration",
     "/docs/",
     "/docs/x",
     "/docs/../account",
@@ -338,13 +346,16 @@ def count_look_ups(live: Live, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every key id that is looked up in the database from now on."""
     asked: list[str] = []
     authenticator = live.app.authenticator
-    find = authenticator._find_key
 
-    def counted(key: str) -> Any:
-        asked.append(key)
-        return find(key)
+    def counted(find: Any) -> Any:
+        def count(key: str) -> Any:
+            asked.append(key)
+            return find(key)
 
-    monkeypatch.setattr(authenticator, "_find_key", counted)
+        return count
+
+    for name in ("_find_secrets", "_find_key"):
+        monkeypatch.setattr(authenticator, name, counted(getattr(authenticator, name)))
     return asked
 
 
@@ -389,13 +400,13 @@ def test_row_14_a_thousand_guesses_at_once_are_not_all_looked_up(stage: Stage, m
     with stage.serving(failed_credentials_per_minute="5") as live:
         asked = count_look_ups(live, monkeypatch)
         held = threading.Event()
-        find = live.app.authenticator._find_key
+        find = live.app.authenticator._find_secrets
 
         def slow(key: str) -> Any:
             held.wait(5)
             return find(key)
 
-        monkeypatch.setattr(live.app.authenticator, "_find_key", slow)
+        monkeypatch.setattr(live.app.authenticator, "_find_secrets", slow)
         with ThreadPoolExecutor(60) as pool:
             calls = [pool.submit(live.get, "/account", mint_key(b"other").text) for _ in range(60)]
             wait_until(lambda: live.app.threads._work_queue.qsize() >= 40)

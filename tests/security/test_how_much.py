@@ -122,7 +122,7 @@ def test_row_51_a_compressed_body_is_415_and_never_unpacked(live: Live, key: str
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
-@pytest.mark.parametrize("path", ["/oauth/token"])
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
 def test_row_50_other_bodies_are_capped_at_16_kib(live: Live, path: str) -> None:
     answer = live.client.post(path, content=b"a=" + b"b" * 16 * 1024, headers={"content-type": "application/x-www-form-urlencoded"})
     problem(answer, 413, "body_too_large")
