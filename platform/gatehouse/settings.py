@@ -202,6 +202,12 @@ def find_state_dir(environment: Mapping[str, str], start: Path) -> Path:
     return (start / STATE_FOLDER).resolve()
 
 
+def anything_set() -> bool:
+    """Whether the environment holds a setting, beside the place of the state folder."""
+    passed = (*INJECTED, PREFIX + "STATE_DIR")
+    return any(value and name.startswith(PREFIX) and not name.startswith(passed) for name, value in os.environ.items())
+
+
 def read_settings() -> Settings:
     """Settings from the environment and, under it, the state folder's `settings.env`. Raises SettingsInvalid."""
     state_dir = find_state_dir(os.environ, Path.cwd())

@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from gatehouse.settings import INJECTED, PREFIX, SETTINGS_FILE, find_state_dir
+from gatehouse.settings import SETTINGS_FILE, anything_set, find_state_dir
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SECRETS = ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER")
@@ -19,10 +19,8 @@ def settings_file() -> Path:
 
 def make_settings_where_there_are_none() -> str | None:
     """A development deployment where neither a file nor the environment holds a setting; says what was made."""
-    passed = (*INJECTED, PREFIX + "STATE_DIR")
-    given = [name for name, value in os.environ.items() if value and name.startswith(PREFIX) and not name.startswith(passed)]
     file = settings_file()
-    if given or file.exists():
+    if anything_set() or file.exists():
         return None
     make_settings(file)
     return f"made {file} for development, with new secrets"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,15 +143,13 @@ def _published_file(deployment: Deployment, verified: VerifiedVersion, wish: Row
 
 def _opened(file: KeptEstimator, verified: VerifiedVersion, contract: Contract, sample: Sample) -> tuple[Any, Sample]:
     """The estimator as publishing opened it, and the sample under the contract's names."""
-    import sklearn
-
     from gatehouse.cli.drafting import Told, renamed_sample
     from gatehouse.serving.facts import facts_of
     from gatehouse.serving.opening import open_estimator
     from gatehouse.serving.options import PublishOptions
 
     saved_by = verified.manifest.libraries.get("scikit-learn")
-    options = PublishOptions(code=file.code, sklearn_version=None if saved_by == sklearn.__version__ else saved_by)
+    options = PublishOptions(code=file.code, sklearn_version=None if saved_by == installed_version("scikit-learn") else saved_by)
     estimator = open_estimator(file.artifact, options, lambda note: typer.echo(note, err=True)).estimator
     told = facts_of(estimator)
     return estimator, renamed_sample(sample, contract, lambda: told, Told())
