@@ -42,7 +42,7 @@ from gatehouse.errors import (
     CredentialInvalid,
     CredentialMalformed,
 )
-from gatehouse.identity.key_store import StoredKey, find_key
+from gatehouse.identity.key_store import StoredKey, StoredSecrets, find_key, find_secrets
 from gatehouse.identity.keyring import TokenKeyring
 from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.revocation import is_revoked, revoke_token
@@ -134,6 +134,7 @@ class Application:
         self.peppers = Peppers(self.settings.key_peppers)
         self.key_uses = KeyUses(self.database)
         self.authenticator = Authenticator(
+            self._find_secrets,
             self._find_key,
             self.peppers,
             self.token_keys,
@@ -263,6 +264,10 @@ class Application:
         self.authenticator.confirm()
         self.releases.follow(changes)
         self.process.confirm(revision)  # last, when all of it holds
+
+    def _find_secrets(self, key_id: str) -> StoredSecrets | None:
+        with self.database.read() as session:
+            return find_secrets(session, key_id)
 
     def _find_key(self, key_id: str) -> StoredKey | None:
         with self.database.read() as session:

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Select, and_, bindparam, func, insert, or_, update
+from sqlalchemy import Select, and_, bindparam, func, insert, literal, or_, update
+from sqlalchemy import select as sqlalchemy_select
 from sqlmodel import Session, col, select
 
 from gatehouse.db.tables import ApiKeyTable, GrantTable, PlanTable, TenantTable, UtcDateTime
@@ -45,6 +46,15 @@ class StoredSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSecrets:
+    """What the secret of a call is checked against."""
+
+    digest: bytes
+    pepper_version: int
+    previous: StoredSecret | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredKey:
     """What a call is checked against."""
 
@@ -66,6 +76,23 @@ class Redigest:
     key_id: str
     before: StoredSecret
     after: StoredSecret
+
+
+_ONE_ROW = sqlalchemy_select(literal(1).label("one")).subquery("one_row")
+_SECRETS = sqlalchemy_select(
+    col(ApiKeyTable.digest), col(ApiKeyTable.pepper_version), col(ApiKeyTable.previous_digest), col(ApiKeyTable.previous_pepper_version)
+).select_from(_ONE_ROW.outerjoin(ApiKeyTable, col(ApiKeyTable.id) == bindparam("key_id")))
+
+
+def find_secrets(session: Session, key_id: str) -> StoredSecrets | None:
+    """The secrets of a key and nothing else, in one query that brings one row also when there is no such key.
+
+    Reading the whole key before its secret is proven would tell by the time it takes which ids exist.
+    """
+    row = session.connection().execute(_SECRETS, {"key_id": key_id}).one()
+    if row.digest is None:
+        return None
+    return StoredSecrets(row.digest, row.pepper_version, _previous_secret(row.previous_digest, row.previous_pepper_version))
 
 
 def find_key(session: Session, key_id: str) -> StoredKey | None:
@@ -100,7 +127,7 @@ def find_key(session: Session, key_id: str) -> StoredKey | None:
         revoked_at=key.revoked_at,
         tenant_suspended=tenant.suspended_at is not None,
         principal=principal,
-        previous=_previous(key),
+        previous=_previous_secret(key.previous_digest, key.previous_pepper_version),
         rotated_at=key.rotated_at,
         grace_ends_at=key.grace_ends_at,
     )
@@ -196,10 +223,8 @@ def _shown_keys() -> Select[ApiKeyTable, str]:
     return sqlalchemy.select(ApiKeyTable, col(TenantTable.name)).join(TenantTable, col(TenantTable.id) == col(ApiKeyTable.tenant_id))
 
 
-def _previous(row: ApiKeyTable) -> StoredSecret | None:
-    if row.previous_digest is None or row.previous_pepper_version is None:
-        return None
-    return StoredSecret(row.previous_digest, row.previous_pepper_version)
+def _previous_secret(digest: bytes | None, pepper_version: int | None) -> StoredSecret | None:
+    return None if digest is None or pepper_version is None else StoredSecret(digest, pepper_version)
 
 
 def _editable_columns(key: ApiKey) -> dict[str, Any]:

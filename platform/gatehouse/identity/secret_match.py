@@ -3,14 +3,14 @@
 from typing import Literal
 
 from gatehouse.identity import api_keys
-from gatehouse.identity.key_store import Redigest, StoredKey, StoredSecret
+from gatehouse.identity.key_store import Redigest, StoredKey, StoredSecret, StoredSecrets
 from gatehouse.identity.peppers import Peppers
 
 Place = Literal["current", "previous"]
 _EMPTY = bytes(32)
 
 
-def matching_secret(text: str, stored: StoredKey | None, peppers: Peppers) -> Place | None:
+def matching_secret(text: str, stored: StoredSecrets | StoredKey | None, peppers: Peppers) -> Place | None:
     """`current`, `previous` (whether or not its grace has ended), or None; `text` is a whole, well-formed key.
 
     Always one HMAC and one compare for each of the two places where a secret may stand: an unknown id, a wrong secret,

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from gatehouse.db.revision import EVERYTHING, Change
 from gatehouse.db.session import GONE
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, IdentityUnavailable
 from gatehouse.identity import api_keys
-from gatehouse.identity.key_store import Redigest, StoredKey
+from gatehouse.identity.key_store import Redigest, StoredKey, StoredSecrets
 from gatehouse.identity.networks import contains
 from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.secret_match import matching_secret, renewal
@@ -22,6 +22,7 @@ MAX_REMEMBERED = 100_000
 TOKEN_KEYS_FRESH_S = 5.0
 """Half of what a token key is published before it signs: a process that has followed the changes so lately knows each that does."""
 RETRY_AFTER_S = "5"
+T = TypeVar("T")
 
 
 class Uses(Protocol):
@@ -56,6 +57,7 @@ class Authenticator:
 
     def __init__(
         self,
+        find_secrets: Callable[[str], StoredSecrets | None],
         find_key: Callable[[str], StoredKey | None],
         peppers: Peppers,
         verifier: Verifier,
@@ -66,6 +68,7 @@ class Authenticator:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._find_secrets = find_secrets
         self._find_key = find_key
         self._peppers = peppers
         self._verifier = verifier
@@ -159,10 +162,13 @@ class Authenticator:
             key_id = api_keys.key_id_of(text)
         except (api_keys.KeyMalformed, UnicodeEncodeError):
             raise CredentialMalformed(reason="key_malformed") from None
-        stored = self._find(key_id)
-        place = matching_secret(text, stored, self._peppers)
+        secrets = self._ask(self._find_secrets, key_id)
+        proven = matching_secret(text, secrets, self._peppers)
+        # no more is read before the secret is proven, or the time of the refusal would tell which ids exist
+        stored = self._ask(self._find_key, key_id) if proven else None
+        place = proven and matching_secret(text, stored, self._peppers)  # again, since it may have been rotated in between
         if stored is None or place is None:
-            raise SecretWrong(key_id, exists=stored is not None, reason=_why_unproven(stored, self._peppers))
+            raise SecretWrong(key_id, exists=secrets is not None, reason=_why_unproven(secrets, self._peppers))
         now = self._now()
         verified = _alive(stored, now)
         if place == "previous":  # what is got by it, a token too, ends with its grace
@@ -175,7 +181,7 @@ class Authenticator:
     def _look_up_token(self, text: str) -> Verified:
         now = self._now()
         claims = self._verify(text, now)
-        stored = self._find(claims.key_id)
+        stored = self._ask(self._find_key, claims.key_id)
         if stored is None or stored.principal.tenant_id != claims.tenant_id:
             raise CredentialInvalid(reason="token_key_unknown")
         verified = _alive(stored, now)
@@ -201,9 +207,9 @@ class Authenticator:
         except GONE:
             raise _unavailable("identity_database") from None
 
-    def _find(self, key_id: str) -> StoredKey | None:
+    def _ask(self, find: Callable[[str], T | None], key_id: str) -> T | None:
         try:
-            return self._find_key(key_id)
+            return find(key_id)
         except GONE:
             raise _unavailable("identity_database") from None
 
@@ -238,7 +244,7 @@ def _rotation_over(stored: StoredKey) -> int:
     return 0 if stored.rotated_at is None else int(stored.rotated_at.timestamp()) + 1
 
 
-def _why_unproven(stored: StoredKey | None, peppers: Peppers) -> str:
+def _why_unproven(stored: StoredSecrets | None, peppers: Peppers) -> str:
     if stored is None:
         return "key_unknown"
     return "key_secret_wrong" if stored.pepper_version in peppers else "key_pepper_unknown"
