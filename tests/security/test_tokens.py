@@ -1,5 +1,6 @@
 """Every known attack on an access token gets the one answer of a credential that is not valid."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -7,15 +8,20 @@ import math
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from forge import DIGITS, P256_ORDER, Forge, Raw, b64, twin, unb64, with_numbers
-from stage import IRIS_ROW, Live, instances, key_id, wait_until
+from forge import DIGITS, P256_ORDER, Forge, Raw, b64, new_pair, twin, unb64, with_numbers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from stage import ACTOR, IRIS_ROW, Live, Stage, instances, key_id, wait_until
+from wire import head, wire
 
+from gatehouse.errors import CredentialInvalid, CredentialMalformed
 from gatehouse.identity.api_keys import mint_key
 from gatehouse.identity.sealing import Seal
 from gatehouse.identity.token_keys import read_token_keys, retire_key_now, rotate_token_key
@@ -35,6 +41,8 @@ class Attack:
     key: str
     forge: Forge
     public_pem: str
+    good: str = ""
+    """A good token, as the server gave it."""
 
     def sent(self, token: str | bytes) -> Any:
         """The answer to a call with this token."""
@@ -64,7 +72,7 @@ def refusal_of(answer: Any) -> tuple[int, bytes, dict[str, str]]:
 def attack(live: Live) -> Attack:
     key = live.stage.tenant("acme", "iris")
     token = issued(live, key)
-    return Attack(live, key, forge_of(live, token), public_pem_of(live, token))
+    return Attack(live, key, forge_of(live, token), public_pem_of(live, token), token)
 
 
 def seal_of(live: Live) -> Seal:
@@ -500,3 +508,185 @@ SHAPES: dict[str, Callable[[Forge], str]] = {
 @pytest.mark.parametrize("name", SHAPES)
 def test_another_shape_than_three_parts_is_refused(attack: Attack, name: str) -> None:
     attack.assert_refused(SHAPES[name](attack.forge))
+
+
+def revoke(live: Live, key: str, token: str) -> None:
+    answer = live.client.post("/oauth/revoke", data={"client_id": key_id(key), "client_secret": key, "token": token})
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_row_26_and_36_a_revoked_token_is_refused_within_a_second_and_so_is_its_twin(attack: Attack) -> None:
+    live = attack.live
+    token, unused = attack.forge.token(claims={"jti": "stopped"}), attack.forge.token(claims={"jti": "stopped-unused"})
+    neighbour = attack.forge.token(claims={"jti": "going-on"})
+    for good in (token, twin(token), neighbour):
+        assert attack.accepts(good)
+    revoke(live, attack.key, token)
+    revoke(live, attack.key, twin(unused))
+    assert wait_until(lambda: not attack.accepts(token)) < 1.0
+    for dead in (token, twin(token), unused, twin(unused), attack.forge.token(claims={"jti": "stopped", "exp": moment(100)})):
+        attack.assert_refused(dead)
+    assert attack.accepts(neighbour)
+
+
+def test_row_26_a_look_up_under_way_when_a_token_is_revoked_does_not_write_it_back(attack: Attack) -> None:
+    door = attack.live.app.authenticator
+    token = attack.forge.token(claims={"jti": "in-flight"})
+    generation = door.generation
+    verified = door.look_up(token)
+    revoke(attack.live, attack.key, token)
+    wait_until(lambda: door.generation != generation)
+    door.remember(token, verified, generation)
+    assert door.recall(token) is None
+    attack.assert_refused(token)
+
+
+def test_row_38_tokens_of_a_retired_token_key_stop_within_a_second_and_are_refused_as_any_other(stage: Stage) -> None:
+    with stage.serving() as live:
+        key = stage.tenant("acme", "iris")
+        token = issued(live, key)
+        own = Attack(live, key, forge_of(live, token), public_pem_of(live, token))
+        unused = own.forge.token(claims={"jti": "unused"})
+        assert own.accepts(token)
+        rotate_token_key(stage.database, ACTOR, seal_of(live), datetime.now(UTC), timedelta(0))
+        wait_until(lambda: jwt.get_unverified_header(issued(live, key))["kid"] != own.forge.header["kid"])
+        assert own.accepts(token)
+        assert own.accepts(unused)
+        retire_key_now(stage.database, ACTOR, own.forge.header["kid"], datetime.now(UTC))
+        assert wait_until(lambda: not own.accepts(token)) < 1.0
+        for dead in (token, unused, twin(token), own.forge.token(claims={"jti": "made-later"})):
+            own.assert_refused(dead)
+        assert own.accepts(issued(live, key))
+
+
+def test_row_38_a_token_key_that_waits_to_sign_already_verifies(stage: Stage) -> None:
+    with stage.serving() as live:
+        key = stage.tenant("acme", "iris")
+        issued(live, key)
+        new = rotate_token_key(stage.database, ACTOR, seal_of(live), datetime.now(UTC), timedelta(hours=1))
+        good = forge_of(live, issued(live, key))
+        early = replace(good, private_pem=seal_of(live).open(new.kid, new.private_sealed), header=good.header | {"kid": new.kid})
+        wait_until(lambda: live.get(PATH, early.token()).status_code == 200)
+
+
+@pytest.mark.parametrize("value", ["Bearer", "Bearer ", "bearer", "Bearer \t", "Bearer  "], ids=repr)
+def test_row_4_bearer_without_a_value_is_a_missing_credential(attack: Attack, value: str) -> None:
+    with wire(attack.live.port) as connection:
+        answer = connection.send(head(f"GET {PATH}", f"Authorization: {value}")).answer()
+    assert (answer.status, answer.json()["code"]) == (401, "credential_missing")
+    assert answer.header("www-authenticate") == 'Bearer realm="gatehouse"'
+
+
+def test_row_5_a_token_in_the_query_a_cookie_or_a_form_is_a_missing_credential(attack: Attack) -> None:
+    token = attack.forge.token()
+    for query in (f"?access_token={token}", f"?token={token}", f"?api_key={token}", f"?authorization=Bearer%20{token}"):
+        answer = attack.live.client.get(PATH + query)
+        assert (answer.status_code, answer.json()["code"]) == (401, "credential_missing")
+        assert token not in answer.text
+    for answer in (
+        attack.live.client.get(PATH, headers={"cookie": f"access_token={token}; token={token}"}),
+        attack.live.client.post("/v1/predict", data={"access_token": token}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (401, "credential_missing")
+
+
+@pytest.mark.parametrize("scheme", [b"bearer", b"BEARER", b"bEaReR"])
+def test_a_scheme_in_another_case_is_accepted(attack: Attack, scheme: bytes) -> None:
+    token = attack.forge.token().encode()
+    assert attack.live.client.get(PATH, headers={b"authorization": scheme + b" " + token}).status_code == 200
+
+
+def test_row_6_two_tokens_or_a_token_and_a_key_are_refused_in_both_orders(attack: Attack) -> None:
+    token, key = attack.forge.token(), attack.key
+    bearer, other = f"Authorization: Bearer {token}", f"Authorization: Bearer {key}"
+    for fields in (
+        (bearer, bearer),
+        (bearer, other),
+        (other, bearer),
+        (bearer, f"X-API-Key: {key}"),
+        (f"X-API-Key: {key}", bearer),
+        (f"X-API-Key: {token}", bearer),
+    ):
+        with wire(attack.live.port) as connection:
+            answer = connection.send(head(f"GET {PATH}", *fields)).answer()
+        assert (answer.status, answer.json()["code"]) == (401, "credential_invalid")
+        assert answer.body.replace(str(answer.header("x-request-id")).encode(), b"ID") == attack.refusal(UNKNOWN_KEY)[1]
+
+
+@pytest.mark.parametrize("control", [b"\x00", b"\x01", b"\x0b", b"\x1f", b"\x7f", b"\r", b"\n"], ids=repr)
+def test_a_control_character_in_a_token_is_400(attack: Attack, control: bytes) -> None:
+    token = attack.forge.token().encode()
+    for spoilt in (control + token, token[:50] + control + token[50:], token + control):
+        with wire(attack.live.port) as connection:
+            connection.send(b"GET " + PATH.encode() + b" HTTP/1.1\r\nHost: x.test\r\nAuthorization: Bearer " + spoilt + b"\r\n\r\n")
+            assert connection.answer().status == 400
+
+
+MUTATIONS: dict[str, Callable[[str, int, Forge], str]] = {
+    "a bit of the text": lambda token, n, _: flipped(token, n),
+    "a bit of a part": lambda token, n, _: in_part(token, n, lambda part: b64(flip(unb64(part), n))),
+    "a byte less": lambda token, n, _: in_part(token, n, lambda part: b64(without(unb64(part), n))),
+    "a character less": lambda token, n, _: token[: n % len(token)] + token[n % len(token) + 1 :],
+    "a character more": lambda token, n, _: token[: n % len(token)] + DIGITS[n % 64] + token[n % len(token) :],
+    "cut": lambda token, n, _: token[: n % len(token)],
+    "padded": lambda token, n, _: in_part(token, n, lambda part: part + "=" * (1 + n % 3)),
+    "standard base64": lambda token, n, _: in_part(token, n, lambda part: base64.b64encode(unb64(part) + bytes(1 + n % 2)).decode()),
+    "another spelling of the document": lambda token, n, _: in_part(token, n % 2, lambda part: b64(unb64(part) + b" " * (1 + n % 9))),
+    "another part of a good token": lambda token, n, forge: swapped(token, forge.token(claims={"jti": f"other-{n}"}), n),
+    "parts exchanged": lambda token, n, _: ".".join(turned(token.split("."), 1 + n % 2)),
+    "signed by another": lambda token, n, forge: replace(forge, private_pem=STRANGER).of_segments(*token.split(".")[:2]),
+}
+STRANGER = new_pair()[0]
+
+
+def flip(data: bytes, n: int) -> bytes:
+    place, bit = divmod(n % (len(data) * 8), 8)
+    return data[:place] + bytes([data[place] ^ (1 << bit)]) + data[place + 1 :]
+
+
+def flipped(token: str, n: int) -> str:
+    return flip(token.encode(), n).decode("latin-1")
+
+
+def without(data: bytes, n: int) -> bytes:
+    return data[: n % len(data)] + data[n % len(data) + 1 :]
+
+
+def in_part(token: str, n: int, change: Callable[[str], str]) -> str:
+    parts = token.split(".")
+    parts[n % 3] = change(parts[n % 3])
+    return ".".join(parts)
+
+
+def turned(parts: list[str], by: int) -> list[str]:
+    return parts[by:] + parts[:by]
+
+
+def swapped(token: str, other: str, n: int) -> str:
+    parts, others = token.split("."), other.split(".")
+    parts[1 + n % 2] = others[1 + n % 2]
+    return ".".join(parts)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(MUTATIONS)), st.integers(0, 100_000), st.booleans())
+def test_rows_19_to_30_no_mutation_of_a_good_token_ever_passes(attack: Attack, name: str, n: int, warm: bool) -> None:
+    door = attack.live.app.authenticator
+    token = attack.good
+    if warm:
+        door.remember(token, door.look_up(token), door.generation)
+    mutated = MUTATIONS[name](token, n, attack.forge)
+    assert mutated != token
+    assert door.recall(mutated) is None
+    with pytest.raises((CredentialInvalid, CredentialMalformed)):
+        door.look_up(mutated)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(MUTATIONS)), st.integers(0, 100_000))
+def test_rows_19_to_30_a_mutated_token_is_refused_on_the_wire(attack: Attack, name: str, n: int) -> None:
+    mutated = MUTATIONS[name](attack.good, n, attack.forge)
+    if all(character > " " for character in mutated) and "\x7f" not in mutated and "." in mutated:
+        attack.assert_refused(mutated)
+    else:
+        assert attack.sent(mutated).status_code in (400, 401)
