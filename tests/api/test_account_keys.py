@@ -144,7 +144,9 @@ def test_a_key_is_told_what_it_does_to_itself(live: Live) -> None:
     assert "refused from the address" in told("PATCH", "", {"networks": ["192.0.2.1"]})
     live.stage.edit(own, networks=())
     wait_until(lambda: works(live, own) == 200)
-    assert "cannot give back" in told("PATCH", "", {"name": "self"})
+    assert ask(live, "PATCH", path, own, {"name": "self"})["notices"] == []
+    ends = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert "cannot prolong itself" in told("PATCH", "", {"expires_at": ends})
     assert "cannot manage keys any more" in told("PATCH", "", {"scopes": ["models:read"]})
     leaving = live.stage.key("acme", scopes=TENANT_SCOPES)
     (notice,) = ask(live, "DELETE", f"/{key_id(leaving)}", leaving)["notices"]

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -96,8 +97,9 @@ def test_row_10_a_whole_key_is_not_repeated_when_it_is_given_as_an_id(acme: Any)
     made = acme("keys", "create", "--tenant", "acme", "--json").json
     remedy = "name the key by its id, never by the whole key: gatehouse keys list; a leaked one: gatehouse keys revoke - < FILE"
     for command in (("revoke",), ("show",), ("edit", "--name", "other"), ("rotate",)):
-        answer = acme("keys", *command, made["key"], code=1)
-        assert (answer.error, answer.out) == (f"gatehouse: {remedy}\n", "")
+        for text in (made["key"], made["key"][5:], made["key"][22:], made["key"] + "x"):
+            answer = acme("keys", *command, text, code=1)
+            assert (answer.error, answer.out) == (f"gatehouse: {remedy}\n", "")
 
 
 def test_keys_of_the_deployment_itself(acme: Any) -> None:
@@ -156,6 +158,7 @@ def test_an_edit_changes_what_it_names_and_takes_away_by_never_and_none(acme: An
     edited = acme("keys", "edit", made["id"], "--name", "weekly", "--scopes", "models:read", "--requests-burst", "9", "--json").json
     changed = {"name": "weekly", "scopes": ["models:read"], "requests": {"count": 2, "period_s": 1, "burst": 9}}
     assert edited == {name: made[name] for name in made if name != "key"} | changed
+    assert "a key's name has 1 to 63" in acme("keys", "edit", made["id"], "--name", "", code=1).error
     out = acme("keys", "edit", made["id"], "--expires", "never", "--networks", "none", "--requests", "none", "--rows", "none").out
     assert "from:       anywhere" in out
     assert "expires never" in out
@@ -231,7 +234,7 @@ def test_what_is_no_whole_key_is_refused_and_not_repeated(acme: Any, command: tu
     )
 
 
-def test_keys_that_still_need_an_older_pepper_are_listed(acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_that_still_need_an_older_pepper_are_listed(acme: Any, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = acme("keys", "create", "--tenant", "acme", "--json").json
     gone = acme("keys", "create", "--tenant", "acme", "--json").json
     acme("keys", "revoke", gone["id"])
@@ -246,7 +249,9 @@ def test_keys_that_still_need_an_older_pepper_are_listed(acme: Any, monkeypatch:
     assert acme("keys", "identify", "--json", given=old["key"]).json["secret"] == "current"
     acme("keys", "rotate", old["id"])
     assert [key["id"] for key in acme("keys", "list", "--pepper", "1", "--json").json] == [old["id"]], "its grace needs it"
-    acme("keys", "rotate", old["id"], "--grace", "0")
+    with sqlite3.connect(state_dir / "gatehouse.db") as database:  # the grace ends
+        database.execute("UPDATE api_key SET grace_ends_at = '2001-01-01 00:00:00.000000'")
+    database.close()
     assert acme("keys", "list", "--pepper", "1").lines == ["no key needs version 1 of the pepper: it can leave the settings"]
     monkeypatch.delenv("GATEHOUSE_OTHER_KEY_PEPPERS")
     left = acme("keys", "create", "--tenant", "acme", "--json").json

@@ -21,6 +21,7 @@ from gatehouse.db.tables import AuditTable
 from gatehouse.identity import keys
 from gatehouse.identity.api_keys import checksum
 from gatehouse.identity.networks import parse_networks
+from gatehouse.middleware.request_log import JsonLines
 from gatehouse.principal import TENANT_SCOPES, Scope
 
 NEW_PEPPER = "hM2xQ7vBn4Zt9Kc1Wy6Rj3Lp8Ds5Gf0A"
@@ -223,6 +224,29 @@ def test_a_warm_key_costs_no_work_of_the_database_at_all(live: Live, lead: str) 
     with statements(live) as seen:
         assert live.predict(live.stage.key("acme"), instances(IRIS_ROW)).status_code == 200
     assert seen != [], "the count sees a cold one"
+
+
+def test_row_98_no_line_of_the_log_and_no_later_answer_holds_a_secret(live: Live, lead: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    made = send(live, "POST", "", lead, {"name": "logged"}).json()
+    path = f"/{made['id']}"
+    rotated = send(live, "POST", f"{path}/rotate", lead, {"grace_s": 60}).json()
+    texts = [made["key"], rotated["key"]]
+    for text in texts:
+        assert live.predict(text, instances(IRIS_ROW)).status_code == 200
+        for said in (
+            send(live, "GET", f"/{text}", lead),
+            send(live, "PATCH", path, lead, {"name": text}),
+            live.get(f"/account/keys?key={text}", lead),
+        ):
+            assert text[22:-6] not in said.text
+    later = "".join(
+        send(live, method, path, lead, body).text for method, body in (("GET", None), ("PATCH", {"name": "b"}), ("DELETE", None))
+    )
+    lines = "\n".join(JsonLines().format(record) for record in caplog.records if record.name.startswith("gatehouse"))
+    assert made["id"] in lines
+    for text in texts:
+        assert text[22:-6] not in lines + later
 
 
 class Load:

@@ -74,7 +74,8 @@ def keys_router(database: Database, pepper: Pepper, throttle: Throttle, per_minu
         changed = edited(asked)
         with said_by_http():
             key = keys.edit_key(database, actor_of(request, principal), key_id, changed, Minter.of(principal))
-        return ChangedKey(**entry(key, datetime.now(UTC)).model_dump(), notices=after_edit(key, principal, call_of(request).address))
+        notices = after_edit(key, asked, principal, call_of(request).address)
+        return ChangedKey(**entry(key, datetime.now(UTC)).model_dump(), notices=notices)
 
     @router.post(
         "/{key_id}/rotate", summary="Give a key a new secret, which is shown once", operation_id="rotate_key", **takes(Rotation, 409)
@@ -179,10 +180,12 @@ def own_key(key: ApiKey, principal: Principal, consequence: str) -> list[Notice]
     return [Notice(code=OWN_KEY, detail=f"This is the key that made the call: {consequence}.")] if key.id == principal.key_id else []
 
 
-def after_edit(key: ApiKey, principal: Principal, address: str) -> list[Notice]:
+def after_edit(key: ApiKey, asked: KeyEdit, principal: Principal, address: str) -> list[Notice]:
     """Said where a key has shut itself out."""
     if Scope.KEYS_MANAGE not in key.scopes:
         return own_key(key, principal, "it cannot manage keys any more")
     if key.networks and not contains(key.networks, address):
         return own_key(key, principal, "it is refused from the address that it was used from now")
-    return own_key(key, principal, "what it lost, it cannot give back to itself")
+    if asked.expires_at is not None:
+        return own_key(key, principal, "it ends at that moment and cannot prolong itself")
+    return []

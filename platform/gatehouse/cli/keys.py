@@ -1,5 +1,6 @@
 """`gatehouse keys`: API keys of tenants."""
 
+import re
 import sys
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from gatehouse.principal import Rate
 MOST_CHARACTERS = 4096
 """Read from standard input where a key is expected."""
 STANDARD_INPUT = "-"
+KEY_ID = re.compile(r"[0-9A-Za-z]{1,32}", re.ASCII)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -129,7 +131,7 @@ def edit(
     def changed(key: ApiKey) -> ApiKey:
         return replace(
             key,
-            name=name or key.name,
+            name=key.name if name is None else name,
             scopes=key.scopes if new_scopes is None else new_scopes,
             expires_at=key.expires_at if expires is None else new_expiry,
             networks=key.networks if new_networks is None else new_networks,
@@ -205,7 +207,7 @@ def identify(json: Json = False) -> None:
 
 
 def _checked_id(key_id: str) -> str:
-    if key_id.startswith("gate_"):
+    if not KEY_ID.fullmatch(key_id):  # a whole key, or a part of one: it is not repeated on the screen
         raise Refused("name the key by its id, never by the whole key: gatehouse keys list; a leaked one: gatehouse keys revoke - < FILE")
     return key_id
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy
@@ -142,7 +142,10 @@ def list_keys(session: Session, tenant: Tenant | None = None, *, under_pepper: i
     if under_pepper is not None:
         query = query.where(
             col(ApiKeyTable.revoked_at).is_(None),
-            or_(col(ApiKeyTable.pepper_version) == under_pepper, col(ApiKeyTable.previous_pepper_version) == under_pepper),
+            or_(
+                col(ApiKeyTable.pepper_version) == under_pepper,
+                and_(col(ApiKeyTable.previous_pepper_version) == under_pepper, col(ApiKeyTable.grace_ends_at) > datetime.now(UTC)),
+            ),
         )
     return [_api_key(row, name) for row, name in session.execute(query)]
 
