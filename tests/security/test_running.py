@@ -1,5 +1,6 @@
 """Running it: settings that stop the start, headers and docs, refused methods, outgoing calls, logs, failures, broken connections."""
 
+import base64
 import json
 import re
 import socket
@@ -259,8 +260,16 @@ def test_row_98_and_77_no_log_line_holds_a_credential_or_a_feature_value_and_eac
         token = httpx2.post(f"{server.base_url}/oauth/token", data=form).json()["access_token"]
         broken = token[:-6] + "AAAAAA"
         everything(server.port, [token, broken])
+        for told in (broken, token):
+            done = httpx2.post(f"{server.base_url}/oauth/revoke", data=form | {"token": told, "token_type_hint": CANARY_TEXT})
+            assert done.status_code == 200
+        own = {"authorization": f"Bearer {token}"}
+        wait_until(lambda: httpx2.get(f"{server.base_url}/account", headers=own).status_code == 401)
+        everything(server.port, [token])
         assert server.terminate() in (0, -15)
         log = server.log.read_text(encoding="utf-8")
+    claims = token.split(".")[1]
+    assert json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["jti"] not in log
     for credential in (key, revoked, suspended, unknown, token, broken):
         parts = credential.split("_" if credential.startswith("gate_") else ".")
         assert credential not in log
@@ -271,7 +280,9 @@ def test_row_98_and_77_no_log_line_holds_a_credential_or_a_feature_value_and_eac
     entries = [json.loads(line) for line in log.splitlines()]
     calls = [entry for entry in entries if "request_id" in entry]
     assert len(calls) > 200
-    assert {"key_revoked", "tenant_suspended", "key_secret_wrong", "not_granted", "invalid_input"} <= {call.get("reason") for call in calls}
+    assert {"key_revoked", "token_revoked", "tenant_suspended", "key_secret_wrong", "not_granted", "invalid_input"} <= {
+        call.get("reason") for call in calls
+    }
     assert all({"at", "level", "method", "path", "status", "address", "ms"} <= set(call) for call in calls)
     assert {call["tenant"] for call in calls if call["status"] == 200 and "tenant" in call} == {"acme"}
 
@@ -308,6 +319,7 @@ def everything(port: int, credentials: list[str]) -> None:
                 {text: credential},
             ):
                 client.post("/oauth/token", data={"grant_type": "client_credentials", "scope": text} | form)
+                client.post("/oauth/revoke", data={"token": credential, "token_type_hint": text} | form)
             with wire(port) as connection:
                 connection.send(f"{credential} {text}\r\n\r\n".encode())
                 connection.closed()
