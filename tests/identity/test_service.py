@@ -559,3 +559,68 @@ def test_a_secret_that_is_rotated_away_between_the_two_readings_opens_nothing(
     monkeypatch.setattr(door, "_find_key", rotated)
     with pytest.raises(CredentialInvalid):
         door.look_up(key.text)
+
+
+def test_rows_26_and_36_a_revoked_token_and_its_twin_are_dropped_and_nothing_else_is(door: Authenticator, database: Store) -> None:
+    key = database.add()
+    token, other = token_of(key), token_of(key, jti="jti2")
+    for credential in (key.text, token, twin(token), other):
+        admit(door, credential)
+    database.revoked.add("jti1")
+    asked = len(database.asked)
+    door.forget([Change(1, "token", "jti1")])
+    assert {admit(door, credential).key_id for credential in (key.text, other)} == {key.id}
+    assert len(database.asked) == asked, "both are still known by heart"
+    assert {refusal(door, dead) for dead in (token, twin(token), token_of(key, exp=NOW + 300))} == {"token_revoked"}
+
+
+def test_row_26_a_look_up_under_way_when_its_token_is_revoked_is_not_remembered(door: Authenticator, database: Store) -> None:
+    token = token_of(database.add())
+    generation = door.generation
+    verified = door.look_up(token)
+    door.forget([Change(1, "token", "jti1")])
+    door.remember(token, verified, generation)
+    assert door.recall(token) is None
+
+
+def test_row_38_a_changed_token_key_drops_the_tokens_that_it_has_signed(door: Authenticator, database: Store) -> None:
+    key = database.add()
+    token = token_of(key)
+    for credential in (key.text, token):
+        admit(door, credential)
+    door.forget([Change(1, "token_key", "kid2")])
+    assert door.recall(token) is not None
+    door.forget([Change(2, "token_key", "kid1")])
+    assert door.recall(token) is None
+    assert door.recall(key.text) is not None
+
+
+def test_row_38_a_token_of_an_unknown_key_is_503_once_the_newest_keys_may_have_been_missed(
+    door: Authenticator, database: Store, clock: Clock
+) -> None:
+    token = Forge(PRIVATE, {"alg": "ES256", "typ": "at+jwt", "kid": "new"}, {}).token()
+    clock.monotonic += service.TOKEN_KEYS_FRESH_S
+    assert refusal(door, token) == "token_kid"
+    clock.monotonic += 0.1
+    with pytest.raises(IdentityUnavailable):
+        admit(door, token)
+    assert refusal(door, token_of(database.add(), exp=NOW)) == "token_expired", "of a known one nothing is in doubt"
+    door.confirm()
+    assert refusal(door, token) == "token_kid"
+
+
+@pytest.mark.parametrize("error", [GONE, PoolTimeout()], ids=lambda error: type(error).__name__)
+def test_row_100_whether_a_token_is_revoked_is_never_guessed(
+    door: Authenticator, database: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    token = token_of(database.add())
+
+    def gone(*_: object) -> bool:
+        raise error
+
+    for place in ("_token_revoked", "_verifier"):
+        with monkeypatch.context() as patch:
+            patch.setattr(door, place, gone if place == "_token_revoked" else type("Gone", (), {"verify": gone})())
+            with pytest.raises(IdentityUnavailable):
+                admit(door, token)
+    admit(door, token)
