@@ -41,3 +41,14 @@ def test_a_database_that_does_not_exist_is_not_waited_for(postgresql_server: str
         wait_until_reachable(database, 30, pauses.append)
     assert pauses == []
     database.close()
+
+
+def test_row_100_a_postgresql_that_vanishes_without_a_word_is_noticed_soon(postgresql_url: str) -> None:
+    database = open_database(postgresql_url)
+    with database.engine.connect() as connection:
+        given = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+    database.close()
+    idle, interval, count = (int(given[f"keepalives_{name}"]) for name in ("idle", "interval", "count"))
+    assert idle + interval * count <= 15
+    assert int(given["tcp_user_timeout"]) <= 15_000
+    assert int(given["connect_timeout"]) <= 15

@@ -13,6 +13,15 @@ from sqlmodel import Session
 
 BUSY_TIMEOUT_MS = 10_000
 WRITE = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, with @ : / ? # in the password percent-encoded"
+POSTGRESQL_DEADLINES = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""Seconds, the last one milliseconds. A server that vanished without a word is noticed after some ten seconds; by default it
+would be a quarter of an hour, in which no change is seen."""
 GONE = (DBAPIError, PoolTimeout)
 """What a session raises when the database cannot be reached."""
 
@@ -70,7 +79,7 @@ def open_database(url: str) -> Database:
     if backend == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
         return Database(
-            create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_timeout=5, connect_args={"connect_timeout": 5})
+            create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_timeout=5, connect_args=dict(POSTGRESQL_DEADLINES))
         )
     if backend != "sqlite":
         raise DatabaseUrlInvalid(f"'{backend}' is not supported; {WRITE}")
