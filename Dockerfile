@@ -4,11 +4,11 @@ RUN pip install --no-cache-dir "uv>=0.13.8,<0.14"
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/gatehouse UV_PYTHON_DOWNLOADS=never
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
-RUN uv sync --compile-bytecode --frozen --no-dev --no-install-project --no-cache
+RUN uv sync --frozen --no-dev --no-install-project --no-cache
 COPY README.md LICENSE NOTICE ./
 COPY platform platform
 COPY alembic alembic
-RUN uv sync --compile-bytecode --frozen --no-dev --no-editable --no-cache
+RUN uv sync --frozen --no-dev --no-editable --no-cache
 
 # Stage 2: that environment and nothing else. It runs as another user than root on a read-only file system;
 # all that is written lies in /var/lib/gatehouse: docker run --read-only -v gatehouse:/var/lib/gatehouse …
