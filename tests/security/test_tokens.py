@@ -629,6 +629,7 @@ MUTATIONS: dict[str, Callable[[str, int, Forge], str]] = {
     "a character less": lambda token, n, _: token[: n % len(token)] + token[n % len(token) + 1 :],
     "a character more": lambda token, n, _: token[: n % len(token)] + DIGITS[n % 64] + token[n % len(token) :],
     "cut": lambda token, n, _: token[: n % len(token)],
+    "another spelling of the last digit": lambda token, n, _: token[:-1] + DIGITS[DIGITS.index(token[-1]) + 1 + n % 15],
     "padded": lambda token, n, _: in_part(token, n, lambda part: part + "=" * (1 + n % 3)),
     "standard base64": lambda token, n, _: in_part(token, n, lambda part: base64.b64encode(unb64(part) + bytes(1 + n % 2)).decode()),
     "another spelling of the document": lambda token, n, _: in_part(token, n % 2, lambda part: b64(unb64(part) + b" " * (1 + n % 9))),
