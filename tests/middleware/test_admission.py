@@ -16,7 +16,7 @@ from gatehouse.middleware.admission import Access, Admission
 class NobodyKnown:
     generation = 0
 
-    def recall(self, _text: str) -> None:
+    def recall(self, _text: str, _address: str) -> None:
         return None
 
     def remember(self, *_: Any) -> None:
