@@ -1,0 +1,13 @@
+"""`gatehouse limits`: what callers are allowed, and whether the limits hold."""
+
+import typer
+
+from gatehouse.cli.output import example
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="What callers are allowed, and whether the limits hold.",
+    epilog=example("gatehouse limits selftest"),
+)
