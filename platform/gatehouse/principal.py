@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Literal
 
 QuotaMode = Literal["hard", "soft"]
+LimitMode = Literal["enforce", "observe"]
+"""An observed limit refuses nothing and shows what it would have refused. A quota is observed by being soft."""
 Network = IPv4Network | IPv6Network
 
 
@@ -49,6 +51,9 @@ class Plan:
     quota_mode: QuotaMode
     rows_per_call: int
     bytes_per_call: int
+    requests_mode: LimitMode = "enforce"
+    """Of the tenant's and the keys' limits of requests; `rows_mode` of those of rows."""
+    rows_mode: LimitMode = "enforce"
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

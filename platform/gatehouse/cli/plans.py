@@ -10,7 +10,7 @@ from gatehouse.cli.output import Json, example, print_json, print_table, rate
 from gatehouse.cli.wishes import count_per_period, size
 from gatehouse.identity import plans
 from gatehouse.identity.tenants import DEFAULT_PLAN
-from gatehouse.principal import Plan, QuotaMode, Rate
+from gatehouse.principal import LimitMode, Plan, QuotaMode, Rate
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Named sets of limits.", epilog=example("gatehouse plans list")
@@ -23,6 +23,12 @@ Rows = Annotated[str | None, typer.Option("--rows", metavar="RATE", help="Rows, 
 RowsBurst = Annotated[int | None, typer.Option("--rows-burst", help="Rows that may come at once.")]
 RowsPerMonth = Annotated[int | None, typer.Option("--rows-per-month", help="The quota of rows in a calendar month (UTC).")]
 Quota = Annotated[str | None, typer.Option("--quota", metavar="hard|soft", help="Whether the quota refuses (hard) or only counts (soft).")]
+RequestsMode = Annotated[
+    str | None, typer.Option("--requests-mode", metavar="enforce|observe", help="Whether limits of calls refuse or only watch.")
+]
+RowsMode = Annotated[
+    str | None, typer.Option("--rows-mode", metavar="enforce|observe", help="Whether limits of rows refuse or only watch.")
+]
 RowsPerCall = Annotated[int | None, typer.Option("--rows-per-call", help="Rows in one call.")]
 BytesPerCall = Annotated[str | None, typer.Option("--bytes-per-call", metavar="SIZE", help="Body of one call, such as 1MiB.")]
 
@@ -49,19 +55,22 @@ def create(
     quota: Quota = None,
     rows_per_call: RowsPerCall = None,
     bytes_per_call: BytesPerCall = None,
+    requests_mode: RequestsMode = None,
+    rows_mode: RowsMode = None,
     json: Json = False,
 ) -> None:
     """Add a plan; what is not given is as in the plan trial."""
     with open_deployment() as deployment:
         trial = next(known for known in plans.list_plans(deployment.database) if known.name == DEFAULT_PLAN)
         limits = _with_rates(replace(trial, name=plan), requests, requests_burst, rows, rows_burst)
+        limits = _with_modes(limits, requests_mode, rows_mode)
         made = plans.create_plan(
             deployment.database, deployment.actor, _with_sizes(limits, rows_per_month, quota, rows_per_call, bytes_per_call)
         )
     _answer(made, json, f"next: gatehouse tenants create acme --plan {plan}")
 
 
-@app.command(epilog=example("gatehouse plans edit trial --rows-per-month 20000"))
+@app.command(epilog=example("gatehouse plans edit trial --rows-per-month 20000 --rows-mode observe"))
 def edit(
     plan: Name,
     requests: Requests = None,
@@ -72,12 +81,14 @@ def edit(
     quota: Quota = None,
     rows_per_call: RowsPerCall = None,
     bytes_per_call: BytesPerCall = None,
+    requests_mode: RequestsMode = None,
+    rows_mode: RowsMode = None,
     json: Json = False,
 ) -> None:
     """Change limits of a plan; its tenants have them within a second."""
 
     def changed(before: Plan) -> Plan:
-        limits = _with_rates(before, requests, requests_burst, rows, rows_burst)
+        limits = _with_modes(_with_rates(before, requests, requests_burst, rows, rows_burst), requests_mode, rows_mode)
         return _with_sizes(limits, rows_per_month, quota, rows_per_call, bytes_per_call)
 
     with open_deployment() as deployment:
@@ -87,6 +98,14 @@ def edit(
 
 def _with_rates(plan: Plan, requests: str | None, requests_burst: int | None, rows: str | None, rows_burst: int | None) -> Plan:
     return replace(plan, requests=_rate(plan.requests, requests, requests_burst), rows=_rate(plan.rows, rows, rows_burst))
+
+
+def _with_modes(plan: Plan, requests: str | None, rows: str | None) -> Plan:
+    return replace(
+        plan,
+        requests_mode=plan.requests_mode if requests is None else cast(LimitMode, requests),
+        rows_mode=plan.rows_mode if rows is None else cast(LimitMode, rows),
+    )
 
 
 def _rate(before: Rate, wanted: str | None, burst: int | None) -> Rate:
@@ -119,4 +138,15 @@ def _print(found: list[Plan]) -> None:
 
 def _row(plan: Plan) -> tuple[str, ...]:
     sizes = (f"{plan.rows_per_call:,}", f"{plan.bytes_per_call:,}")
-    return plan.name, rate(plan.requests), rate(plan.rows), f"{plan.rows_per_month:,}", plan.quota_mode, *sizes
+    return (
+        plan.name,
+        _limit(plan.requests, plan.requests_mode),
+        _limit(plan.rows, plan.rows_mode),
+        f"{plan.rows_per_month:,}",
+        plan.quota_mode,
+        *sizes,
+    )
+
+
+def _limit(value: Rate, mode: LimitMode) -> str:
+    return rate(value) if mode == "enforce" else f"{rate(value)} (observed)"

@@ -57,6 +57,8 @@ class PlanTable(SQLModel, table=True):
     rows_burst: int
     rows_per_month: int = Field(sa_column=_big())
     quota_mode: str = Field(max_length=4)
+    requests_mode: str = Field(default="enforce", max_length=7)
+    rows_mode: str = Field(default="enforce", max_length=7)
     rows_per_call: int
     bytes_per_call: int
     created_at: datetime = Field(sa_column=_moment())
@@ -265,6 +267,8 @@ class QuotaTable(SQLModel, table=True):
     tenant_id: str = Field(primary_key=True, max_length=40)
     month: str = Field(primary_key=True, max_length=7)
     taken: int = Field(sa_column=_big())
+    warned_percent: int = 0
+    """The highest share of the quota that has been warned of."""
 
 
 class QuotaBlockTable(SQLModel, table=True):
@@ -272,7 +276,26 @@ class QuotaBlockTable(SQLModel, table=True):
 
     __tablename__ = "quota_block"
     process_id: str = Field(primary_key=True, max_length=40)
-    tenant_id: str = Field(primary_key=True, max_length=40)
+    tenant_id: str = Field(primary_key=True, max_length=40, index=True)
     month: str = Field(primary_key=True, max_length=7)
     rows: int = Field(sa_column=_big())
+    """Taken ahead and not returned: answered ones stay in it."""
     expires_at: datetime = Field(sa_column=_moment())
+    """From then on others may settle it: its owner has stopped using it long before."""
+    recalled: bool = False
+    """Another process needs what its owner does not."""
+    settled_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """When others found its owner gone and left in it only what its owner had metered by then."""
+
+
+class ObservedRefusalTable(SQLModel, table=True):
+    """What limits in observe mode, and a soft quota, would have refused."""
+
+    __tablename__ = "observed_refusal"
+    tenant_id: str = Field(primary_key=True, max_length=40)
+    month: str = Field(primary_key=True, max_length=7)
+    name: str = Field(primary_key=True, max_length=32)
+    """Of the limit: `tenant-requests`, …, `tenant-month`."""
+    calls: int = Field(sa_column=_big())
+    rows: int = Field(sa_column=_big())
+    last_at: datetime = Field(sa_column=_moment())

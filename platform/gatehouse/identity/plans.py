@@ -71,6 +71,9 @@ def check_plan(plan: Plan) -> None:
             raise Refused(f"{what} must be 1 to {largest}, not {number}")
     if plan.quota_mode not in ("hard", "soft"):
         raise Refused(f"the quota is hard or soft, not {plan.quota_mode!r}")
+    for what, mode in (("requests", plan.requests_mode), ("rows", plan.rows_mode)):
+        if mode not in ("enforce", "observe"):
+            raise Refused(f"the mode of {what} is enforce or observe, not {mode!r}")
     if plan.rows_per_call > plan.rows.burst:
         wish = f"a call of {plan.rows_per_call} rows could never pass a burst of {plan.rows.burst} rows"
         raise Refused(f"{wish}: raise the burst or lower the rows a call")
@@ -104,6 +107,8 @@ def facts_of_plan(plan: Plan) -> dict[str, object]:
         "quota": plan.quota_mode,
         "rows_per_call": plan.rows_per_call,
         "bytes_per_call": plan.bytes_per_call,
+        "requests_mode": plan.requests_mode,
+        "rows_mode": plan.rows_mode,
     }
 
 

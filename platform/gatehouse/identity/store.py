@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, update
 from sqlmodel import Session, col, select
 
 from gatehouse.db.tables import ApiKeyTable, GrantTable, PlanTable, TenantTable
-from gatehouse.principal import OPERATOR_TENANT, TENANT_SCOPES, Plan, QuotaMode, Rate, Scope
+from gatehouse.principal import OPERATOR_TENANT, TENANT_SCOPES, LimitMode, Plan, QuotaMode, Rate, Scope
 
 ALL_VERSIONS = "*"
 """Stands in a grant for every API version."""
@@ -138,6 +138,8 @@ def plan_of(row: PlanTable) -> Plan:
         quota_mode=cast(QuotaMode, row.quota_mode),
         rows_per_call=row.rows_per_call,
         bytes_per_call=row.bytes_per_call,
+        requests_mode=cast(LimitMode, row.requests_mode),
+        rows_mode=cast(LimitMode, row.rows_mode),
     )
 
 
@@ -149,6 +151,8 @@ def _plan_columns(plan: Plan) -> dict[str, Any]:
         "quota_mode": plan.quota_mode,
         "rows_per_call": plan.rows_per_call,
         "bytes_per_call": plan.bytes_per_call,
+        "requests_mode": plan.requests_mode,
+        "rows_mode": plan.rows_mode,
     }
 
 
