@@ -687,7 +687,11 @@ def test_rows_19_to_30_no_mutation_of_a_good_token_ever_passes(attack: Attack, n
 @given(st.sampled_from(sorted(MUTATIONS)), st.integers(0, 100_000))
 def test_rows_19_to_30_a_mutated_token_is_refused_on_the_wire(attack: Attack, name: str, n: int) -> None:
     mutated = MUTATIONS[name](attack.good, n, attack.forge)
-    if all(character > " " for character in mutated) and "\x7f" not in mutated and "." in mutated:
-        attack.assert_refused(mutated)
+    with wire(attack.live.port) as connection:
+        fields = f"GET {PATH} HTTP/1.1\r\nHost: gatehouse.test\r\nAuthorization: Bearer {mutated}\r\n\r\n"
+        answer = connection.send(fields.encode("latin-1")).answer()
+    if "." in mutated and all(" " < character != "\x7f" for character in mutated):
+        body = answer.body.replace(str(answer.header("x-request-id")).encode(), b"ID")
+        assert (answer.status, body) == attack.refusal(UNKNOWN_KEY)[:2]
     else:
-        assert attack.sent(mutated).status_code in (400, 401)
+        assert answer.status in (400, 401)
