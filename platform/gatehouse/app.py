@@ -74,6 +74,7 @@ from gatehouse.serving.batching import Batching
 from gatehouse.serving.registry import Registry
 from gatehouse.serving.repository import Repository
 from gatehouse.serving.trust import FollowedKeys
+from gatehouse.serving.turns import Turns
 from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
 from gatehouse.usage.meter import Meter
@@ -172,6 +173,7 @@ class Application:
             releases=self.releases,
             gate=self.gate,
             workers=self.workers,
+            turns=Turns(),
             batching=self.batching,
             meter=self.meter,
             deadline_s=self.settings.prediction_deadline_s,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gatehouse.contracts.contract import Contract, parse_contract
 from gatehouse.contracts.decode import Decoded, Decoder
 from gatehouse.contracts.fast_decode import FastDecoder
+from gatehouse.contracts.pause import no_pause
 from gatehouse.errors import Problem
 
 ROW = {"sepal_length": 5.2, "sepal_width": 3.6, "petal_length": 1.5, "petal_width": 0.3}
@@ -324,9 +325,14 @@ def test_row_65_the_fast_road_never_takes_what_the_strict_one_refuses(
         columns=st.booleans(),
         mutations=st.lists(st.tuples(MUTATIONS, st.integers(0, 30)), min_size=1, max_size=3),
         splice=st.none() | SPLICE,
+        slice_bytes=st.integers(1, 300),
     )
     def holds(
-        rows: list[dict[str, Any]], columns: bool, mutations: list[tuple[tuple[bytes, bytes], int]], splice: tuple[int, int, bytes] | None
+        rows: list[dict[str, Any]],
+        columns: bool,
+        mutations: list[tuple[tuple[bytes, bytes], int]],
+        splice: tuple[int, int, bytes] | None,
+        slice_bytes: int,
     ) -> None:
         names = list(rows[0])
         data = [[row.get(column, rows[0][column]) for column in names] for row in rows]
@@ -337,10 +343,14 @@ def test_row_65_the_fast_road_never_takes_what_the_strict_one_refuses(
             at = splice[0] % (len(body) + 1)
             body = body[:at] + splice[2] + body[at + splice[1] :]
         taken = fast.decode(body, MANY)
+        in_steps = FastDecoder(contract, slice_bytes).decode_in_steps(body, MANY, no_pause)
         strict = strictly(decoder, body)
-        assert taken is None or strict is not None
+        assert (taken is None and in_steps is None) or strict is not None
         if strict is None:
             return
+        if in_steps is not None:
+            assert same(in_steps[0], strict.values)
+            assert in_steps[1] == strict.outputs
         reference = json.loads(body)
         assert set(reference) <= {"instances", "columns", "data", "outputs"}
         if taken is not None:

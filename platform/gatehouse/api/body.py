@@ -3,14 +3,12 @@
 from starlette.types import Receive
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body. Raises what the limit raises."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body
-    parts = [body]
-    while message.get("more_body", False):
+async def read_body(receive: Receive) -> list[bytes]:
+    """The whole body, in the parts in which it came: to join a large one is work for a thread. Raises what the limit raises."""
+    parts: list[bytes] = []
+    more = True
+    while more:
         message = await receive()
         parts.append(message.get("body", b""))
-    return b"".join(parts)
+        more = message.get("more_body", False)
+    return parts

@@ -1,9 +1,8 @@
 """The prediction endpoint: from an admitted call to its answer, each step once, in this order."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 from starlette.types import Receive, Send
@@ -12,7 +11,7 @@ from starlette.types import Scope as AsgiScope
 from gatehouse.api.body import read_body
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.contracts.contract import Contract
-from gatehouse.contracts.decode import Decoded, Decoder
+from gatehouse.contracts.decode import INLINE_BYTES, Decoded, Decoder
 from gatehouse.errors import CredentialMissing, MethodNotAllowed, ScopeMissing, UnsupportedMediaType
 from gatehouse.limits.gate import Gate
 from gatehouse.migration.endpoint import Endpoint
@@ -22,9 +21,11 @@ from gatehouse.serving.batching import Batching
 from gatehouse.serving.engine import Scores
 from gatehouse.serving.predictor import Predictor
 from gatehouse.serving.registry import Served
+from gatehouse.serving.turns import Pause, Turns
 from gatehouse.serving.workers import Workers
 
-T = TypeVar("T")
+SCORES_A_STEP = 1_000
+"""Numbers of which a step of writing a large answer takes care; about half a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Predict:
         releases: Releases,
         gate: Gate,
         workers: Workers,
+        turns: Turns,
         batching: Batching,
         meter: Meter,
         deadline_s: float,
@@ -73,6 +75,7 @@ class Predict:
         self._releases = releases
         self._gate = gate
         self._workers = workers
+        self._turns = turns
         self._batching = batching
         self._meter = meter
         self._deadline_s = deadline_s
@@ -90,13 +93,11 @@ class Predict:
         contract, served = self._releases.find(endpoint, key_id) or await self._releases.load(endpoint, key_id, self._deadline_s)
         call.model_version, call.engine = served.manifest.version, served.predictor.engine_name
         check_content(scope)
-        body = await read_body(receive)
-        large = not contract.decoder.fits_inline(body)
-        rows = await self._run(large, partial(read_rows, contract, served.contract, body, principal.plan.rows_per_call))
+        rows, large = await self._rows(contract, served.contract, await read_body(receive), principal)
         self._meter.ensure_room()
         taken = await self._gate.take_rows(call, principal, rows.rows)
         try:
-            answer = await self._answer(served, rows, call, receive, large)
+            answer = await self._answer(served, rows, call, principal, receive, large)
             call.rows, call.status, call.month, call.bytes_out = rows.rows, 200, taken.month, len(answer)
             self._meter.record(call)
         except BaseException:
@@ -111,17 +112,34 @@ class Predict:
         )
         await send({"type": "http.response.body", "body": answer})
 
-    async def _run(self, in_worker: bool, work: Callable[[], T]) -> T:
-        return await self._workers.run(work, self._deadline_s) if in_worker else work()
+    async def _rows(
+        self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal
+    ) -> tuple[Decoded, bool]:
+        """What a body holds, and whether it was too large for the event loop."""
+        most = principal.plan.rows_per_call
+        if sum(map(len, parts)) <= INLINE_BYTES and contract.decoder.fits_inline(body := b"".join(parts)):
+            return read_rows(contract, own, body, most), False
+        read = partial(self._turns.run, lambda pause: read_rows_in_steps(contract, own, b"".join(parts), most, pause))
+        return await self._workers.run(read, self._deadline_s, tenant=principal.tenant_id), True
 
-    async def _answer(self, served: Served[CompiledContract], rows: Decoded, call: Call, receive: Receive, large: bool) -> bytes:
+    async def _answer(
+        self, served: Served[CompiledContract], rows: Decoded, call: Call, principal: Principal, receive: Receive, large: bool
+    ) -> bytes:
         predictor = served.predictor
-        write = partial(written, predictor, rows.outputs, call)
         if not large and predictor.fits_inline(rows.rows):
-            return write(predictor.score(rows.values))
+            return written(predictor, rows.outputs, call, predictor.score(rows.values))
+        write = partial(self._written, predictor, rows.outputs, call)
         lane = f"{call.model}/{call.api_version}"
         # the body has been read whole: the next thing to be received is that the caller has gone
-        return await self._batching.run(predictor, rows.values, write, lane=lane, deadline_s=self._deadline_s, gone=receive)
+        return await self._batching.run(
+            predictor, rows.values, write, lane=lane, tenant=principal.tenant_id, deadline_s=self._deadline_s, gone=receive
+        )
+
+    def _written(self, predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores) -> bytes:
+        """In a worker thread."""
+        if scores.size <= SCORES_A_STEP:
+            return written(predictor, outputs, call, scores)
+        return self._turns.run(lambda pause: written_in_steps(predictor, outputs, call, scores, pause))
 
 
 def read_rows(contract: CompiledContract, own: CompiledContract, body: bytes, max_rows: int) -> Decoded:
@@ -133,17 +151,33 @@ def read_rows(contract: CompiledContract, own: CompiledContract, body: bytes, ma
     return replace(rows, values=own.decoder.decode(body, max_rows).values)
 
 
+def read_rows_in_steps(contract: CompiledContract, own: CompiledContract, body: bytes, max_rows: int, pause: Pause) -> Decoded:
+    """The same of a large body."""
+    rows = contract.decoder.decode_in_steps(body, max_rows, pause)
+    if own.contract.digest == contract.contract.digest:
+        return rows
+    return replace(rows, values=own.decoder.decode_in_steps(body, max_rows, pause).values)
+
+
 def written(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores) -> bytes:
     """The answer to rows whose scores are these. Raises PredictionFailed."""
-    return msgspec.json.encode(
-        {
-            "model": call.model,
-            "model_version": call.model_version,
-            "api_version": call.api_version,
-            "request_id": call.request_id,
-            "predictions": predictor.told(scores, outputs),
-        }
-    )
+    return msgspec.json.encode(head_of(call) | {"predictions": predictor.told(scores, outputs)})
+
+
+def written_in_steps(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores, pause: Pause) -> bytes:
+    """The same bytes, made some rows at a time."""
+    rows = max(1, SCORES_A_STEP * len(scores) // scores.size)
+    parts = []
+    for at in range(0, len(scores), rows):
+        parts.append(msgspec.json.encode(predictor.told(scores[at : at + rows], outputs))[1:-1])
+        pause()
+    frame = msgspec.json.encode(head_of(call) | {"predictions": []})
+    return b"".join((frame[:-2], b",".join(parts), frame[-2:]))
+
+
+def head_of(call: Call) -> dict[str, Any]:
+    """What an answer says before its predictions."""
+    return {"model": call.model, "model_version": call.model_version, "api_version": call.api_version, "request_id": call.request_id}
 
 
 def check_method(scope: AsgiScope) -> None:

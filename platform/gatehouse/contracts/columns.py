@@ -1,6 +1,5 @@
 """Checks the columns shape: names in any order against the contract, then every cell of the data."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from gatehouse.contracts.bodies import columns_line
@@ -8,6 +7,7 @@ from gatehouse.contracts.cells import Cell, CellCheck, Fault
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.findings import Findings, refusal
 from gatehouse.contracts.names import close_name
+from gatehouse.contracts.pause import Pause
 
 
 class ColumnCheck:
@@ -18,8 +18,8 @@ class ColumnCheck:
         self._checks = checks
         self._index = {name: index for index, name in enumerate(contract.names)}
 
-    def rows(self, columns: Any, data: Sequence[list[Any] | None], findings: Findings) -> list[list[Cell]]:
-        """Checked rows, of no use when something was found. A row of None was found wrong before.
+    def rows(self, columns: Any, data: list[list[Any] | None], findings: Findings, pause: Pause) -> list[list[Cell]]:
+        """Checked rows, of no use when something was found. A row of None was found wrong before. Uses `data` up.
 
         Raises InvalidInput when the columns are wrong, because nothing can be said of cells then.
         """
@@ -33,6 +33,8 @@ class ColumnCheck:
         checks = [self._checks[index] for index in order]
         rows: list[list[Cell]] = []
         for number, cells in enumerate(data):
+            data[number] = None  # let go of on the way: a hundred thousand lists at once take long to free
+            pause()
             if cells is None:
                 continue
             if len(cells) != len(order):

@@ -7,6 +7,8 @@ import numpy as np
 
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.fast_decode import FLOAT64, OBJECT, FastDecoder, Matrix
+from gatehouse.contracts.pause import Pause, no_pause
+from gatehouse.contracts.row_slices import SLICE_CELLS
 from gatehouse.contracts.strict_decode import StrictDecoder
 
 INLINE_BYTES = 64 * 1024
@@ -41,13 +43,21 @@ class Decoder:
     def decode(self, body: bytes, max_rows: int) -> Decoded:
         """The rows of a body. Raises InvalidJson (no strict JSON) or InvalidInput (not this contract, or over `max_rows`)."""
         found = self._fast.decode(body, max_rows)
-        if found is not None:
-            return Decoded(len(found[0]), *found)
-        return self.decode_strictly(body, max_rows)
+        return self.decode_strictly(body, max_rows) if found is None else Decoded(len(found[0]), *found)
 
-    def decode_strictly(self, body: bytes, max_rows: int) -> Decoded:
+    def decode_in_steps(self, body: bytes, max_rows: int, pause: Pause) -> Decoded:
+        """The same of a large body, in steps of about a millisecond or less. `pause` is called between them."""
+        found = self._fast.decode_in_steps(body, max_rows, pause)
+        return self.decode_strictly(body, max_rows, pause) if found is None else Decoded(len(found[0]), *found)
+
+    def decode_strictly(self, body: bytes, max_rows: int, pause: Pause = no_pause) -> Decoded:
         """The same by the strict road alone, which decides what is right."""
-        rows, outputs = self._strict.decode(body, max_rows)
-        values: np.ndarray[Any, Any] = np.empty((len(rows), self._width), self._dtype)
-        values[:] = rows
-        return Decoded(len(rows), values, outputs)
+        rows, outputs = self._strict.decode(body, max_rows, pause)
+        count = len(rows)
+        values: np.ndarray[Any, Any] = np.empty((count, self._width), self._dtype)
+        step = max(1, SLICE_CELLS // self._width)
+        for at in reversed(range(0, count, step)):  # from the end, so that the rows are let go of on the way
+            values[at : at + step] = rows[at:]
+            del rows[at:]
+            pause()
+        return Decoded(count, values, outputs)

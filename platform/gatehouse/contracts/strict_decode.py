@@ -10,6 +10,7 @@ from gatehouse.contracts.columns import ColumnCheck
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.findings import Findings, escaped, pointer_to, refusal
 from gatehouse.contracts.names import close_name
+from gatehouse.contracts.pause import Pause
 from gatehouse.contracts.strict_json import ElementTooLong, JsonReader, to_text
 
 MEMBERS = ("instances", "columns", "data", "outputs")
@@ -48,12 +49,12 @@ class StrictDecoder:
             + sum(feature.max_length or 256 for feature in contract.features if feature.type in ("text", "category"))
         )
 
-    def decode(self, body: bytes, max_rows: int) -> tuple[list[list[Cell]], tuple[str, ...]]:
+    def decode(self, body: bytes, max_rows: int, pause: Pause) -> tuple[list[list[Cell]], tuple[str, ...]]:
         """Rows and the outputs asked for. Raises InvalidJson or InvalidInput."""
         reader = JsonReader(to_text(body), self._known_names, self._most_commas)
         findings = Findings()
         try:
-            parts, keys = self._read(reader, findings, max_rows)
+            parts, keys = self._read(reader, findings, max_rows, pause)
         except ElementTooLong:
             detail = f"a part of the body is larger than any that the contract allows: {self._right_records}"
             raise findings.refusal or refusal("", "wrong_shape", detail) from None
@@ -61,11 +62,11 @@ class StrictDecoder:
         outputs = self._outputs(parts.outputs, "outputs" in keys, findings)
         rows = parts.rows
         if rows is None:
-            rows = self._columns.rows(parts.columns, parts.data or [], findings)
+            rows = self._columns.rows(parts.columns, parts.data or [], findings, pause)
         findings.end()
         return rows, outputs
 
-    def _read(self, reader: JsonReader, findings: Findings, max_rows: int) -> tuple[_Parts, list[str]]:
+    def _read(self, reader: JsonReader, findings: Findings, max_rows: int, pause: Pause) -> tuple[_Parts, list[str]]:
         parts, keys = _Parts(), list[str]()
         if reader.peek() != "{":
             is_list = reader.peek() == "["
@@ -76,9 +77,9 @@ class StrictDecoder:
         for key in reader.members():
             keys.append(key)
             if key == "instances":
-                parts.rows = self._instances(reader, findings, max_rows)
+                parts.rows = self._instances(reader, findings, max_rows, pause)
             elif key == "data":
-                parts.data = self._data(reader, findings, max_rows)
+                parts.data = self._data(reader, findings, max_rows, pause)
             elif key == "columns":
                 parts.columns = reader.value("/columns")
             elif key == "outputs":
@@ -92,7 +93,7 @@ class StrictDecoder:
             raise findings.refusal
         return parts, keys
 
-    def _instances(self, reader: JsonReader, findings: Findings, max_rows: int) -> list[list[Cell]]:
+    def _instances(self, reader: JsonReader, findings: Findings, max_rows: int, pause: Pause) -> list[list[Cell]]:
         rows: list[list[Cell]] = []
         if reader.peek() != "[":
             reader.value("/instances")
@@ -101,6 +102,7 @@ class StrictDecoder:
         index = -1
         for index in reader.elements():
             _check_rows(index, max_rows, "/instances", findings)
+            pause()
             pointer = f"/instances/{index}"
             record = reader.value(pointer)
             if type(record) is not dict:
@@ -141,7 +143,7 @@ class StrictDecoder:
                     detail += close_name(name, names)
                 findings.add(pointer_to(pointer, name), Fault("unknown_field", detail))
 
-    def _data(self, reader: JsonReader, findings: Findings, max_rows: int) -> list[list[Any] | None]:
+    def _data(self, reader: JsonReader, findings: Findings, max_rows: int, pause: Pause) -> list[list[Any] | None]:
         rows: list[list[Any] | None] = []
         if reader.peek() != "[":
             reader.value("/data")
@@ -150,6 +152,7 @@ class StrictDecoder:
         index = -1
         for index in reader.elements():
             _check_rows(index, max_rows, "/data", findings)
+            pause()
             pointer = f"/data/{index}"
             row = reader.value(pointer)
             if type(row) is not list:

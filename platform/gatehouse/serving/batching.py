@@ -69,6 +69,7 @@ class Batching:
         *,
         lane: str,
         deadline_s: float,
+        tenant: str = "",
         gone: Callable[[], Awaitable[object]] | None = None,
     ) -> T:
         """What `finish` makes of the scores of these rows, in a worker thread. `gone` ends when the caller has gone.
@@ -77,7 +78,7 @@ class Batching:
         has gone before its rows were begun.
         """
         if len(values) > JOINING_ROWS or not predictor.joins:
-            return await self._workers.run(lambda: finish(predictor.score(values)), deadline_s, f"{lane} alone")
+            return await self._workers.run(lambda: finish(predictor.score(values)), deadline_s, f"{lane} alone", tenant)
         call = _Call(values, finish, asyncio.get_running_loop().create_future())
         line = self._enter(predictor, lane, call)
         try:

@@ -1,4 +1,4 @@
-"""A bounded pool of threads for work that must not hold the event loop, shared fairly between models."""
+"""A bounded pool of threads for work that must not hold the event loop, shared fairly between models and between tenants."""
 
 import asyncio
 import threading
@@ -14,20 +14,23 @@ RETRY_AFTER = (("Retry-After", "1"),)
 
 
 class Job(Future[T], Generic[T]):
-    """One piece of work in its lane."""
+    """One piece of work of a tenant in its lane."""
 
-    def __init__(self, work: Callable[[], T], lane: str) -> None:
+    def __init__(self, work: Callable[[], T], lane: str, tenant: str) -> None:
         super().__init__()
         self.work = work
         self.lane = lane
+        self.tenant = tenant
 
 
 class Workers:
-    """Work waits in lanes, first come first served in each; the lanes take turns. No lane gets more than its share of the threads.
+    """Work waits in lanes. The lanes take turns, in a lane the tenants do, and a tenant's own is first come first served.
 
-    So a model that is slow, or never ends, leaves threads to the others. In a lane at most `waiting` pieces of work wait; what comes
-    beyond is refused at once. A place is held until its thread is really done, also where the caller has gone or the deadline has
-    passed: work that cannot be stopped is at least bounded.
+    No lane gets more than its share of the threads, so a model that is slow, or never ends, leaves threads to the others. No tenant gets
+    more than such a share over all lanes, and in a lane it leaves one thread of the share to other tenants. Work of no tenant in
+    particular, named "", is bounded by its lane alone. Of one tenant at most `waiting` pieces of work wait in a lane; what comes beyond is
+    refused at once. A place is held until its thread is really done, also where the caller has gone or the deadline has passed: work
+    that cannot be stopped is at least bounded.
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
@@ -37,13 +40,15 @@ class Workers:
         self._waiting = waiting
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gatehouse-worker")
         self._lock = threading.Lock()
-        self._lanes: OrderedDict[str, deque[Job[Any]]] = OrderedDict()
-        self._running: Counter[str] = Counter()
+        self._lanes: OrderedDict[str, OrderedDict[str, deque[Job[Any]]]] = OrderedDict()
+        self._busy = 0
+        self._running: Counter[tuple[str | None, str | None]] = Counter()
+        """Threads by lane (and no tenant), by tenant (and no lane), and by both."""
         self._closed = False
 
-    async def run(self, work: Callable[[], T], deadline_s: float, lane: str = "") -> T:
+    async def run(self, work: Callable[[], T], deadline_s: float, lane: str = "", tenant: str = "") -> T:
         """The work's own answer or exception. Raises Overloaded when all places are taken, PredictionTimeout past the deadline."""
-        job = self.submit(work, lane)
+        job = self.submit(work, lane, tenant)
         waiter = asyncio.wrap_future(job)
         try:
             await asyncio.wait((waiter,), timeout=deadline_s)
@@ -58,13 +63,13 @@ class Workers:
                 with self._lock:
                     self._remove(job)
 
-    def submit(self, work: Callable[[], T], lane: str) -> Job[T]:
+    def submit(self, work: Callable[[], T], lane: str, tenant: str = "") -> Job[T]:
         """Have the work done by a thread of its lane. Raises Overloaded. Safe in any thread."""
-        job = Job(work, lane)
+        job = Job(work, lane, tenant)
         with self._lock:
             if self._closed:
                 raise Overloaded(reason="workers_closed", headers=RETRY_AFTER)
-            queue = self._lanes.setdefault(lane, deque())
+            queue = self._lanes.setdefault(lane, OrderedDict()).setdefault(tenant, deque())
             queue.append(job)
             self._start()
             if len(queue) > self._waiting:
@@ -76,7 +81,7 @@ class Workers:
         """Take no more work and forget what waits; what runs ends by itself."""
         with self._lock:
             self._closed = True
-            forgotten = [job for queue in self._lanes.values() for job in queue]
+            forgotten = [job for queues in self._lanes.values() for queue in queues.values() for job in queue]
             self._lanes.clear()
             self._pool.shutdown(wait=False)
         for job in forgotten:
@@ -84,17 +89,43 @@ class Workers:
 
     def _start(self) -> None:
         """Begin what may begin, one lane after the other. The lock is held."""
-        while self._running.total() < self.threads:
-            lane = next((name for name in self._lanes if self._running[name] < self.share), None)
-            if lane is None:
+        while self._busy < self.threads:
+            waiting = ((lane, tenant) for lane, tenants in self._lanes.items() for tenant in tenants)
+            turn = next((place for place in waiting if self._may_run(*place)), None)
+            if turn is None:
                 return
-            job = self._lanes[lane].popleft()
-            if self._lanes[lane]:
-                self._lanes.move_to_end(lane)
-            else:
-                del self._lanes[lane]
-            self._running[lane] += 1
+            lane, tenant = turn
+            job = self._lanes[lane][tenant].popleft()
+            self._end_turn(lane, tenant)
+            self._count(job, 1)
             self._pool.submit(self._work, job)
+
+    def _may_run(self, lane: str, tenant: str) -> bool:
+        running = self._running
+        if running[lane, None] >= self.share:
+            return False
+        return not tenant or (running[None, tenant] < self.share and running[lane, tenant] < max(1, self.share - 1))
+
+    def _end_turn(self, lane: str, tenant: str) -> None:
+        """Others come first now, tenants in this lane and other lanes."""
+        tenants = self._lanes[lane]
+        tenants.move_to_end(tenant)
+        self._lanes.move_to_end(lane)
+        self._forget_empty(lane, tenant)
+
+    def _forget_empty(self, lane: str, tenant: str) -> None:
+        tenants = self._lanes[lane]
+        if not tenants[tenant]:
+            del tenants[tenant]
+        if not tenants:
+            del self._lanes[lane]
+
+    def _count(self, job: Job[Any], threads: int) -> None:
+        self._busy += threads
+        for place in ((job.lane, None), (None, job.tenant), (job.lane, job.tenant)):
+            self._running[place] += threads
+            if not self._running[place]:
+                del self._running[place]
 
     def _work(self, job: Job[Any]) -> None:
         try:
@@ -107,16 +138,14 @@ class Workers:
                     job.set_result(answer)
         finally:
             with self._lock:
-                self._running[job.lane] -= 1
-                if not self._running[job.lane]:
-                    del self._running[job.lane]
+                self._count(job, -1)
                 if not self._closed:
                     self._start()
 
     def _remove(self, job: Job[Any]) -> None:
         """Free the place of work that still waits. The lock is held."""
-        queue = self._lanes.get(job.lane, ())
-        if job in queue:
-            self._lanes[job.lane].remove(job)
-            if not queue:
-                del self._lanes[job.lane]
+        tenants = self._lanes.get(job.lane)
+        queue = tenants.get(job.tenant) if tenants else None
+        if queue and job in queue:
+            queue.remove(job)
+            self._forget_empty(job.lane, job.tenant)
