@@ -89,10 +89,9 @@ def find_secrets(session: Session, key_id: str) -> StoredSecrets | None:
 
     Reading the whole key before its secret is proven would tell by the time it takes which ids exist.
     """
-    row = session.connection().execute(_SECRETS, {"key_id": key_id}).one()
-    if row.digest is None:
-        return None
-    return StoredSecrets(row.digest, row.pepper_version, _previous_secret(row.previous_digest, row.previous_pepper_version))
+    digest, version, previous_digest, previous_version = session.connection().execute(_SECRETS, {"key_id": key_id}).one()
+    found = StoredSecrets(digest, version, _previous_secret(previous_digest, previous_version))  # made in both cases: it takes time too
+    return None if digest is None else found
 
 
 def find_key(session: Session, key_id: str) -> StoredKey | None:
