@@ -1,15 +1,19 @@
 """Quotas in the database: rows taken ahead by blocks, each with its owner."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, CursorResult, Table, delete, func, insert, update
+from sqlalchemy import ColumnElement, CursorResult, Table, delete, func, insert, or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from gatehouse.db.session import GONE, Database
-from gatehouse.db.tables import QuotaBlockTable, QuotaTable, UsageEventTable, UsageSummaryTable
+from gatehouse.db.tables import ProcessTable, QuotaBlockTable, QuotaTable, UsageEventTable, UsageSummaryTable
 from gatehouse.limits.month import Month
+
+SEEN = timedelta(seconds=15)
+"""An owner that was seen so lately settles its blocks itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +55,44 @@ class QuotaStore:
             self._add_to_block(session, process_id, tenant_id, month, rows, expires_at)
             return Block(rows, left - rows)
 
-    def give_back(self, process_id: str, tenant_id: str, month: str, rows: int) -> None:
-        """Return unused rows of a block."""
+    def give_back(self, process_id: str, tenant_id: str, month: str, rows: int, now: datetime) -> None:
+        """Return unused rows of a block that has not expired."""
         with self._database.write() as session:
-            mine = (
-                col(QuotaBlockTable.process_id) == process_id,
-                col(QuotaBlockTable.tenant_id) == tenant_id,
-                col(QuotaBlockTable.month) == month,
-            )
+            _lock(session, tenant_id, month)
+            unused = (*_mine(process_id, tenant_id, month), col(QuotaBlockTable.rows) >= rows, col(QuotaBlockTable.expires_at) > now)
             changed: CursorResult[object] = session.execute(  # type: ignore[assignment]
-                update(QuotaBlockTable).where(*mine, col(QuotaBlockTable.rows) >= rows).values(rows=col(QuotaBlockTable.rows) - rows)
+                update(QuotaBlockTable).where(*unused).values(rows=col(QuotaBlockTable.rows) - rows)
             )
-            if changed.rowcount:  # else the block has been settled already
+            if changed.rowcount:  # else the block has been settled already, or will be
                 _untake(session, tenant_id, month, rows)
+
+    def recall(self, process_id: str, tenant_id: str, month: str, now: datetime) -> bool:
+        """Ask the other processes for what they hold and do not need; whether there is anyone to ask."""
+        with self._database.write() as session:
+            _lock(session, tenant_id, month)
+            changed: CursorResult[object] = session.execute(  # type: ignore[assignment]
+                update(QuotaBlockTable)
+                .where(*_in_month(tenant_id, month), col(QuotaBlockTable.process_id) != process_id, col(QuotaBlockTable.expires_at) > now)
+                .values(recalled=True)
+            )
+            return changed.rowcount > 0
+
+    def recall_is_open(self, tenant_id: str, month: str, now: datetime) -> bool:
+        """Whether some process has not answered yet."""
+        with self._database.read() as session:
+            unanswered = (*_in_month(tenant_id, month), col(QuotaBlockTable.recalled), col(QuotaBlockTable.expires_at) > now)
+            return session.exec(select(QuotaBlockTable.process_id).where(*unanswered).limit(1)).first() is not None
+
+    def recalled(self, process_id: str) -> list[tuple[str, str]]:
+        """Tenant and month of the blocks of this process that others have asked for."""
+        with self._database.read() as session:
+            mine = (QuotaBlockTable.process_id == process_id, col(QuotaBlockTable.recalled))
+            return list(session.exec(select(QuotaBlockTable.tenant_id, QuotaBlockTable.month).where(*mine)))
+
+    def answer_recall(self, process_id: str, tenant_id: str, month: str) -> None:
+        """Say that nothing more comes back."""
+        with self._database.write() as session:
+            session.execute(update(QuotaBlockTable).where(*_mine(process_id, tenant_id, month)).values(recalled=False))
 
     def reachable(self) -> bool:
         """Whether the database answers now."""
@@ -76,20 +105,35 @@ class QuotaStore:
 
     def settle(self, process_id: str) -> int:
         """Turn a dead process's blocks into what its usage events metered; returns the rows that became free again."""
-        freed = 0
         with self._database.write() as session:
-            blocks = session.exec(
-                select(QuotaBlockTable)
-                .where(QuotaBlockTable.process_id == process_id)
-                .order_by(col(QuotaBlockTable.tenant_id))
-                .with_for_update()
-            ).all()
-            for block in blocks:
-                unused = max(0, block.rows - _metered_by(session, block))
-                _untake(session, block.tenant_id, block.month, unused)
-                freed += unused
-            session.execute(delete(QuotaBlockTable).where(col(QuotaBlockTable.process_id) == process_id))
+            owned = (col(QuotaBlockTable.process_id) == process_id,)
+            keys = sorted(session.exec(select(QuotaBlockTable.tenant_id, QuotaBlockTable.month).where(*owned)))
+            freed = sum(_settle(session, _mine(process_id, *key), *key, at=None) for key in keys)
+            session.execute(delete(QuotaBlockTable).where(*owned))
         return freed
+
+    def settle_expired(self, now: datetime, month: Month) -> list[tuple[str, int]]:
+        """The same for expired blocks whose owner is not seen; they stay, so that what still comes of it counts too.
+
+        Returns process ids and the rows that became free. Expired blocks of past months go.
+        """
+        freed = []
+        for process_id, tenant_id, name in self._expired(now):
+            with self._database.write() as session:
+                mine = _mine(process_id, tenant_id, name)
+                if name < month.name:
+                    session.execute(delete(QuotaBlockTable).where(*mine, col(QuotaBlockTable.expires_at) <= now))
+                    continue
+                unused = _settle(session, (*mine, *_unsettled(now)), tenant_id, name, at=now)
+            freed.append((process_id, unused))
+        return freed
+
+    def _expired(self, now: datetime) -> list[tuple[str, str, str]]:
+        alive = select(ProcessTable.id).where(col(ProcessTable.last_seen_at) > now - SEEN)
+        columns = (QuotaBlockTable.process_id, QuotaBlockTable.tenant_id, QuotaBlockTable.month)
+        with self._database.read() as session:
+            found = session.exec(select(*columns).where(*_unsettled(now), col(QuotaBlockTable.process_id).not_in(alive)))
+            return sorted(found)
 
     def metered(self, tenant_id: str, month: Month) -> int:
         """Rows of the month that have been metered so far."""
@@ -107,9 +151,10 @@ class QuotaStore:
 
     def _add_to_block(self, session: Session, process_id: str, tenant_id: str, month: Month, rows: int, expires_at: datetime) -> None:
         key = {"process_id": process_id, "tenant_id": tenant_id, "month": month.name}
-        mine = [col(getattr(QuotaBlockTable, name)) == value for name, value in key.items()]
         changed: CursorResult[object] = session.execute(  # type: ignore[assignment]
-            update(QuotaBlockTable).where(*mine).values(rows=col(QuotaBlockTable.rows) + rows, expires_at=expires_at)
+            update(QuotaBlockTable)
+            .where(*_mine(process_id, tenant_id, month.name))
+            .values(rows=col(QuotaBlockTable.rows) + rows, expires_at=expires_at)
         )
         if not changed.rowcount:  # only its owner adds a block, so nobody else can have done so meanwhile
             session.execute(insert(QuotaBlockTable).values(**key, rows=rows, expires_at=expires_at))
@@ -117,6 +162,38 @@ class QuotaStore:
 
 def _is(tenant_id: str, month: Month) -> tuple[ColumnElement[bool], ...]:
     return (col(QuotaTable.tenant_id) == tenant_id, col(QuotaTable.month) == month.name)
+
+
+def _in_month(tenant_id: str, month: str) -> tuple[ColumnElement[bool], ...]:
+    return (col(QuotaBlockTable.tenant_id) == tenant_id, col(QuotaBlockTable.month) == month)
+
+
+def _mine(process_id: str, tenant_id: str, month: str) -> tuple[ColumnElement[bool], ...]:
+    return (col(QuotaBlockTable.process_id) == process_id, *_in_month(tenant_id, month))
+
+
+def _unsettled(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    block = QuotaBlockTable
+    return (col(block.expires_at) <= now, or_(col(block.settled_at).is_(None), col(block.settled_at) < col(block.expires_at)))
+
+
+def _lock(session: Session, tenant_id: str, month: str) -> None:
+    # always before a block of it, so that nobody waits in a circle
+    session.exec(select(QuotaTable.taken).where(QuotaTable.tenant_id == tenant_id, QuotaTable.month == month).with_for_update()).first()
+
+
+def _settle(session: Session, which: Sequence[ColumnElement[bool]], tenant_id: str, month: str, *, at: datetime | None) -> int:
+    """Leave in a block what its owner has metered; returns the rows that became free."""
+    _lock(session, tenant_id, month)
+    block = session.exec(select(QuotaBlockTable).where(*which).with_for_update()).first()
+    if block is None:  # somebody else was quicker
+        return 0
+    metered = _metered_by(session, block)
+    # what was metered after others had settled it counts on top; before that, what a soft quota let in is counted already
+    unused = block.rows - metered if block.settled_at is not None else max(0, block.rows - metered)
+    _untake(session, tenant_id, month, unused)
+    block.rows, block.settled_at = metered, at
+    return unused
 
 
 def _untake(session: Session, tenant_id: str, month: str, rows: int) -> None:
