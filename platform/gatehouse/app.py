@@ -145,7 +145,12 @@ class Application:
         )
 
     def _compose_limits(self) -> None:
-        self.concurrency = Concurrency(self.settings.max_calls_at_once, self.settings.max_calls_at_once_per_tenant)
+        self.concurrency = Concurrency(
+            self.settings.max_calls_at_once,
+            self.settings.max_calls_at_once_per_tenant,
+            waiting=self.settings.max_calls_waiting,
+            wait_s=self.settings.waiting_deadline_s,
+        )
         self.quota = QuotaBook(QuotaStore(self.database), self.process_id, lambda: self.live_processes, lambda: datetime.now(UTC))
         self.gate = Gate(MemoryRates(monotonic_us), self.concurrency, self.quota, self.threads)
         self.failures = FailedCredentials(MemoryRates(monotonic_us), self.settings.failed_credentials_per_minute)

@@ -6,6 +6,8 @@ from gatehouse.principal import Principal
 
 SCOPE_KEY = "gatehouse.call"
 """Where the call lies in an ASGI scope."""
+CONNECTION_KEY = "gatehouse.connection"
+"""Where the server puts what tells that the caller has gone."""
 CLIENT_GONE = 499
 """Status in log and usage of a call whose caller went away before there was an answer."""
 

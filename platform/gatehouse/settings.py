@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     prediction_deadline_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
     max_calls_at_once: int = Field(default=256, ge=1)
     max_calls_at_once_per_tenant: int = Field(default=64, ge=1)
+    """Those that wait included."""
+    max_calls_waiting: int = Field(default=256, ge=0)
+    waiting_deadline_s: float = Field(default=5.0, ge=0, le=3600, allow_inf_nan=False)
     failed_credentials_per_minute: int = Field(default=60, ge=1)
     token_requests_per_minute: int = Field(default=60, ge=1)
     account_requests_per_minute: int = Field(default=120, ge=1)

@@ -362,7 +362,7 @@ def test_row_62_a_slow_model_is_504_at_the_deadline_and_its_place_is_free_again(
 
 
 def test_row_62_what_a_stuck_model_holds_is_bounded_and_the_rest_of_the_service_goes_on(stage: Stage, released: None) -> None:
-    with stage.serving(prediction_deadline_s="0.3", max_calls_at_once_per_tenant="3", max_calls_at_once="4") as live:
+    with stage.serving(prediction_deadline_s="0.3", max_calls_at_once_per_tenant="3", max_calls_at_once="4", max_calls_waiting="0") as live:
         stuck, other, third = (live.stage.tenant(name, "iris", "slow") for name in ("stuck", "other", "third"))
         body = json.dumps(instances({"size": SLOW_SIZE})).encode()
         connections = [Wire(live.port).send(post(key, body, path=SLOW)) for key in (stuck, stuck, stuck, other)]

@@ -214,3 +214,63 @@ def test_work_that_waits_when_the_workers_close_is_refused(workers, gate):
         assert await running
 
     asyncio.run(scenario())
+
+
+def test_in_a_lane_tenants_take_turns_however_much_one_of_them_sends(gate):
+    pool, begun, order = Workers(1, waiting=100), threading.Event(), []
+
+    async def scenario():
+        plug = asyncio.create_task(pool.run(_held(gate, begun), LONG, "plug"))
+        await _begun(1, [begun])
+        wishes = [*[f"flood{n}" for n in range(50)], "b1", "b2", "c1"]
+        waiting = [
+            asyncio.create_task(pool.run(lambda wish=wish: order.append(wish), LONG, "lane", wish.rstrip("0123456789"))) for wish in wishes
+        ]
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(plug, *waiting)
+
+    asyncio.run(scenario())
+    pool.close()
+    assert order[:6] == ["flood0", "b1", "c1", "flood1", "b2", "flood2"]
+    assert len(order) == 53
+
+
+@pytest.mark.parametrize(("threads", "lanes", "most"), [(5, 1, 1), (5, 4, 2), (9, 1, 3), (9, 4, 4), (3, 4, 1)])
+def test_a_tenant_leaves_threads_to_others_in_each_lane_and_over_all(threads, lanes, most, gate):
+    pool = Workers(threads, waiting=100)
+    events = [threading.Event() for _ in range(12)]
+
+    async def scenario():
+        flood = [asyncio.create_task(pool.run(_held(gate, event), LONG, f"lane {n % lanes}", "flood")) for n, event in enumerate(events)]
+        await _begun(most, events)
+        assert await pool.run(lambda: "other", LONG, "lane 0" if pool.share > 1 else "own lane", "other") == "other"
+        assert sum(event.is_set() for event in events) == most
+        gate.set()
+        await asyncio.gather(*flood)
+
+    asyncio.run(scenario())
+    pool.close()
+
+
+def test_what_one_tenant_has_waiting_takes_no_waiting_place_of_another(workers, gate):
+    async def scenario():
+        running = [asyncio.create_task(workers.run(lambda: gate.wait(LONG), LONG, "lane", "flood")) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await workers.run(lambda: None, LONG, "lane", "flood")
+        other = asyncio.create_task(workers.run(lambda: "other", LONG, "lane", "other"))
+        await asyncio.sleep(0)
+        gate.set()
+        assert await other == "other"
+        await asyncio.gather(*running)
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_remembered_of_lanes_and_tenants_whose_work_is_done(workers):
+    for number in range(50):
+        asyncio.run(workers.run(lambda: 1, LONG, f"lane {number}", f"tenant {number}"))
+    asyncio.run(_until_free(workers))
+    workers._pool.shutdown(wait=True)
+    assert (dict(workers._lanes), dict(workers._running), workers._busy) == ({}, {}, 0)

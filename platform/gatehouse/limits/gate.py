@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gatehouse.call import Call
 from gatehouse.limits.allowance import limits_of
-from gatehouse.limits.concurrency import Concurrency
+from gatehouse.limits.concurrency import Concurrency, Waiting
 from gatehouse.limits.quota import QuotaBook, Taken
 from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
 from gatehouse.limits.report import policy_field, refuse, state_field
@@ -29,6 +29,18 @@ class TakenRows(NamedTuple):
         return self.quota.month
 
 
+class Queued(NamedTuple):
+    """A call that waits for a place. Its request has been taken, so that calls over their rate never wait."""
+
+    call: Call
+    place: Waiting
+    decision: Decision
+
+    def abandon(self) -> None:
+        """The caller has gone."""
+        self.place.abandon()
+
+
 class Gate:
     """Used on the event loop only; what must ask the database does so in `threads`."""
 
@@ -38,13 +50,30 @@ class Gate:
         self._quota = quota
         self._threads = threads
 
-    def enter(self, call: Call, principal: Principal) -> None:
-        """First decision. Raises RateLimited or Overloaded, and then has taken nothing; each entered call must `leave` once."""
-        self._concurrency.enter(principal.tenant_id)
+    def enter(self, call: Call, principal: Principal) -> Queued | None:
+        """First decision: a place, and one request out of every request limit. When the process is full, what to await by `turn`.
+
+        Raises RateLimited or Overloaded, and then has taken nothing; each entered call must `leave` once.
+        """
+        place = self._concurrency.enter(principal.tenant_id)
         try:
-            self._decide(call, limits_of(principal).requests, 1)
+            decision = self._decide(call, limits_of(principal).requests, 1, returnable=place is not None)
         except BaseException:
-            self._concurrency.leave(principal.tenant_id)
+            if place is None:
+                self._concurrency.leave(principal.tenant_id)
+            else:
+                place.withdraw()
+            raise
+        return None if place is None else Queued(call, place, decision)
+
+    async def turn(self, queued: Queued) -> None:
+        """Wait in the queue. Raises Overloaded or ClientGone, and then all that the call had taken is given back."""
+        try:
+            await queued.place.turn()
+        except BaseException:
+            self._rates.give_back(queued.decision)
+            queued.call.limit_fields = None
+            self._decide(queued.call, queued.decision.limits, 0)
             raise
 
     def leave(self, principal: Principal) -> None:

@@ -4,11 +4,11 @@ import asyncio
 import re
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatehouse.call import SCOPE_KEY, Call, Route
+from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call, Route
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, CredentialMissing, IdentityUnavailable, Problem
 from gatehouse.principal import Principal, Verified
 
@@ -39,8 +39,11 @@ class Failures(Protocol):
 class Door(Protocol):
     """What admission needs of the limits on predictions."""
 
-    def enter(self, call: Call, principal: Principal) -> None:
-        """One request out of every request limit, and a place. Raises RateLimited, Overloaded."""
+    def enter(self, call: Call, principal: Principal) -> Any:
+        """One request out of every request limit, and a place. None, or what `turn` takes. Raises RateLimited, Overloaded."""
+
+    async def turn(self, queued: Any) -> None:
+        """Wait for the place. Raises Overloaded, ClientGone. `queued.abandon()` ends it when the caller has gone."""
 
     def leave(self, principal: Principal) -> None:
         """Give the place back."""
@@ -92,13 +95,26 @@ class Admission:
             call.principal = principal = self._recall(text, call.address) or await self._look_up(text, call)
             call.route = self.match(path)
             if call.route is not None:  # by whatever method: each of these calls is written down as usage
-                self.door.enter(call, principal)
+                queued = self.door.enter(call, principal)
+                if queued is not None:
+                    await self._take_turn(queued, scope)
                 try:
                     await self.app(scope, receive, send)
                 finally:
                     self.door.leave(principal)
                 return
         await self.app(scope, receive, send)
+
+    async def _take_turn(self, queued: Any, scope: Scope) -> None:
+        connection = scope.get(CONNECTION_KEY)
+        if connection is None:  # another server than ours: then the deadline alone ends the waiting
+            await self.door.turn(queued)
+            return
+        connection.when_lost = queued.abandon
+        try:
+            await self.door.turn(queued)
+        finally:
+            connection.when_lost = None
 
     def _recall(self, text: str, address: str) -> Principal | None:
         try:

@@ -7,6 +7,8 @@ import socket
 import uvicorn
 from starlette.types import ASGIApp
 
+from gatehouse.server.connection import Connection
+
 KEEP_ALIVE_S = 20
 BACKLOG = 1024
 
@@ -39,7 +41,7 @@ def server_for(app: ASGIApp, grace_s: float) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,
