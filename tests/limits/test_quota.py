@@ -13,8 +13,9 @@ from sqlmodel import Session, select
 from gatehouse.db.session import Database, open_database
 from gatehouse.db.tables import QuotaBlockTable, QuotaTable, UsageEventTable, UsageSummaryTable
 from gatehouse.errors import QuotaExhausted, QuotaUnavailable, RowsExceedLimit
+from gatehouse.limits.holding import Taken
 from gatehouse.limits.month import month_of
-from gatehouse.limits.quota import QuotaBook, Taken
+from gatehouse.limits.quota import QuotaBook
 from gatehouse.limits.store import QuotaStore
 from gatehouse.principal import Plan
 

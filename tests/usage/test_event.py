@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatehouse.db.tables import UsageEventTable
-from gatehouse.usage.event import EventInvalid, UsageEvent, decode_line, encode_line, metered_rows, month_name, uuid7
+from gatehouse.usage.event import EventInvalid, UsageEvent, decode_line, encode_line, month_name, uuid7
+from gatehouse.usage.outcomes import metered_rows
 
 
 def test_an_event_has_the_columns_of_its_table() -> None:

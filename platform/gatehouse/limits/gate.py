@@ -8,7 +8,8 @@ from typing import NamedTuple
 from gatehouse.call import Call
 from gatehouse.limits.allowance import limits_of
 from gatehouse.limits.concurrency import Concurrency, Waiting
-from gatehouse.limits.quota import QuotaBook, Taken
+from gatehouse.limits.holding import Taken
+from gatehouse.limits.quota import RECALL_POLL_S, QuotaBook
 from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
 from gatehouse.limits.report import policy_field, refuse, state_field
 from gatehouse.principal import Principal
@@ -87,8 +88,7 @@ class Gate:
         """
         quota = self._quota.try_take(principal.tenant_id, principal.plan, rows)
         if quota is None:
-            loop = asyncio.get_running_loop()
-            quota = await loop.run_in_executor(self._threads, self._quota.take, principal.tenant_id, principal.plan, rows)
+            quota = await self._ask_for_quota(principal, rows)
         fields_before = call.limit_fields
         try:
             rates = self._decide(call, limits_of(principal).rows, rows, returnable=True)
@@ -96,6 +96,14 @@ class Gate:
             self._quota.give_back(quota)
             raise
         return TakenRows(call, quota, rates, fields_before)
+
+    async def _ask_for_quota(self, principal: Principal, rows: int) -> Taken:
+        loop = asyncio.get_running_loop()
+        while True:
+            quota = await loop.run_in_executor(self._threads, self._quota.take, principal.tenant_id, principal.plan, rows)
+            if quota is not None:
+                return quota
+            await asyncio.sleep(RECALL_POLL_S)  # the other processes give back what they do not need
 
     def give_back(self, taken: TakenRows) -> None:
         """Return rows that were not answered, and have the answer's fields say so."""

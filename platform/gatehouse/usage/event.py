@@ -63,11 +63,6 @@ def decode_line(line: bytes) -> UsageEvent:
         raise EventInvalid(str(error)) from None
 
 
-def metered_rows(status: int, rows: int) -> int:
-    """Rows that count: those of an answered call, none of any other outcome."""
-    return rows if status == 200 else 0
-
-
 def month_name(at_us: int) -> str:
     """`YYYY-MM` (UTC) of microseconds since 1970."""
     return f"{datetime.fromtimestamp(at_us // 1_000_000, UTC):%Y-%m}"

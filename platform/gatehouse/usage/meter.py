@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 from gatehouse.call import CLIENT_GONE, Call
 from gatehouse.errors import UsageUnavailable
-from gatehouse.usage.event import UsageEvent, metered_rows, month_name, uuid7
+from gatehouse.usage.event import UsageEvent, month_name, uuid7
+from gatehouse.usage.outcomes import metered_rows, outcome_of
 from gatehouse.usage.spool import Spool
 
 LOGGER = logging.getLogger("gatehouse.usage")
-UNMETERED = frozenset({408, 429})
-"""Refusals that a caller can cause without end: they make no usage event and stand in the request log alone."""
 
 
 class Meter:
@@ -57,7 +56,7 @@ class Meter:
 
     def record_refused(self, call: Call) -> None:
         """Write down a refused call; where even that fails the refusal goes out all the same, since it owes no rows."""
-        if call.status in UNMETERED:
+        if not outcome_of(call.status).event:
             return
         try:
             self.record(call)

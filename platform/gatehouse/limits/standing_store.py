@@ -1,0 +1,84 @@
+"""What the database knows of the months of tenants, which warnings were given, and what observed limits would have refused."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CursorResult, Table, func, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col, select
+
+from gatehouse.db.audit import Actor, record_audit
+from gatehouse.db.session import Database
+from gatehouse.db.tables import ObservedRefusalTable, QuotaTable, UsageSummaryTable
+from gatehouse.limits.month import Month
+
+METER = Actor("gatehouse", "quota")
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRefusal:
+    """What one limit would have refused of one tenant in a month."""
+
+    name: str
+    calls: int
+    rows: int
+    last_at: datetime
+
+
+class StandingStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def metered(self, tenant_ids: Sequence[str], month: Month) -> dict[str, int]:
+        """Rows of the month by tenant, 0 for those that have none."""
+        hours = [int(moment.timestamp()) // 3600 for moment in (month.start, month.end)]
+        within = (
+            col(UsageSummaryTable.tenant_id).in_(tenant_ids),
+            col(UsageSummaryTable.hour) >= hours[0],
+            col(UsageSummaryTable.hour) < hours[1],
+        )
+        query = select(UsageSummaryTable.tenant_id, func.sum(UsageSummaryTable.rows)).where(*within).group_by(UsageSummaryTable.tenant_id)
+        with self._database.read() as session:
+            return dict.fromkeys(tenant_ids, 0) | {tenant_id: int(rows) for tenant_id, rows in session.exec(query)}
+
+    def warn_once(self, tenant_id: str, tenant: str, month: Month, percent: int, detail: Mapping[str, Any]) -> bool:
+        """Write the event down, unless another process already has for this share or a higher one."""
+        with self._database.write() as session:
+            key = {"tenant_id": tenant_id, "month": month.name}
+            session.execute(self._insert(session, QuotaTable).values(**key, taken=0, warned_percent=0).on_conflict_do_nothing())
+            changed: CursorResult[object] = session.execute(  # type: ignore[assignment]
+                update(QuotaTable)
+                .where(
+                    col(QuotaTable.tenant_id) == tenant_id, col(QuotaTable.month) == month.name, col(QuotaTable.warned_percent) < percent
+                )
+                .values(warned_percent=percent)
+            )
+            if changed.rowcount:
+                record_audit(session, METER, "quota.reached", tenant, {"month": month.name, **detail})
+            return changed.rowcount > 0
+
+    def add_observed(self, counts: Mapping[tuple[str, str, str], tuple[int, int]], at: datetime) -> None:
+        """Add calls and rows by tenant id, month and limit."""
+        with self._database.write() as session:
+            insert = self._insert(session, ObservedRefusalTable)
+            table: Table = ObservedRefusalTable.__table__  # type: ignore[attr-defined]
+            sums = {name: table.c[name] + insert.excluded[name] for name in ("calls", "rows")}
+            insert = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_={**sums, "last_at": insert.excluded.last_at})
+            values = [
+                {"tenant_id": tenant_id, "month": month, "name": name, "calls": calls, "rows": rows, "last_at": at}
+                for (tenant_id, month, name), (calls, rows) in sorted(counts.items())  # in one order, so that nobody waits in a circle
+            ]
+            session.execute(insert, values)
+
+    def observed(self, tenant_id: str, month: Month) -> list[ObservedRefusal]:
+        """By limit."""
+        table = ObservedRefusalTable
+        query = select(table).where(table.tenant_id == tenant_id, table.month == month.name).order_by(col(table.name))
+        with self._database.read() as session:
+            return [ObservedRefusal(row.name, row.calls, row.rows, row.last_at) for row in session.exec(query)]
+
+    def _insert(self, session: Session, of: type) -> Any:
+        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        return dialect.insert(of.__table__)  # type: ignore[attr-defined]

@@ -1,0 +1,63 @@
+"""What quotas need done beside the calls, in a thread of its own: nothing of it may wait for a call, nor a call for it."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from threading import Event, Thread
+from typing import NamedTuple
+
+from gatehouse.db.session import GONE
+
+LOG = logging.getLogger("gatehouse.limits")
+TICK_S = 0.2
+
+
+class Duty(NamedTuple):
+    """`work` may block and may raise what a database that is gone raises."""
+
+    every_s: float
+    work: Callable[[], None]
+
+
+class QuotaTender:
+    """Does each duty when it is due, while the database is there. `monotonic` is in seconds."""
+
+    def __init__(self, duties: Sequence[Duty], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._duties = duties
+        self._monotonic = monotonic
+        self._due = [monotonic() + duty.every_s for duty in duties]
+        self._stop = Event()
+        self._failing = False
+        self._thread = Thread(target=self._run, name="quota", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Blocks until the duty under way is done."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(TICK_S):
+            self._round()
+
+    def _round(self) -> None:
+        try:
+            for place, duty in enumerate(self._duties):
+                if self._monotonic() >= self._due[place]:
+                    self._due[place] = self._monotonic() + duty.every_s
+                    duty.work()
+        except GONE as error:
+            self._note(error, "what calls hold of their quotas is spent from memory")
+        except Exception as error:  # the thread must outlive whatever it is: the next round tries again
+            self._note(error, "a duty failed")
+            LOG.debug("", exc_info=error)
+        else:
+            self._failing = False
+
+    def _note(self, error: Exception, meaning: str) -> None:
+        if not self._failing:  # once for each outage
+            LOG.warning("quotas are not tended now (%s): %s", type(error).__name__, meaning)
+        self._failing = True
