@@ -18,7 +18,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from gatehouse.contracts.draft import Answer, draft
 from gatehouse.contracts.inference import unseen_column
-from gatehouse.serving import publish as publishing
+from gatehouse.serving import engine_choice
 from gatehouse.serving.convert import NotConvertible
 from gatehouse.serving.engines.sklearn import SklearnEngine
 from gatehouse.serving.facts import facts_of
@@ -39,7 +39,7 @@ def unconverted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     def refuse(_artifact: bytes, **_rest: Any) -> bytes:
         raise NotConvertible("not tried in this test")
 
-    monkeypatch.setattr(publishing, "convert", refuse)
+    monkeypatch.setattr(engine_choice, "convert", refuse)
 
 
 def served(workshop: Any) -> Any:
@@ -103,7 +103,7 @@ def test_in_a_tie_the_label_is_scikit_learns(publish_pair: Any, workshop: Any) -
 def test_a_graph_is_held_against_scikit_learns_own_label(publish_pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The conversion would give the arg max, so that it is not even begun."""
     begun: list[bytes] = []
-    monkeypatch.setattr(publishing, "convert", lambda artifact, **_rest: begun.append(artifact))
+    monkeypatch.setattr(engine_choice, "convert", lambda artifact, **_rest: begun.append(artifact))
     assert publish_pair(Second().fit(ROWS, CLASSES)).engine == "sklearn"
     assert begun == []
 

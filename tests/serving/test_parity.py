@@ -13,8 +13,8 @@ VALUES = np.array([100.0, -2.0])
 def _compared(reference, candidate, *decimals, classes=(0, 1)):
     """Labels of the reference are its most probable classes."""
     if reference.ndim == 1 or classes is None:
-        return compare(reference, np.asarray(candidate), decimals, 1)
-    return compare(reference, np.asarray(candidate), decimals, 1, classes, most_probable(reference, classes))
+        return compare(reference, np.asarray(candidate), decimals, 1).parity
+    return compare(reference, np.asarray(candidate), decimals, 1, classes, most_probable(reference, classes)).parity
 
 
 def _passed(reference, candidate, decimals=4):
@@ -77,7 +77,7 @@ def test_a_flipped_label_of_any_target_fails():
 
 def test_the_reference_is_scikit_learns_own_label_where_that_is_not_the_most_probable():
     own = np.array([[0], [1]])
-    assert compare(PROBABILITIES, PROBABILITIES, [4], 1, (0, 1), own).label_flips == 2
+    assert compare(PROBABILITIES, PROBABILITIES, [4], 1, (0, 1), own).parity.label_flips == 2
 
 
 def test_each_of_several_targets_is_held_to_its_own_decimals():
@@ -86,3 +86,14 @@ def test_each_of_several_targets_is_held_to_its_own_decimals():
     assert _compared(reference, candidate, 6, 3, classes=None).passed
     assert not _compared(reference, candidate, 3, 6, classes=None).passed
     assert not _compared(reference, reference + np.array([[0.0, 2e-3]]), 2, 2, classes=None).passed
+
+
+def test_the_worst_row_is_the_one_that_differs_most_and_a_flipped_label_comes_first():
+    assert compare(VALUES, VALUES, [4], 1).worst is None
+    assert compare(VALUES, np.array([100.1, -3.0]), [4], 1).worst == 1
+    assert compare(VALUES, np.array([100.1, np.nan]), [4], 1).worst == 1
+    assert compare(VALUES, VALUES[:1], [4], 1).worst is None
+    labels = most_probable(PROBABILITIES, (0, 1))
+    flipped = np.array([[0.9, 0.1], [0.5, 0.5 + 1e-3]])
+    assert compare(PROBABILITIES, np.array([[0.1, 0.9], [0.49, 0.51]]), [4], 1, (0, 1), labels).worst == 1
+    assert compare(PROBABILITIES, flipped, [4], 1, (0, 1), labels).worst == 0

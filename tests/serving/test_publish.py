@@ -1,5 +1,7 @@
 """Publishing: only what fits its contract, and ONNX only where it is proven equal."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
@@ -14,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScal
 from sklearn.svm import LinearSVC
 
 from gatehouse.serving import convert as conversion
-from gatehouse.serving import publish as publishing
+from gatehouse.serving import engine_choice
 from gatehouse.serving.convert import NotConvertible, convert
 from gatehouse.serving.options import PublishOptions
 from gatehouse.serving.publish import PublishRefused
@@ -31,7 +33,7 @@ def unconverted(monkeypatch):
     def refuse(_artifact, **_options):
         raise NotConvertible("not tried in this test")
 
-    monkeypatch.setattr(publishing, "convert", refuse)
+    monkeypatch.setattr(engine_choice, "convert", refuse)
 
 
 def _served_equals(workshop, estimator, toml_rows, version="1.0.0"):
@@ -263,3 +265,14 @@ class Spy:
 
     def __reduce__(self):
         return (eval, (f"__import__('pathlib').Path({str(self.target)!r}).write_text(str(list(__import__('os').environ)))",))
+
+
+def test_the_worst_row_is_recorded_without_what_came_from_the_samples_range(publish_pair, pair_toml):
+    line = LogisticRegression().fit(ROWS, CLASSES)
+    open_above = re.sub(r"maximum = .*\n", "", pair_toml, count=1)
+    hidden, *shown = re.findall(r"\[features\.(\w+)\]", pair_toml)
+    worst = publish_pair(line, open_above, options=PublishOptions(ranges={hidden: (0.0, 3.0)})).parity.worst_row
+    assert [*worst.inputs] == shown
+    assert worst.expected != worst.found
+    again = publish_pair(line, open_above, "1.0.1").parity.worst_row
+    assert [*again.inputs] == [hidden, *shown]

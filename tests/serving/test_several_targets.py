@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from gatehouse.contracts.openapi import response_schema
 from gatehouse.errors import PredictionFailed
-from gatehouse.serving import publish as publishing
+from gatehouse.serving import engine_choice
 from gatehouse.serving.convert import NotConvertible
 from gatehouse.serving.engines.sklearn import SklearnEngine
 from gatehouse.serving.independence import rows_stand_alone
@@ -67,7 +67,7 @@ def unconverted(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_artifact: bytes, **_rest: Any) -> bytes:
         raise NotConvertible("not tried in this test")
 
-    monkeypatch.setattr(publishing, "convert", refuse)
+    monkeypatch.setattr(engine_choice, "convert", refuse)
 
 
 def answers(workshop: Any, rows: Any = PROBES, outputs: tuple[str, ...] = ()) -> list[dict[str, Any]]:

@@ -130,3 +130,27 @@ def test_categories_and_text_make_an_object_table(mixed):
     assert set(_column(mixed, rows, "colour")) == {"red", "green", None}
     assert all(isinstance(cell, str) for cell in _column(mixed, rows, "note"))
     assert values[len(rows) - 1, 2] == 2
+
+
+def test_open_bounds_are_drawn_from_the_samples_range_widened_by_half(numbers):
+    ranges = {"open": (10.0, 30.0), "above": (4.0, 8.0), "below": (-9.0, -5.0), "closed": (1.0, 2.0), "flag": (0.0, 1.0)}
+    rows = draw_rows(numbers, 3000, seed=1, ranges=ranges)
+    drawn = {name: np.array([cell for cell in _column(numbers, rows, name) if cell is not None], dtype=float) for name in ranges}
+    far = drawn["open"][np.abs(drawn["open"]) > 6]  # every third lies near the example, which is 0
+    assert far.min() > 6
+    assert 38 < far.max() <= 40
+    assert drawn["above"].min() > 0
+    assert 9 < drawn["above"].max() <= 10
+    assert -11 <= drawn["below"].min() < -10
+    assert drawn["below"].max() < -2.5
+    assert drawn["closed"].max() > 14  # both bounds are written: the whole contract is tried
+    assert draw_rows(numbers, 50, seed=1, ranges={}) == draw_rows(numbers, 50, seed=1)
+
+
+@pytest.mark.parametrize("sampled", [(5.0, 5.0), (0.0, 0.0), (-3.0, -3.0), (-40.0, -30.0), (1e6, 2e6)])
+def test_a_samples_range_may_be_one_number_or_lie_beyond_the_contracts_bound(numbers, sampled):
+    for name in ("open", "above", "below"):
+        cells = [cell for cell in _column(numbers, draw_rows(numbers, 200, seed=1, ranges={name: sampled}), name) if cell is not None]
+        assert len(set(cells)) > 50
+        assert name != "above" or min(cells) > 0
+        assert name != "below" or max(cells) < -2.5

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from gatehouse.serving.signing import Signer
 
 
-STEPS = 4
-"""How often `progress` is told of a new step: loading, scoring, converting, proving."""
+STEPS = 3
+"""How often `progress` is told of a step: scoring, converting, compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,15 @@ class FileDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bytes: Annotated[int, msgspec.Meta(ge=1)]
 
 
+class WorstRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The drawn row on which the two differ most. Fields drawn from the range of the publisher's sample are left out of `inputs`."""
+
+    inputs: dict[str, Cell]
+    expected: tuple[float | None, ...]
+    """scikit-learn's scores; None for one that is not finite."""
+    found: tuple[float | None, ...]
+
+
 class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """ONNX held against scikit-learn over rows of the contract's own space.
 
@@ -44,6 +53,7 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     worst_units: int | None
     """Largest distance of two rounded numbers, in units of the contract's last decimal."""
     passed: bool
+    worst_row: WorstRow | None = None
 
 
 class GoldenRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

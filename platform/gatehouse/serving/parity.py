@@ -1,6 +1,7 @@
 """Whether two engines answer the same: the gate before an ONNX graph takes the place of its estimator."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,27 +28,56 @@ def score_both_ways(engine: Engine, values: Values) -> Scores:
     return np.concatenate([engine.score(values), *single])
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """`worst`: place of the row that differs most, one with another label before all others; None where all are the same."""
+
+    parity: Parity
+    worst: int | None
+
+
 def compare(
     reference: Scores, candidate: Scores, decimals: Sequence[int], seed: int, classes: Classes = None, labels: Places | None = None
-) -> Parity:
+) -> Compared:
     """Strict: a flipped label, a number off by more than TOLERANCE or by more than one unit of the last decimal, or one that is not
     finite, fails. `decimals` are those of each target, `labels` the reference's own ones where it classifies."""
-    rows = len(reference)
-    if candidate.shape != reference.shape or not (np.isfinite(candidate).all() and np.isfinite(reference).all()):
-        return Parity(rows=rows, seed=seed, label_flips=0, worst_difference=None, worst_units=None, passed=False)
+    if candidate.shape != reference.shape:
+        return Compared(_failed(len(reference), seed), None)
+    finite = np.isfinite(candidate) & np.isfinite(reference)
+    if not finite.all():
+        return Compared(_failed(len(reference), seed), int((~_by_row(finite).all(axis=1)).argmax()))
     distance = np.abs(candidate - reference)
-    flips = 0
+    flipped = np.zeros(len(reference), dtype=bool)
     if labels is not None:
+        flipped = (most_probable(candidate, classes) != labels).any(axis=1)
         flips = int((most_probable(candidate, classes) != labels).sum())
     else:
+        flips = 0
         # a reference of exactly 0 admits nothing but 0
         distance = np.where(distance == 0, 0.0, distance / np.maximum(np.abs(reference), np.finfo(np.float64).tiny))
     worst = float(distance.max(initial=0.0))
     units = _units(reference, candidate, _of_columns(decimals, classes))
     passed = flips == 0 and worst <= TOLERANCE and units is not None and units <= 1
-    return Parity(
-        rows=rows, seed=seed, label_flips=flips, worst_difference=worst if np.isfinite(worst) else None, worst_units=units, passed=passed
-    )
+    told = worst if np.isfinite(worst) else None
+    parity = Parity(rows=len(reference), seed=seed, label_flips=flips, worst_difference=told, worst_units=units, passed=passed)
+    return Compared(parity, _worst(distance, flipped))
+
+
+def _failed(rows: int, seed: int) -> Parity:
+    return Parity(rows=rows, seed=seed, label_flips=0, worst_difference=None, worst_units=None, passed=False)
+
+
+def _worst(distance: Any, flipped: Any) -> int | None:
+    of_rows = _by_row(distance).max(axis=1, initial=0.0)
+    if flipped.any():
+        of_rows = np.where(flipped, of_rows, -1.0)
+    elif not of_rows.any():
+        return None
+    return int(of_rows.argmax())
+
+
+def _by_row(table: Any) -> Any:
+    return table.reshape(len(table), -1)
 
 
 def _of_columns(decimals: Sequence[int], classes: Classes) -> Any:

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gatehouse.serving import parity
-from gatehouse.serving.convert import NotConvertible, convert
-from gatehouse.serving.engine import EngineUnusable, Values
-from gatehouse.serving.engines.onnx import OnnxEngine
+from gatehouse.serving.engine_choice import EngineChoice, choose_engine
 from gatehouse.serving.fit import PublishRefused, check_fit
 from gatehouse.serving.leak_check import check_embedded_data
 from gatehouse.serving.manifest import (
@@ -31,12 +29,11 @@ from gatehouse.serving.manifest import (
 from gatehouse.serving.names import NameInvalid, check_model, parse_api_version, parse_version
 from gatehouse.serving.opening import open_estimator
 from gatehouse.serving.options import PublishOptions
-from gatehouse.serving.reference import Reference, ask_reference, serving_engine
+from gatehouse.serving.reference import ask_reference, serving_engine
 from gatehouse.serving.repository import Repository, VersionExists, VersionInvalid
-from gatehouse.serving.runtime import Runtime
 from gatehouse.serving.shape import ContractShape
 from gatehouse.serving.signing import Signer
-from gatehouse.serving.space import draw_rows, example_row, is_numeric, to_values
+from gatehouse.serving.space import draw_rows, example_row, to_values
 
 DEFAULTS = PublishOptions()
 _LIBRARIES = ("scikit-learn", "numpy", "joblib", "onnxruntime", "onnx", "skl2onnx")
@@ -59,14 +56,6 @@ class Publication:
     estimator_digest: str
     embedded_data: tuple[EmbeddedData, ...]
     """What the estimator keeps of its training rows, accepted by the publisher."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    engine: EngineName
-    artifact: bytes
-    reason: str | None
-    parity: Parity | None
 
 
 def publish(
@@ -93,11 +82,11 @@ def publish(
     for note in check_fit(estimator, contract):
         progress(note)
     embedded = check_embedded_data(estimator, options)
-    rows = draw_rows(contract.features, parity.ROWS, parity.SEED)
+    rows = draw_rows(contract.features, parity.ROWS, parity.SEED, options.ranges)
     values = to_values(contract.features, rows)
     progress(f"scoring {len(rows):,} rows of the contract's space with scikit-learn")
     reference = ask_reference(estimator, values, contract.output)
-    choice = _choose(artifact, opened.runtime, contract, reference, values, progress)
+    choice = choose_engine(artifact, opened.runtime, contract, rows, reference, options.ranges, progress)
     engine = reference.engine if choice.engine == "onnx" else serving_engine(estimator, reference)
     opened.check_engine(choice.engine, choice.reason)
     code = opened.code if choice.engine == "sklearn" else None
@@ -157,51 +146,7 @@ def _check_names(contract: ContractShape, source: bytes, version: str, repositor
         raise PublishRefused(f"{contract.model} {version} is published already and is never changed: publish {free}")
 
 
-def _choose(
-    artifact: bytes,
-    runtime: Runtime,
-    contract: ContractShape,
-    reference: Reference,
-    values: Values,
-    progress: Callable[[str], None],
-) -> _Choice:
-    """ONNX where it is proven to answer the same, else the estimator itself."""
-    if not is_numeric(contract.features):
-        return _Choice("sklearn", artifact, "the contract has features that are not numbers", None)
-    if reason := _kept_for_its_labels(reference):
-        return _Choice("sklearn", artifact, reason, None)
-    progress("converting to ONNX")
-    try:
-        graph = convert(artifact, runtime=runtime)
-        candidate = OnnxEngine(graph, len(contract.features), reference.engine.classes)
-        scores = parity.score_both_ways(candidate, values)
-    except (NotConvertible, EngineUnusable) as error:
-        return _Choice("sklearn", artifact, str(error), None)
-    except Exception as error:  # onnxruntime's own classes share no base but Exception
-        return _Choice("sklearn", artifact, f"the ONNX graph raises {type(error).__name__} on rows that scikit-learn answers", None)
-    labels = None if reference.labels is None else parity.twice(reference.labels)
-    decimals = [target.output.decimals for target in contract.output.targets] or [contract.output.decimals]
-    result = parity.compare(parity.twice(reference.scores), scores, decimals, parity.SEED, reference.engine.classes, labels)
-    if not result.passed:
-        worst = "not finite" if result.worst_difference is None else f"{result.worst_difference:.2g}"
-        reason = f"the ONNX graph answers differently ({result.label_flips} flipped labels, worst difference {worst})"
-        return _Choice("sklearn", artifact, reason, result)
-    progress(f"ONNX answers the same: {result.rows:,} rows, worst difference {result.worst_difference:.2g}")
-    return _Choice("onnx", graph, None, result)
-
-
-def _kept_for_its_labels(reference: Reference) -> str | None:
-    """Why no graph is tried for this classifier."""
-    if reference.labels is None:
-        return None
-    if not reference.engine.has_probabilities:
-        return "the estimator has no probabilities"
-    if reference.labels.shape[1] > 1:
-        return "a graph has no one table for the probabilities of several targets"
-    return "the estimator's label is not always its most probable class" if reference.labels_differ else None
-
-
-def _files(contract: bytes, choice: _Choice, code: bytes | None) -> dict[str, bytes]:
+def _files(contract: bytes, choice: EngineChoice, code: bytes | None) -> dict[str, bytes]:
     files = {CONTRACT_FILE: contract, ARTIFACT_FILES[choice.engine]: choice.artifact}
     return files if code is None else files | {CODE_FILE: code}
 

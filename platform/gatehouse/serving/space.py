@@ -1,14 +1,18 @@
 """Rows drawn from a contract's own space: what a caller may send, never what a model was trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, floor, inf, isfinite, nan, nextafter
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from gatehouse.serving.engine import Values
 from gatehouse.serving.shape import NUMERIC_TYPES, Cell, FeatureShape
 
+Range: TypeAlias = tuple[float, float]
+Ranges: TypeAlias = Mapping[str, Range]
+NO_RANGES: Ranges = MappingProxyType({})
 _NULL_SHARE = 0.05
 _DEFAULT_SHARE = 0.05
 _WORDS = ("", "a", "two words", "Ünïcödé", "0", "-1", "x" * 60)
@@ -34,10 +38,13 @@ def example_row(features: Sequence[FeatureShape]) -> tuple[Cell, ...]:
     return tuple(_example(feature) for feature in features)
 
 
-def draw_rows(features: Sequence[FeatureShape], count: int, seed: int) -> list[tuple[Cell, ...]]:
-    """`count` random rows, some with round numbers and some near the examples, then every boundary of every feature."""
+def draw_rows(features: Sequence[FeatureShape], count: int, seed: int, ranges: Ranges = NO_RANGES) -> list[tuple[Cell, ...]]:
+    """`count` random rows, some with round numbers and some near the examples, then every boundary of every feature.
+
+    `ranges`: a sample's lowest and highest number of features; where a bound is open, that range widened by half is drawn from.
+    """
     random = np.random.default_rng(seed)
-    columns = [_draw(feature, count, random) for feature in features]
+    columns = [_draw(feature, count, random, ranges.get(feature.name)) for feature in features]
     rows: list[tuple[Cell, ...]] = list(zip(*columns, strict=True))
     example = example_row(features)
     rows.append(example)
@@ -47,6 +54,11 @@ def draw_rows(features: Sequence[FeatureShape], count: int, seed: int) -> list[t
     rows.append(tuple(cells[0] if cells else cell for cells, cell in zip(edges, example, strict=True)))
     rows.append(tuple(cells[-1] if cells else cell for cells, cell in zip(edges, example, strict=True)))
     return rows
+
+
+def widened(feature: FeatureShape, ranges: Ranges) -> bool:
+    """Whether numbers of this feature come from the sample's range, so that none of them may be written down."""
+    return feature.name in ranges and feature.type in ("number", "integer") and not all(map(isfinite, _bounds(feature)))
 
 
 def _bounds(feature: FeatureShape) -> tuple[float, float]:
@@ -94,8 +106,8 @@ def _edges(feature: FeatureShape) -> list[Cell]:
     return [*([low] if isfinite(low) else []), *cells, *([high] if isfinite(high) else [])]
 
 
-def _draw(feature: FeatureShape, count: int, random: np.random.Generator) -> list[Cell]:
-    cells = _draw_present(feature, count, random)
+def _draw(feature: FeatureShape, count: int, random: np.random.Generator, sampled: Range | None) -> list[Cell]:
+    cells = _draw_present(feature, count, random, sampled)
     for wanted, share, cell in ((feature.nullable, _NULL_SHARE, None), (feature.default is not None, _DEFAULT_SHARE, feature.default)):
         if wanted:
             for place in np.flatnonzero(random.random(count) < share):
@@ -103,7 +115,7 @@ def _draw(feature: FeatureShape, count: int, random: np.random.Generator) -> lis
     return cells
 
 
-def _draw_present(feature: FeatureShape, count: int, random: np.random.Generator) -> list[Cell]:
+def _draw_present(feature: FeatureShape, count: int, random: np.random.Generator, sampled: Range | None) -> list[Cell]:
     choices: Sequence[Cell] | None = feature.allowed
     if not choices and feature.type == "boolean":
         choices = (False, True)
@@ -112,7 +124,7 @@ def _draw_present(feature: FeatureShape, count: int, random: np.random.Generator
     if choices:
         return [choices[place] for place in random.integers(0, len(choices), count)]
     low, high = _bounds(feature)
-    numbers = _spread(low, high, count, random)
+    numbers = _spread(*_tried(low, high, sampled), count, random)
     example = _example(feature)
     if isinstance(example, int | float):
         # callers send what looks like the example: every third number lies near it
@@ -126,6 +138,16 @@ def _draw_present(feature: FeatureShape, count: int, random: np.random.Generator
         numbers = np.round(numbers)
     drawn: list[Any] = np.clip(numbers, low, high).tolist()
     return drawn
+
+
+def _tried(low: float, high: float, sampled: Range | None) -> Range:
+    """An open bound is tried as far as the sample's range widened by half, at the least beyond the other bound."""
+    if sampled is None:
+        return low, high
+    width = sampled[1] - sampled[0] or abs(sampled[0]) or 1.0
+    lowest = low if isfinite(low) else min(sampled[0] - width / 2, high - width)
+    highest = high if isfinite(high) else max(sampled[1] + width / 2, lowest + width)
+    return lowest, highest
 
 
 def _spread(low: float, high: float, count: int, random: np.random.Generator) -> Any:

@@ -1,0 +1,88 @@
+"""Which engine a version is served by: ONNX where it is proven to answer the same, else scikit-learn itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from gatehouse.serving import parity
+from gatehouse.serving.convert import NotConvertible, convert
+from gatehouse.serving.engine import EngineUnusable, Scores
+from gatehouse.serving.engines.onnx import OnnxEngine
+from gatehouse.serving.manifest import EngineName, Parity, WorstRow
+from gatehouse.serving.reference import Reference
+from gatehouse.serving.runtime import Runtime
+from gatehouse.serving.shape import Cell, ContractShape
+from gatehouse.serving.space import Ranges, is_numeric, to_values, widened
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """`reason` says why scikit-learn was kept, and is None for ONNX; `artifact` is what the engine loads."""
+
+    engine: EngineName
+    artifact: bytes
+    reason: str | None
+    parity: Parity | None
+
+
+def choose_engine(
+    artifact: bytes,
+    runtime: Runtime,
+    contract: ContractShape,
+    rows: Sequence[Sequence[Cell]],
+    reference: Reference,
+    ranges: Ranges,
+    progress: Callable[[str], None],
+) -> EngineChoice:
+    """Converts, and holds the graph against scikit-learn's own answers to `rows`."""
+    if not is_numeric(contract.features):
+        return EngineChoice("sklearn", artifact, "the contract has features that are not numbers", None)
+    if reason := _kept_for_its_labels(reference):
+        return EngineChoice("sklearn", artifact, reason, None)
+    progress("converting to ONNX")
+    try:
+        graph = convert(artifact, runtime=runtime)
+        candidate = OnnxEngine(graph, len(contract.features), reference.engine.classes)
+        scores = parity.score_both_ways(candidate, to_values(contract.features, rows))
+    except (NotConvertible, EngineUnusable) as error:
+        return EngineChoice("sklearn", artifact, str(error), None)
+    except Exception as error:  # onnxruntime's own classes share no base but Exception
+        return EngineChoice("sklearn", artifact, f"the ONNX graph raises {type(error).__name__} on rows that scikit-learn answers", None)
+    result = _compared(contract, rows, reference, scores, ranges)
+    if result.passed:
+        progress(f"ONNX answers the same: {result.rows:,} rows, worst difference {result.worst_difference:.2g}")
+        return EngineChoice("onnx", graph, None, result)
+    worst = "not finite" if result.worst_difference is None else f"{result.worst_difference:.2g}"
+    reason = f"the ONNX graph answers differently ({result.label_flips} flipped labels, worst difference {worst})"
+    return EngineChoice("sklearn", artifact, reason, result)
+
+
+def _compared(contract: ContractShape, rows: Sequence[Sequence[Cell]], reference: Reference, scores: Scores, ranges: Ranges) -> Parity:
+    expected = parity.twice(reference.scores)
+    labels = None if reference.labels is None else parity.twice(reference.labels)
+    decimals = [target.output.decimals for target in contract.output.targets] or [contract.output.decimals]
+    compared = parity.compare(expected, scores, decimals, parity.SEED, reference.engine.classes, labels)
+    if compared.worst is None:
+        return compared.parity
+    row = rows[compared.worst % len(rows)]  # the first rows were scored twice
+    inputs = {feature.name: cell for feature, cell in zip(contract.features, row, strict=True) if not widened(feature, ranges)}
+    worst = WorstRow(inputs, _told(expected[compared.worst]), _told(scores[compared.worst]))
+    return msgspec.structs.replace(compared.parity, worst_row=worst)
+
+
+def _told(scores: Any) -> tuple[float | None, ...]:
+    return tuple(score if isfinite(score) else None for score in scores.ravel().tolist())
+
+
+def _kept_for_its_labels(reference: Reference) -> str | None:
+    """Why no graph is tried for this classifier."""
+    if reference.labels is None:
+        return None
+    if not reference.engine.has_probabilities:
+        return "the estimator has no probabilities"
+    if reference.labels.shape[1] > 1:
+        return "a graph has no one table for the probabilities of several targets"
+    return "the estimator's label is not always its most probable class" if reference.labels_differ else None
