@@ -89,7 +89,7 @@ def test_names_that_an_estimator_knows_are_taken_and_hold_for_the_sample(gatehou
 
 
 def test_a_file_that_is_no_estimator_is_refused(gatehouse: Any, sample: Path, tmp_path: Path) -> None:
-    assert "cannot be loaded" in gatehouse("contracts", "draft", sample, code=1).error
+    assert "not a pickle: save the fitted estimator with joblib.dump" in gatehouse("contracts", "draft", sample, code=1).error
     assert "cannot be read" in gatehouse("contracts", "draft", tmp_path / "none.joblib", code=1).error
     nameless = tmp_path / "123.joblib"
     nameless.write_bytes(b"")

@@ -6,7 +6,7 @@ from typing import Any
 def test_a_tenant_is_told_the_next_command(gatehouse: Any) -> None:
     said = gatehouse("tenants", "create", "acme").lines
     assert said[0].startswith("acme is a tenant on plan trial (ten_")
-    assert said[1] == "acme may call nothing yet, and no model is published: gatehouse models publish FILE --contract FILE"
+    assert said[1] == "acme may call nothing yet, and no model is published: gatehouse models publish FILE --sample rows.csv"
 
 
 def test_a_tenant_without_grants_is_told_which_there_are(published: Any) -> None:

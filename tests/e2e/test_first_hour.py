@@ -51,8 +51,8 @@ def test_each_step_is_a_line_with_its_seconds(dev: DevServer) -> None:
     lines = [line for line in dev.printed.splitlines() if re.search(r" \d+\.\d s$", line)]
     assert [line.split("  ")[0] for line in lines] == [
         "settings",
-        "publishing key",
         "database",
+        "publishing key",
         *(f"model {model} {api_version}" for model, api_version in RECIPES),
         "tenant demo",
         "key",

@@ -506,7 +506,18 @@ def test_row_78_well_formed_ones_are_taken_over_and_two_of_them_are_not(live: Li
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/models/", "/account/", "/docs/", "/health/", "//", "//evil.invalid/", "/v1/models/iris/predict/", "/oauth/token/", "/oauth/revoke/"]
+    "path",
+    [
+        "/v1/models/",
+        "/account/",
+        "/docs/",
+        "/health/",
+        "//",
+        "//evil.invalid/",
+        "/v1/models/iris/predict/",
+        "/oauth/token/",
+        "/oauth/revoke/",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_row_82_nothing_redirects_and_no_answer_follows_the_host_header(live: Live, key: str, path: str, method: str) -> None:
