@@ -7,6 +7,7 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def convert(artifact: bytes, *, runtime: Runtime = HERE, timeout_s: float = TIME
 def main(source: Path, target: Path, code: Path | None = None) -> int:
     """What runs in the child."""
     _limit_memory()
+    warnings.simplefilter("ignore")  # nobody reads them; where they are errors, they must not end it
     try:
         target.write_bytes(_graph_of(load_here(source, code)))
     except Exception as error:  # whatever the converter raises means the same: no graph
