@@ -109,7 +109,7 @@ def test_several_labels_at_once_under_one_list_of_classes_are_refused() -> None:
         estimator = MLPClassifier((3,), max_iter=5).fit(ROWS, np.c_[SIDE, 1 - SIDE])
     check_fit(estimator, contract)
     with pytest.raises(PublishRefused, match="more than one label out of a list of classes: wrap it in MultiOutputClassifier"):
-        ask_reference(estimator, ROWS, contract.output)
+        ask_reference(estimator, ROWS, contract)
 
 
 TEXTS = ["cheap pills now", "meeting at noon", "cheap cheap offer", "lunch at noon", "offer of pills", "notes of the meeting"]

@@ -238,7 +238,7 @@ def test_an_estimator_that_does_not_answer_is_given_up():
 
 
 def test_it_is_served_as_onnx_or_not_at_all():
-    opened = Opened(None, Runtime(Path("/elsewhere/python")), allow_code=True, libraries={"scikit-learn": "1.5.2"})
+    opened = Opened(None, b"", Runtime(Path("/elsewhere/python")), allow_code=True, libraries={"scikit-learn": "1.5.2"})
     opened.check_engine("onnx", None)
     with pytest.raises(PublishRefused, match=r"does not convert, and a file of scikit-learn 1\.5\.2 is served as ONNX only: train"):
         opened.check_engine("sklearn", "it does not convert")

@@ -99,7 +99,7 @@ def serve_rows(deployment: Deployment, wish: RowsWish) -> ServedRows:
         rows = typed_rows(Sample(sample.origin, sample.columns, sample.rows[:ROWS]), contract)
         values = to_values(contract.features, rows)
         served = _answers(deployment, contract, version, values)
-        own = own_answers(estimator, values, contract.output)
+        own = own_answers(estimator, values, contract)
     except (PublishRefused, EngineUnusable) as error:
         raise Refused(str(error)) from None
     shown = [

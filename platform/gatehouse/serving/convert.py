@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gatehouse.serving.attached_code import load_here
+from gatehouse.serving.plain_input import by_position
 from gatehouse.serving.runtime import HERE, Runtime
 
 TIMEOUT_S = 120.0
@@ -64,6 +65,7 @@ def _graph_of(estimator: Any) -> bytes:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 
+    by_position(estimator)
     onnx.helper.make_attribute = _with_plain_integers(onnx.helper.make_attribute)
     # probabilities as one table, not as a list of dictionaries
     options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None

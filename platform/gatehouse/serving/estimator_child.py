@@ -17,6 +17,7 @@ from gatehouse.serving.embedded_data import embedded_data
 from gatehouse.serving.engine import EngineUnusable
 from gatehouse.serving.facts import facts_of
 from gatehouse.serving.plain_arrays import from_plain, to_plain
+from gatehouse.serving.plain_input import without_names
 
 _LIBRARIES = ("scikit-learn", "numpy", "joblib", "onnx", "skl2onnx")
 
@@ -43,6 +44,7 @@ def _answer(question: dict[str, Any], model: Path, code: Path | None) -> dict[st
             return {"facts": dataclasses.asdict(facts_of(estimator)), "libraries": _libraries()}
         if question["ask"] == "embedded_data":
             return {"found": [dataclasses.asdict(each) for each in embedded_data(estimator, question["training_rows"])]}
+        without_names(estimator)
         return {"answer": to_plain(getattr(estimator, question["ask"])(from_plain(question["values"])))}
     except EngineUnusable as error:
         return {"refused": str(error)}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class EstimatorElsewhere:
         self.facts = msgspec.convert(told["facts"], EstimatorFacts)
         self.libraries: dict[str, str] = told["libraries"]
         self.n_features_in_ = self.facts.features
+        self.missing_text = nan if self.facts.nan_texts else None
         if self.facts.names is not None:
             self.feature_names_in_ = np.array(self.facts.names, dtype=object)
         if self.facts.classes:

@@ -11,6 +11,7 @@ from gatehouse.serving.engine import EngineUnusable
 from gatehouse.serving.engines.sklearn import classes_by_target, takes_text
 from gatehouse.serving.fitted_values import fitted_values
 from gatehouse.serving.options import PublishOptions
+from gatehouse.serving.plain_input import missing_text
 from gatehouse.serving.shape import ClassValue
 
 DEFAULTS = PublishOptions()
@@ -21,7 +22,8 @@ class EstimatorFacts:
     """`features` is None where the estimator does not tell; `takes_text`: it is given one text a row, not a table.
 
     `classes` has one tuple for each output of a classifier, in the estimator's order, and is empty for a regressor. `texts`: those that
-    its encoders know as categories, such as "007" or "true", which a sample alone would take for something else.
+    its encoders know as categories, such as "007" or "true", which a sample alone would take for something else. `nan_texts`: it knows a
+    missing text as NaN.
     """
 
     features: int | None
@@ -31,6 +33,7 @@ class EstimatorFacts:
     classes: tuple[tuple[ClassValue, ...], ...]
     has_probabilities: bool
     texts: tuple[str, ...] = ()
+    nan_texts: bool = False
 
 
 def _quietly(_: str) -> None:
@@ -70,6 +73,7 @@ def facts_of(estimator: Any) -> EstimatorFacts:
         classes=classes,
         has_probabilities=hasattr(estimator, "predict_proba"),
         texts=_texts(estimator),
+        nan_texts=missing_text(estimator) is not None,
     )
 
 

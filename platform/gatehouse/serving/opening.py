@@ -1,9 +1,11 @@
 """Opening a publisher's file: what it refers to is read first, so that what cannot be loaded is said clearly and nothing of it is run."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import joblib
 import sklearn
 
 from gatehouse.serving.attached_code import CodeUnusable, lookup, run_code, stands_in_for
@@ -16,6 +18,7 @@ from gatehouse.serving.options import PublishOptions
 from gatehouse.serving.other_sklearn import check_release, runtime_with
 from gatehouse.serving.pickle_contents import PickleContents, read_contents
 from gatehouse.serving.pickle_stream import PickleRefused
+from gatehouse.serving.plain_input import by_position, of_data_frames
 from gatehouse.serving.runtime import HERE, Runtime
 
 _SHOWN_NAMES = 5
@@ -23,9 +26,10 @@ _SHOWN_NAMES = 5
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A loaded estimator, here or elsewhere. `libraries`: versions that are not those of this environment."""
+    """A loaded estimator, here or elsewhere; `artifact` is what engines are made of, `libraries` versions other than this environment's."""
 
     estimator: Any
+    artifact: bytes
     runtime: Runtime = HERE
     allow_code: bool = False
     libraries: dict[str, str] = field(default_factory=dict)
@@ -59,16 +63,39 @@ def open_estimator(artifact: bytes, options: PublishOptions, progress: Callable[
         raise PublishRefused(str(error)) from None
     other = _other_version(contents, options.sklearn_version)
     code = _needed_code(contents, options.code, progress)
+    if other is not None and _of_data_frames(contents):
+        raise PublishRefused(
+            "the file holds a data frame or a part of one, which only its own pandas can read: give columns as a list when you fit it,"
+            " such as list(frame.columns), or train and save it again here"
+        )
     if other is not None:  # its code is run there only: it may need that scikit-learn
         progress(f"preparing scikit-learn {other} in a throw-away environment")
         runtime = runtime_with(other, code)
         estimator = EstimatorElsewhere(artifact, runtime)
-        return Opened(estimator, runtime, options.allow_code, estimator.libraries)
+        return Opened(estimator, artifact, runtime, options.allow_code, estimator.libraries)
     _check_code(contents, code)
     try:
-        return Opened(load_estimator(artifact, code), replace(HERE, code=code), options.allow_code)
+        estimator = load_estimator(artifact, code)
     except EngineUnusable as error:
         raise PublishRefused(str(error)) from None
+    if _of_data_frames(contents):
+        artifact = _without_data_frames(estimator, artifact, progress)
+    return Opened(estimator, artifact, replace(HERE, code=code), options.allow_code)
+
+
+def _of_data_frames(contents: PickleContents) -> bool:
+    return any(of_data_frames(found.module) for found in contents.globals)
+
+
+def _without_data_frames(estimator: Any, artifact: bytes, progress: Callable[[str], None]) -> bytes:
+    """The estimator as a file that loads without pandas, where what it holds of a data frame is only how it names its columns."""
+    by_position(estimator)
+    target = io.BytesIO()
+    joblib.dump(estimator, target)
+    if _of_data_frames(read_contents(target.getvalue())):
+        progress("the estimator holds a data frame or a part of one: the server needs pandas, unless ONNX serves it")
+        return artifact
+    return target.getvalue()
 
 
 def _other_version(contents: PickleContents, wanted: str | None) -> str | None:

@@ -6,14 +6,14 @@ from typing import Any
 from gatehouse.serving.classes import by_target, columns_of
 from gatehouse.serving.engine import Scores, Values
 from gatehouse.serving.reference import ask_reference
-from gatehouse.serving.shape import ClassValue, OutputShape
+from gatehouse.serving.shape import ClassValue, ContractShape, OutputShape
 
 Answer = dict[str, Any]
 
 
-def own_answers(estimator: Any, values: Values, output: OutputShape) -> list[Answer]:
+def own_answers(estimator: Any, values: Values, contract: ContractShape) -> list[Answer]:
     """One mapping a row with all that the estimator tells, numbers unrounded. Raises PublishRefused where it has no answer."""
-    reference = ask_reference(estimator, values, output)
+    reference, output = ask_reference(estimator, values, contract), contract.output
     targets = [(target.name, target.output) for target in output.targets] or [("", output)]
     classes = by_target(reference.engine.classes) or ((),) * len(targets)
     segments = columns_of(len(each) or 1 for each in classes)

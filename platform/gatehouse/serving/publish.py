@@ -85,9 +85,9 @@ def publish(
     rows = draw_rows(contract.features, parity.ROWS, parity.SEED, options.ranges)
     values = to_values(contract.features, rows)
     progress(f"scoring {len(rows):,} rows of the contract's space with scikit-learn")
-    reference = ask_reference(estimator, values, contract.output)
-    choice = choose_engine(artifact, opened.runtime, contract, rows, reference, options.ranges, progress)
-    engine = reference.engine if choice.engine == "onnx" else serving_engine(estimator, reference)
+    reference = ask_reference(estimator, values, contract)
+    choice = choose_engine(opened.artifact, opened.runtime, contract, rows, reference, options.ranges, progress)
+    engine = reference.engine if choice.engine == "onnx" else serving_engine(estimator, reference, contract)
     opened.check_engine(choice.engine, choice.reason)
     code = opened.code if choice.engine == "sklearn" else None
     golden = example_row(contract.features)

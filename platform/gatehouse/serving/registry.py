@@ -1,7 +1,7 @@
 """What is loaded in this process: endpoint to the model versions that answer for it."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ from gatehouse.serving.manifest import GoldenRow, Manifest
 from gatehouse.serving.parity import SEED, TOLERANCE
 from gatehouse.serving.predictor import Predictor
 from gatehouse.serving.repository import Repository, VerifiedVersion, VersionInvalid, VersionMissing
-from gatehouse.serving.shape import ContractShape
+from gatehouse.serving.shape import ContractShape, FeatureShape, text_places
 from gatehouse.serving.space import draw_rows, to_values
 
 C = TypeVar("C")
@@ -197,7 +197,7 @@ def _predictor(verified: VerifiedVersion, shape: ContractShape) -> Predictor:
     manifest = verified.manifest
     name = f"{manifest.model} {manifest.version}"
     try:
-        engine = _engine(verified, len(shape.features))
+        engine = _engine(verified, shape.features)
         predictor = Predictor(engine, shape.output)
     except (EngineUnusable, ValueError) as error:
         raise NotServable(f"{name}: {error}") from None
@@ -207,10 +207,10 @@ def _predictor(verified: VerifiedVersion, shape: ContractShape) -> Predictor:
     return predictor
 
 
-def _engine(verified: VerifiedVersion, features: int) -> Engine:
+def _engine(verified: VerifiedVersion, features: Sequence[FeatureShape]) -> Engine:
     manifest = verified.manifest
     if manifest.engine == "onnx":
-        return OnnxEngine(verified.artifact, features, manifest.classes)
+        return OnnxEngine(verified.artifact, len(features), manifest.classes)
     # a server whose models are all ONNX never imports a pickle loader
     from gatehouse.serving.engines.sklearn import SklearnEngine
 
@@ -220,6 +220,7 @@ def _engine(verified: VerifiedVersion, features: int) -> Engine:
         manifest.classes,
         own_labels=manifest.own_labels,
         code=verified.code,
+        texts=text_places(features),
     )
 
 

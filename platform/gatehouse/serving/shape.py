@@ -86,3 +86,8 @@ class ContractShape(Protocol):
     def output(self) -> OutputShape: ...
     @property
     def digest(self) -> str: ...
+
+
+def text_places(features: Sequence[FeatureShape]) -> list[int]:
+    """Which columns hold texts."""
+    return [place for place, feature in enumerate(features) if feature.type not in NUMERIC_TYPES]

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, Self
 
 import joblib
@@ -15,6 +15,8 @@ from threadpoolctl import ThreadpoolController
 from gatehouse.serving.attached_code import CodeUnusable, load_with_code
 from gatehouse.serving.classes import Places, from_targets
 from gatehouse.serving.engine import Classes, EngineUnusable, Scores, Values
+from gatehouse.serving.estimator_parts import parts_of
+from gatehouse.serving.plain_input import missing_text, without_names
 from gatehouse.serving.shape import ClassValue
 
 
@@ -24,17 +26,18 @@ class SklearnEngine:
     name = "sklearn"
     inline_rows = 0
 
-    def __init__(self, estimator: Any, *, classifies: bool, own_labels: bool = False) -> None:
+    def __init__(self, estimator: Any, *, classifies: bool, own_labels: bool = False, texts: Sequence[int] = ()) -> None:
+        """`texts`: which columns of a table of objects hold texts; the others hold numbers. Changes the estimator."""
         self._targets = classes_by_target(estimator) if classifies else ()
         self.classes: Classes = from_targets(self._targets)
         self.has_probabilities = classifies and hasattr(estimator, "predict_proba")
         self.own_labels = own_labels and self.has_probabilities
-        for part in _parts(estimator):
-            state = vars(part)
-            if state.get("n_jobs") is not None:
+        for part in parts_of(estimator):
+            if vars(part).get("n_jobs") is not None:
                 part.n_jobs = 1
-            # rows come as arrays in the contract's order; a memory of column names would only warn at every call
-            state.pop("feature_names_in_", None)
+        without_names(estimator)
+        self._texts = list(texts)
+        self._missing_text = missing_text(estimator)
         self._takes_text = takes_text(estimator)
         self._front, self._last = _divided(estimator)
         self._predict = self._last.predict
@@ -45,7 +48,14 @@ class SklearnEngine:
 
     @classmethod
     def from_verified(
-        cls, artifact: bytes, written_by: str | None, classes: Classes, *, own_labels: bool = False, code: bytes | None = None
+        cls,
+        artifact: bytes,
+        written_by: str | None,
+        classes: Classes,
+        *,
+        own_labels: bool = False,
+        code: bytes | None = None,
+        texts: Sequence[int] = (),
     ) -> Self:
         """The estimator in bytes whose signature was verified, as that of the code was. Raises EngineUnusable."""
         if written_by != sklearn.__version__:
@@ -54,7 +64,7 @@ class SklearnEngine:
                 f" publish the model again, or install scikit-learn {written_by}"
             )
         try:
-            engine = cls(load_estimator(artifact, code), classifies=classes is not None, own_labels=own_labels)
+            engine = cls(load_estimator(artifact, code), classifies=classes is not None, own_labels=own_labels, texts=texts)
         except (AttributeError, TypeError):
             raise EngineUnusable("the artifact is not a fitted estimator for its manifest: publish the model again") from None
         if engine.classes != classes or engine.own_labels != own_labels:
@@ -81,9 +91,21 @@ class SklearnEngine:
 
     def _transformed(self, values: Values) -> Any:
         """What the last step is given; a text model is given one text a row."""
-        table = values[:, 0] if self._takes_text else values
+        table = self._with_its_nulls(values) if values.dtype == object else values
+        table = table[:, 0] if self._takes_text else table
         for step in self._front:
             table = step.transform(table)
+        return table
+
+    def _with_its_nulls(self, values: Values) -> Values:
+        """Rows of objects in which null is None, as the estimator knows what is missing."""
+        missing = values == None  # noqa: E711  # of each cell
+        if not missing.any():
+            return values
+        table = values.copy()
+        table[missing] = np.nan
+        if self._missing_text is None:
+            table[:, self._texts] = values[:, self._texts]
         return table
 
     def _places(self, table: Any) -> Places:
@@ -174,27 +196,3 @@ def load_estimator(artifact: bytes, code: bytes | None = None) -> Any:
             raise EngineUnusable(
                 f"the file cannot be loaded ({type(error).__name__}): save the fitted estimator with joblib.dump"
             ) from None
-
-
-def _parts(root: Any) -> Iterator[Any]:
-    """The estimator and everything of scikit-learn nested in it, through lists, tuples, dictionaries and object arrays."""
-    seen: set[int] = set()
-    waiting = [root]
-    while waiting:
-        item = waiting.pop()
-        if id(item) in seen:
-            continue
-        seen.add(id(item))
-        if isinstance(item, dict):
-            waiting.extend(item.values())
-        elif isinstance(item, list | tuple):
-            waiting.extend(item)
-        elif isinstance(item, np.ndarray):
-            waiting.extend(item.ravel().tolist() if item.dtype == object else ())
-        elif hasattr(item, "__dict__") and not isinstance(item, type) and (hasattr(item, "get_params") or _is_sklearn(item)):
-            yield item
-            waiting.extend(vars(item).values())
-
-
-def _is_sklearn(item: Any) -> bool:
-    return type(item).__module__.partition(".")[0] == "sklearn"
