@@ -45,9 +45,10 @@ from gatehouse.errors import (
 from gatehouse.identity.key_store import StoredKey, StoredSecrets, find_key, find_secrets
 from gatehouse.identity.keyring import TokenKeyring
 from gatehouse.identity.peppers import Peppers
+from gatehouse.identity.proof import SecretWrong
 from gatehouse.identity.revocation import is_revoked, revoke_token
 from gatehouse.identity.sealing import Seal
-from gatehouse.identity.service import Authenticator, SecretWrong
+from gatehouse.identity.service import Authenticator
 from gatehouse.identity.token_keys import load_token_keys, read_token_keys
 from gatehouse.identity.uses import KeyUses
 from gatehouse.limits.concurrency import Concurrency
@@ -220,7 +221,7 @@ class Application:
         api.include_router(health_router(lambda: {"/".join(name): reason for name, reason in self.registry.failures.items()}))
         api.include_router(models_router(self.endpoints, self._describe, self._summary, throttle, per_minute))
         api.include_router(account_router(self.endpoints, sources, self._summary, throttle, per_minute))
-        api.include_router(keys_router(self.database, self.peppers.current, throttle, per_minute))
+        api.include_router(keys_router(self.database, self.peppers.current, self.authenticator.prover, throttle, per_minute))
         keyring, per_address = self.token_keys, settings.token_requests_per_minute
         api.include_router(token_router(self._prove, keyring.signer, throttle, per_address))
         api.include_router(revocation_router(self._prove, keyring.verify, partial(revoke_token, self.database), throttle, per_address))

@@ -1,6 +1,6 @@
 """What is known of one HTTP call while it goes down the road: filled in step by step, read by log and usage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gatehouse.principal import Principal
 
@@ -31,6 +31,8 @@ class Call:
     method: str = ""
     path: str = ""
     principal: Principal | None = None
+    credential: str = field(default="", repr=False)
+    """What the caller was let in by, on other paths than predictions, for those that must prove it anew; never written down."""
     route: Route | None = None
     """Set on prediction paths only."""
     status: int = 0

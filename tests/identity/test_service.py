@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gatehouse.db.revision import EVERYTHING, Change
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, IdentityUnavailable
-from gatehouse.identity import api_keys, service
+from gatehouse.identity import api_keys, proof, service
 from gatehouse.identity.api_keys import MintedKey, checksum, mint_key
 from gatehouse.identity.key_store import Redigest, StoredKey, StoredSecret, StoredSecrets
 from gatehouse.identity.networks import parse_networks
@@ -479,7 +479,7 @@ def test_a_key_that_is_not_bound_costs_no_look_at_the_address(
     def unreachable(*_: object) -> bool:
         raise AssertionError("looked at")
 
-    monkeypatch.setattr(service, "contains", unreachable)
+    monkeypatch.setattr(proof, "contains", unreachable)
     assert door.recall(key.text, "no address at all") is not None
 
 
@@ -504,7 +504,7 @@ NEXT_PEPPER = b"the pepper that comes after"
 @pytest.fixture
 def renewed(door: Authenticator) -> Authenticator:
     """With a second pepper, which is the current one."""
-    door._peppers = Peppers({2: NEXT_PEPPER, 1: PEPPER})
+    door.prover = replace(door.prover, peppers=Peppers({2: NEXT_PEPPER, 1: PEPPER}))
     return door
 
 
@@ -529,7 +529,7 @@ def test_row_106_a_process_of_the_old_settings_moves_nothing_back(door: Authenti
     key = database.add()
     database.change(key, digest=api_keys.digest(key.text, NEXT_PEPPER), pepper_version=2)
     assert refusal(door, key.text) == "key_pepper_unknown"
-    door._peppers = Peppers({1: PEPPER, 2: NEXT_PEPPER})
+    door.prover = replace(door.prover, peppers=Peppers({1: PEPPER, 2: NEXT_PEPPER}))
     admit(door, key.text)
     assert uses.renewed == []
 
@@ -556,7 +556,7 @@ def test_a_secret_that_is_rotated_away_between_the_two_readings_opens_nothing(
         database.change(key, digest=bytes(32))
         return find(key_id)
 
-    monkeypatch.setattr(door, "_find_key", rotated)
+    monkeypatch.setattr(door, "prover", replace(door.prover, find_key=rotated))
     with pytest.raises(CredentialInvalid):
         door.look_up(key.text)
 
@@ -618,9 +618,9 @@ def test_row_100_whether_a_token_is_revoked_is_never_guessed(
     def gone(*_: object) -> bool:
         raise error
 
-    for place in ("_token_revoked", "_verifier"):
+    for prover in (replace(door.prover, token_revoked=gone), replace(door.prover, verifier=type("Gone", (), {"verify": gone})())):
         with monkeypatch.context() as patch:
-            patch.setattr(door, place, gone if place == "_token_revoked" else type("Gone", (), {"verify": gone})())
+            patch.setattr(door, "prover", prover)
             with pytest.raises(IdentityUnavailable):
                 admit(door, token)
     admit(door, token)

@@ -354,8 +354,9 @@ def count_look_ups(live: Live, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return count
 
-    for name in ("_find_secrets", "_find_key"):
-        monkeypatch.setattr(authenticator, name, counted(getattr(authenticator, name)))
+    prover = authenticator.prover
+    counting = replace(prover, find_secrets=counted(prover.find_secrets), find_key=counted(prover.find_key))
+    monkeypatch.setattr(authenticator, "prover", counting)
     return asked
 
 
@@ -400,13 +401,13 @@ def test_row_14_a_thousand_guesses_at_once_are_not_all_looked_up(stage: Stage, m
     with stage.serving(failed_credentials_per_minute="5") as live:
         asked = count_look_ups(live, monkeypatch)
         held = threading.Event()
-        find = live.app.authenticator._find_secrets
+        find = live.app.authenticator.prover.find_secrets
 
         def slow(key: str) -> Any:
             held.wait(5)
             return find(key)
 
-        monkeypatch.setattr(live.app.authenticator, "_find_secrets", slow)
+        monkeypatch.setattr(live.app.authenticator, "prover", replace(live.app.authenticator.prover, find_secrets=slow))
         with ThreadPoolExecutor(60) as pool:
             calls = [pool.submit(live.get, "/account", mint_key(b"other").text) for _ in range(60)]
             wait_until(lambda: live.app.threads._work_queue.qsize() >= 40)

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -90,7 +91,7 @@ def test_row_12_36_and_48_a_slow_look_up_does_not_write_the_old_state_back(
     with stage.serving() as live:
         token = token_of(live, key)
         read, go_on = threading.Semaphore(0), threading.Event()
-        find = live.app.authenticator._find_key
+        find = live.app.authenticator.prover.find_key
 
         def slow(*arguments: Any) -> Any:
             found = find(*arguments)  # the old state
@@ -99,7 +100,7 @@ def test_row_12_36_and_48_a_slow_look_up_does_not_write_the_old_state_back(
             return found
 
         with monkeypatch.context() as patched, ThreadPoolExecutor(2) as pool:
-            patched.setattr(live.app.authenticator, "_find_key", slow)
+            patched.setattr(live.app.authenticator, "prover", replace(live.app.authenticator.prover, find_key=slow))
             under_way = [pool.submit(live.predict, credential, GOOD) for credential in (key, token)]
             assert all(read.acquire(timeout=20) for _ in under_way)
             take_away(stage, kind, key)

@@ -23,6 +23,7 @@ from gatehouse.identity.keys import CreatedKey, KeyNotUsable, NoSuchKey
 from gatehouse.identity.minters import Minter
 from gatehouse.identity.networks import contains, parse_networks
 from gatehouse.identity.peppers import Pepper
+from gatehouse.identity.proof import Prover
 from gatehouse.principal import Network, Principal, Scope
 
 KeyId = Annotated[str, Path(pattern="^[0-9A-Za-z]{16}$", description="The key's id")]
@@ -33,8 +34,8 @@ OWN_KEY = "own_key"
 MOST_LISTED = 1000
 
 
-def keys_router(database: Database, pepper: Pepper, throttle: Throttle, per_minute: int) -> APIRouter:
-    """Make, list, show, edit, rotate and revoke the caller's tenant's keys."""
+def keys_router(database: Database, pepper: Pepper, prover: Prover, throttle: Throttle, per_minute: int) -> APIRouter:
+    """Make, list, show, edit, rotate and revoke the caller's tenant's keys; `prover` proves who asks anew in each change."""
     router = APIRouter(prefix="/account/keys", tags=["keys"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
@@ -58,7 +59,7 @@ def keys_router(database: Database, pepper: Pepper, throttle: Throttle, per_minu
             rows=rate_of(asked.rows),
         )
         with said_by_http():
-            made = keys.create_key(database, actor_of(request, principal), principal.tenant, pepper, wish, Minter.of(principal))
+            made = keys.create_key(database, actor_of(request, principal), principal.tenant, pepper, wish, minter_of(request, prover))
         return shown_once(made, [])
 
     @router.get("/{key_id}", summary="One key, without its secret", operation_id="show_key")
@@ -73,7 +74,7 @@ def keys_router(database: Database, pepper: Pepper, throttle: Throttle, per_minu
         asked = parsed(request, body, KeyEdit)
         changed = edited(asked)
         with said_by_http():
-            key = keys.edit_key(database, actor_of(request, principal), key_id, changed, Minter.of(principal))
+            key = keys.edit_key(database, actor_of(request, principal), key_id, changed, minter_of(request, prover))
         notices = after_edit(key, asked, principal, call_of(request).address)
         return ChangedKey(**entry(key, datetime.now(UTC)).model_dump(), notices=notices)
 
@@ -84,14 +85,14 @@ def keys_router(database: Database, pepper: Pepper, throttle: Throttle, per_minu
     def rotate_key(request: Request, principal: KeyManager, key_id: KeyId, body: Body) -> ShownKey:
         grace = timedelta(seconds=parsed(request, body, Rotation, optional=True).grace_s)
         with said_by_http():
-            made = keys.rotate_key(database, actor_of(request, principal), key_id, pepper, grace, Minter.of(principal))
+            made = keys.rotate_key(database, actor_of(request, principal), key_id, pepper, grace, minter_of(request, prover))
         return shown_once(made, own_key(made.key, principal, "it must send the new secret before the grace ends"))
 
     @router.delete("/{key_id}", summary="Revoke a key for good", operation_id="revoke_key")
     @limited
     def revoke_key(request: Request, principal: KeyManager, key_id: KeyId) -> ChangedKey:
         with said_by_http():
-            key = keys.revoke_key(database, actor_of(request, principal), key_id, Minter.of(principal))
+            key = keys.revoke_key(database, actor_of(request, principal), key_id, minter_of(request, prover))
         notices = own_key(key, principal, "it is refused from now on, on every server within a second")
         return ChangedKey(**entry(key, datetime.now(UTC)).model_dump(), notices=notices)
 
@@ -133,6 +134,12 @@ def sentence(refusal: Refused) -> str:
     """A refusal's line as a detail."""
     text = str(refusal)
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def minter_of(request: Request, prover: Prover) -> Minter:
+    """Who asks, by what it sent."""
+    call = call_of(request)
+    return Minter(prover, call.credential, call.address)
 
 
 def actor_of(request: Request, principal: Principal) -> Actor:

@@ -1,7 +1,7 @@
 """API keys of tenants: made once, rotated, edited, revoked for good, listed without their secrets.
 
 Each change is checked, stored, numbered and audited in one transaction. Where a tenant's own key asks for it, `minter` is that
-key, and bounds what is given.
+key: it is proven anew in that transaction, and bounds what is given.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from gatehouse.identity import key_store, store
 from gatehouse.identity.api_keys import mint_key
 from gatehouse.identity.key_store import ApiKey
 from gatehouse.identity.key_wishes import KeyWish, check_expiry, check_key_name, check_rates, default_scopes, scopes_for
-from gatehouse.identity.minters import Minter
+from gatehouse.identity.minters import Authority, Minter
 from gatehouse.identity.peppers import Pepper
 from gatehouse.identity.plans import facts_of_rate, named_plan
 from gatehouse.identity.store import Tenant
@@ -59,14 +59,15 @@ class CreatedKey:
 def create_key(
     database: Database, actor: Actor, tenant_name: str, pepper: Pepper, wish: KeyWish = USUAL, minter: Minter | None = None
 ) -> CreatedKey:
-    """A new key of a tenant. `_operator` is made on demand. Raises Refused; for a minter also BeyondOwnKey, CredentialInvalid."""
+    """A new key of a tenant. `_operator` is made on demand. Raises Refused; for a minter also BeyondOwnKey and what Minter.hold raises."""
     check_key_name(wish.name)
     now = datetime.now(UTC)
     check_expiry(wish.expires_at, now)
     with database.write() as session:
         hold_revision(session)
-        if minter is not None:
-            wish = minter.hold(session).filled(wish)
+        authority = minter.hold(session) if minter else None
+        if authority is not None:
+            wish = authority.filled(wish)
         tenant = operator_tenant(session, actor) if tenant_name == OPERATOR_TENANT else named_tenant(session, tenant_name)
         check_rates(wish.requests, wish.rows, named_plan(session, tenant.plan))
         minted = mint_key(pepper.secret)
@@ -83,8 +84,8 @@ def create_key(
             networks=wish.networks,
             pepper_version=pepper.version,
         )
-        _check_minter(session, minter, key)
-        if minter is not None and key_store.count_keys(session, tenant.id) >= MOST_KEYS:
+        _check(authority, key)
+        if authority is not None and key_store.count_keys(session, tenant.id) >= MOST_KEYS:
             raise KeyNotUsable(f"there are {MOST_KEYS} keys already: revoke those that nobody needs")
         key_store.add_key(session, key, tenant, minted.digest)
         _record(session, actor, "key.create", key, facts_of_key(key))
@@ -111,13 +112,14 @@ def show_key(database: Database, key_id: str, *, of: str | None = None) -> ApiKe
 
 
 def edit_key(database: Database, actor: Actor, key_id: str, change: Callable[[ApiKey], ApiKey], minter: Minter | None = None) -> ApiKey:
-    """Change name, scopes, expiry, networks or limits. Raises Refused; for a minter also BeyondOwnKey, CredentialInvalid."""
+    """Change name, scopes, expiry, networks or limits. Raises Refused; for a minter also BeyondOwnKey and what Minter.hold raises."""
     now = datetime.now(UTC)
     with database.write() as session:
         hold_revision(session)
-        before = _usable_key(session, key_id, minter)
+        authority = minter.hold(session) if minter else None
+        before = _usable_key(session, key_id, authority)
         after = change(before)
-        _check_minter(session, minter, after)
+        _check(authority, after)
         _check_edit(session, before, after, now)
         if after != before:
             key_store.change_key(session, after)
@@ -130,17 +132,16 @@ def rotate_key(
 ) -> CreatedKey:
     """A new secret for a key; the one it has works until `grace` ends, and one from before that ends now.
 
-    Id, limits, scopes and history stay. Raises Refused; for a minter also BeyondOwnKey, CredentialInvalid.
+    Id, limits, scopes and history stay. Raises Refused; for a minter also BeyondOwnKey and what Minter.hold raises.
     """
     if not timedelta(0) <= grace <= LONGEST_GRACE:
         raise Refused(f"the grace is 0 to {LONGEST_GRACE.days} days: then the secret from before ends")
-    now = datetime.now(UTC)
     with database.write() as session:
         hold_revision(session)
-        before = _usable_key(session, key_id, minter)
+        now = datetime.now(UTC)  # after the wait for the lock: a token that was got meanwhile is one of the secret from before
+        before = _usable_key(session, key_id, minter.hold(session) if minter else None)
         if before.expires_at is not None and before.expires_at <= now:
             raise KeyNotUsable(f"the key has expired at {before.expires_at:%Y-%m-%d %H:%M} UTC: give it a later expiry first")
-        _check_minter(session, minter, before)
         minted = mint_key(pepper.secret, key_id=key_id)
         after = replace(before, rotated_at=now, grace_ends_at=now + grace, pepper_version=pepper.version)
         key_store.rotate_secret(session, after, minted.digest, keep_previous=grace > timedelta(0))
@@ -150,12 +151,10 @@ def rotate_key(
 
 
 def revoke_key(database: Database, actor: Actor, key_id: str, minter: Minter | None = None) -> ApiKey:
-    """Stop a key for good; revoking it again changes nothing. Raises NoSuchKey; for a minter also CredentialInvalid."""
+    """Stop a key for good; revoking it again changes nothing. Raises NoSuchKey; for a minter also what Minter.hold raises."""
     with database.write() as session:
         hold_revision(session)
-        if minter is not None:
-            minter.hold(session)
-        key = _named_key(session, key_id, _tenant_of(minter))
+        key = _named_key(session, key_id, _tenant_of(minter.hold(session) if minter else None))
         if key.revoked_at is not None:
             return key
         revoked = replace(key, revoked_at=datetime.now(UTC))
@@ -184,22 +183,22 @@ def _named_key(session: Session, key_id: str, tenant: str | None = None) -> ApiK
     return key
 
 
-def _usable_key(session: Session, key_id: str, minter: Minter | None) -> ApiKey:
+def _usable_key(session: Session, key_id: str, authority: Authority | None) -> ApiKey:
     """A key that is not revoked, of the minter's tenant, all of which the minter could give itself."""
-    key = _named_key(session, key_id, _tenant_of(minter))
+    key = _named_key(session, key_id, _tenant_of(authority))
     if key.revoked_at is not None:
         raise KeyNotUsable(f"the key is revoked since {key.revoked_at:%Y-%m-%d %H:%M} UTC and stays so: make a new one")
-    _check_minter(session, minter, key)
+    _check(authority, key)
     return key
 
 
-def _tenant_of(minter: Minter | None) -> str | None:
-    return minter.tenant if minter else None
+def _tenant_of(authority: Authority | None) -> str | None:
+    return authority.own.tenant if authority else None
 
 
-def _check_minter(session: Session, minter: Minter | None, key: ApiKey) -> None:
-    if minter is not None:
-        minter.hold(session).check(key)
+def _check(authority: Authority | None, key: ApiKey) -> None:
+    if authority is not None:
+        authority.check(key)
 
 
 def _check_edit(session: Session, before: ApiKey, after: ApiKey, now: datetime) -> None:

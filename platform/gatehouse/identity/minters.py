@@ -1,37 +1,37 @@
 """A key that makes or changes keys of its own tenant: it gives no more than it has."""
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 
 from sqlmodel import Session
 
-from gatehouse.errors import BeyondOwnKey, CredentialInvalid
+from gatehouse.errors import BeyondOwnKey, CredentialInvalid, ScopeMissing
 from gatehouse.identity.key_store import ApiKey, show_key
 from gatehouse.identity.key_wishes import KeyWish
 from gatehouse.identity.networks import covers
-from gatehouse.principal import DEFAULT_KEY_SCOPES, Principal, Rate, Scope
+from gatehouse.identity.proof import Prover
+from gatehouse.principal import DEFAULT_KEY_SCOPES, Rate, Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Minter:
-    """The caller. `scopes` are its credential's, which a token may have narrowed."""
+    """The caller, by the credential that it sent from `address`."""
 
-    key_id: str
-    tenant: str
-    scopes: frozenset[Scope]
-
-    @classmethod
-    def of(cls, principal: Principal) -> "Minter":
-        return cls(principal.key_id, principal.tenant, principal.scopes)
+    prover: Prover
+    credential: str = field(repr=False)
+    address: str
 
     def hold(self, session: Session) -> "Authority":
-        """What it may give, read within the transaction: a key that was revoked a moment ago gives nothing. Raises CredentialInvalid."""
-        own = show_key(session, self.key_id)
-        if own is None or own.revoked_at is not None:
-            raise CredentialInvalid(reason="key_revoked")
-        if own.expires_at is not None and own.expires_at <= datetime.now(UTC):
-            raise CredentialInvalid(reason="key_expired")
-        return Authority(replace(own, scopes=own.scopes & self.scopes))
+        """What it may give, proven anew within the transaction: what was let in may have been taken away while its body came in.
+
+        Raises CredentialInvalid, ScopeMissing, IdentityUnavailable.
+        """
+        principal = self.prover.within(session).prove(self.credential, self.address).principal
+        if Scope.KEYS_MANAGE not in principal.scopes:
+            raise ScopeMissing(f"This needs the scope {Scope.KEYS_MANAGE}.", members={"scope": Scope.KEYS_MANAGE})
+        own = show_key(session, principal.key_id)
+        if own is None:
+            raise CredentialInvalid(reason="key_unknown")
+        return Authority(replace(own, scopes=principal.scopes))
 
 
 @dataclass(frozen=True, slots=True)

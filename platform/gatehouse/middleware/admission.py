@@ -103,6 +103,7 @@ class Admission:
                 finally:
                     self.door.leave(principal)
                 return
+            call.credential = text
         await self.app(scope, receive, send)
 
     async def _take_turn(self, queued: Any, scope: Scope) -> None:
