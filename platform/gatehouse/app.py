@@ -1,6 +1,7 @@
 """The composition root: `create_app(settings)` puts every room in its place; the only module that knows them all."""
 
 import asyncio
+import logging
 import os
 import secrets
 import time
@@ -37,7 +38,7 @@ from gatehouse.contracts.decode import Decoder
 from gatehouse.contracts.openapi import describe, example_request, request_schema, response_schema
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.revision import EVERYTHING, Change
-from gatehouse.db.session import Database, open_database, wait_until_reachable
+from gatehouse.db.session import GONE, Database, open_database, wait_until_reachable
 from gatehouse.errors import (
     CredentialInvalid,
     CredentialMalformed,
@@ -54,9 +55,14 @@ from gatehouse.identity.uses import KeyUses
 from gatehouse.limits.concurrency import Concurrency
 from gatehouse.limits.failed_credentials import FailedCredentials
 from gatehouse.limits.gate import Gate
+from gatehouse.limits.observed import Observed
 from gatehouse.limits.quota import QuotaBook
 from gatehouse.limits.rate import MemoryRates
+from gatehouse.limits.standing import Standings
+from gatehouse.limits.standing_store import StandingStore
 from gatehouse.limits.store import QuotaStore
+from gatehouse.limits.tending import Duty, QuotaTender
+from gatehouse.limits.watch import Watch
 from gatehouse.limits.wrong_secrets import WrongSecrets
 from gatehouse.middleware.admission import Access, Admission
 from gatehouse.middleware.body_limit import BodyLimit
@@ -83,13 +89,17 @@ from gatehouse.usage.recorder import Recorder
 from gatehouse.usage.spool import Spool
 from gatehouse.usage.store import UsageRow, usage_table
 
+LOG = logging.getLogger("gatehouse.limits")
 OTHER_BODY_BYTES = 16 * 1024
 """The cap of every body that is not a prediction's."""
 DATABASE_THREADS = 4
 MIN_WORKERS = 5
 """So that a model gets two threads at a time, and one that is stuck, as small calls and as large ones, leaves some to the others."""
 WAITING_IN_A_LANE = 64
+RECALLS_EVERY_S = 0.2
+STANDINGS_EVERY_S = 0.5
 RETURN_IDLE_QUOTA_S = 10.0
+SETTLE_EXPIRED_EVERY_S = 60.0
 
 
 def create_app(settings: Settings, *, process_id: str | None = None) -> "Application":
@@ -152,8 +162,19 @@ class Application:
             waiting=self.settings.max_calls_waiting,
             wait_s=self.settings.waiting_deadline_s,
         )
-        self.quota = QuotaBook(QuotaStore(self.database), self.process_id, lambda: self.live_processes, lambda: datetime.now(UTC))
-        self.gate = Gate(MemoryRates(monotonic_us), self.concurrency, self.quota, self.threads)
+        self.quota = QuotaBook(QuotaStore(self.database), self.process_id, lambda: self.live_processes, utc_now)
+        store, rates = StandingStore(self.database), MemoryRates(monotonic_us)
+        self.standings, self.observed = Standings(store, utc_now), Observed(store, utc_now)
+        self.tender = QuotaTender(
+            [
+                Duty(RECALLS_EVERY_S, self.quota.answer_recalls),
+                Duty(STANDINGS_EVERY_S, self.standings.refresh),
+                Duty(RETURN_IDLE_QUOTA_S, self.quota.return_idle),
+                Duty(RETURN_IDLE_QUOTA_S, self.observed.flush),
+                Duty(SETTLE_EXPIRED_EVERY_S, self.quota.settle_expired),
+            ]
+        )
+        self.gate = Gate(rates, self.concurrency, self.quota, self.threads, Watch(rates, self.standings, self.observed))
         self.failures = FailedCredentials(MemoryRates(monotonic_us), self.settings.failed_credentials_per_minute)
         self.wrong_secrets = WrongSecrets()
 
@@ -240,11 +261,10 @@ class Application:
         self.follower.start(loop, self._changed)
         self.recorder.start()
         self.key_uses.start()
-        idle = loop.create_task(self._return_idle_quota())
+        self.tender.start()
         try:
             yield
         finally:
-            idle.cancel()
             await loop.run_in_executor(None, self.close)
 
     def close(self) -> None:
@@ -252,17 +272,20 @@ class Application:
         self.follower.stop()
         self.process.close()
         self.releases.close()
+        self.tender.stop()
         self.quota.close()
+        self._flush_observed()
         self.recorder.close()
         self.key_uses.close()
         self.workers.close()
         self.threads.shutdown()
         self.database.close()
 
-    async def _return_idle_quota(self) -> None:
-        while True:
-            await asyncio.sleep(RETURN_IDLE_QUOTA_S)
-            await asyncio.get_running_loop().run_in_executor(self.threads, self.quota.return_idle)
+    def _flush_observed(self) -> None:
+        try:
+            self.observed.flush()
+        except GONE:
+            LOG.warning("what observed limits would have refused since the last time was not written down")
 
     def _changed(self, changes: list[Change], revision: int) -> None:
         """On the event loop, after each poll of the revision."""
@@ -357,6 +380,11 @@ class Dispatcher:
             await self._predict(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
+
+
+def utc_now() -> datetime:
+    """The clock of quotas."""
+    return datetime.now(UTC)
 
 
 def monotonic_us() -> int:

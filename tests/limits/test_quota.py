@@ -185,7 +185,9 @@ def test_an_exhausted_quota_says_what_is_left_and_when_it_starts_anew(database: 
     take(mine, of_rows(trial, 100), 90)
     with pytest.raises(QuotaExhausted) as caught:
         take(mine, of_rows(trial, 100), 11)
-    assert caught.value.members == {"quota": {"rows_per_month": 100, "rows_left": 10, "resets_at": "2027-01-01T00:00:00Z"}}
+    assert caught.value.members == {
+        "quota": {"name": "tenant-month", "scope": "tenant", "rows_per_month": 100, "rows_left": 10, "resets_at": "2027-01-01T00:00:00Z"}
+    }
     assert caught.value.headers == (("Retry-After", "30"),)
     assert take(mine, of_rows(trial, 100), 10).rows == 10
     clock.now += timedelta(seconds=30)

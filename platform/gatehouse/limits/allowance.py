@@ -15,6 +15,9 @@ class PrincipalLimits:
     """Of the first decision: one request each."""
     rows: tuple[RateLimit, ...]
     """Of the second decision: all rows of the call each."""
+    observed_requests: tuple[RateLimit, ...] = ()
+    observed_rows: tuple[RateLimit, ...] = ()
+    """Asked beside the decisions: what they would refuse is only shown."""
 
 
 _LIMITS: WeakKeyDictionary[Principal, PrincipalLimits] = WeakKeyDictionary()
@@ -32,7 +35,13 @@ def _work_out(principal: Principal) -> PrincipalLimits:
     plan = principal.plan
     requests = _pair(principal, "requests", plan.requests, principal.key_requests or plan.requests)
     rows = _pair(principal, "rows", plan.rows, principal.key_rows or plan.rows)
-    return PrincipalLimits(requests, rows)
+    observed_requests, observed_rows = plan.requests_mode == "observe", plan.rows_mode == "observe"
+    return PrincipalLimits(
+        () if observed_requests else requests,
+        () if observed_rows else rows,
+        requests if observed_requests else (),
+        rows if observed_rows else (),
+    )
 
 
 def _pair(principal: Principal, unit: LimitUnit, tenant: Rate, key: Rate) -> tuple[RateLimit, ...]:

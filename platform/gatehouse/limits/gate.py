@@ -12,6 +12,7 @@ from gatehouse.limits.holding import Taken
 from gatehouse.limits.quota import RECALL_POLL_S, QuotaBook
 from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
 from gatehouse.limits.report import policy_field, refuse, state_field
+from gatehouse.limits.watch import Watch, joined
 from gatehouse.principal import Principal
 
 
@@ -19,6 +20,7 @@ class TakenRows(NamedTuple):
     """The rows of one call, out of every row limit and the quota."""
 
     call: Call
+    principal: Principal
     quota: Taken
     rates: Decision
     fields_before: tuple[str, str] | None
@@ -45,11 +47,12 @@ class Queued(NamedTuple):
 class Gate:
     """Used on the event loop only; what must ask the database does so in `threads`."""
 
-    def __init__(self, rates: MemoryRates, concurrency: Concurrency, quota: QuotaBook, threads: Executor) -> None:
+    def __init__(self, rates: MemoryRates, concurrency: Concurrency, quota: QuotaBook, threads: Executor, watch: Watch) -> None:
         self._rates = rates
         self._concurrency = concurrency
         self._quota = quota
         self._threads = threads
+        self._watch = watch
 
     def enter(self, call: Call, principal: Principal) -> Queued | None:
         """First decision: a place, and one request out of every request limit. When the process is full, what to await by `turn`.
@@ -65,6 +68,7 @@ class Gate:
             else:
                 place.withdraw()
             raise
+        self._watch.request(principal)
         return None if place is None else Queued(call, place, decision)
 
     async def turn(self, queued: Queued) -> None:
@@ -86,24 +90,44 @@ class Gate:
 
         Raises RateLimited, RowsExceedLimit, QuotaExhausted or QuotaUnavailable. Rows that are not metered go back by `give_back`.
         """
+        fields_before = call.limit_fields
+        try:
+            quota, rates = await self._take(call, principal, rows)
+        except BaseException as error:
+            self._watch.refused(call, principal, error)
+            raise
+        self._watch.rows(call, principal, rows)
+        return TakenRows(call, principal, quota, rates, fields_before)
+
+    async def _take(self, call: Call, principal: Principal, rows: int) -> tuple[Taken, Decision]:
         quota = self._quota.try_take(principal.tenant_id, principal.plan, rows)
         if quota is None:
             quota = await self._ask_for_quota(principal, rows)
-        fields_before = call.limit_fields
         try:
-            rates = self._decide(call, limits_of(principal).rows, rows, returnable=True)
+            return quota, self._decide(call, limits_of(principal).rows, rows, returnable=True)
         except BaseException:
             self._quota.give_back(quota)
             raise
-        return TakenRows(call, quota, rates, fields_before)
 
     async def _ask_for_quota(self, principal: Principal, rows: int) -> Taken:
         loop = asyncio.get_running_loop()
         while True:
-            quota = await loop.run_in_executor(self._threads, self._quota.take, principal.tenant_id, principal.plan, rows)
+            taking = loop.run_in_executor(self._threads, self._quota.take, principal.tenant_id, principal.plan, rows)
+            try:
+                quota = await asyncio.shield(taking)
+            except asyncio.CancelledError:
+                taking.add_done_callback(self._put_back)  # the thread goes on, and nobody is left to use what it takes
+                raise
             if quota is not None:
                 return quota
             await asyncio.sleep(RECALL_POLL_S)  # the other processes give back what they do not need
+
+    def _put_back(self, taking: asyncio.Future[Taken | None]) -> None:
+        if taking.cancelled() or taking.exception() is not None:
+            return
+        quota = taking.result()
+        if quota is not None:
+            self._quota.give_back(quota)
 
     def give_back(self, taken: TakenRows) -> None:
         """Return rows that were not answered, and have the answer's fields say so."""
@@ -111,13 +135,14 @@ class Gate:
         self._rates.give_back(taken.rates)
         taken.call.limit_fields = taken.fields_before
         self._decide(taken.call, taken.rates.limits, 0)
+        self._watch.rows_back(taken.call, taken.principal, taken.quota.rows)
 
     def _decide(self, call: Call, limits: Sequence[RateLimit], amount: int, *, returnable: bool = False) -> Decision:
+        if not limits:  # all of them are observed
+            return Decision(True, (), ())
         decision = self._rates.decide([(limit, amount) for limit in limits], returnable=returnable)
-        policies, states = policy_field(limits), state_field(decision)
-        if call.limit_fields:
-            policies, states = f"{call.limit_fields[0]}, {policies}", f"{call.limit_fields[1]}, {states}"
-        call.limit_fields = (policies, states)
+        fields = (policy_field(limits), state_field(decision))
+        call.limit_fields = joined(call.limit_fields, fields) if call.limit_fields else fields
         if not decision.admitted:
             refuse(decision)
         return decision

@@ -9,6 +9,8 @@ from gatehouse.limits.month import Month
 from gatehouse.principal import Plan
 
 RETRY_AFTER_S = 1
+NAME = "tenant-month"
+"""Of the quota in `RateLimit` fields, among the limits and in problem documents."""
 
 
 def exhausted(plan: Plan, month: Month, left: int, rows: int, now: datetime) -> NoReturn:
@@ -18,7 +20,9 @@ def exhausted(plan: Plan, month: Month, left: int, rows: int, now: datetime) -> 
     raise QuotaExhausted(
         f"The monthly quota of {plan.rows_per_month} rows {used_up}. It starts anew at {resets_at}.",
         headers=[("Retry-After", str(max(1, math.ceil((month.end - now).total_seconds()))))],
-        members={"quota": {"rows_per_month": plan.rows_per_month, "rows_left": left, "resets_at": resets_at}},
+        members={
+            "quota": {"name": NAME, "scope": "tenant", "rows_per_month": plan.rows_per_month, "rows_left": left, "resets_at": resets_at}
+        },
     )
 
 

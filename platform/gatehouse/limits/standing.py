@@ -4,9 +4,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock
+from typing import NamedTuple
 
 from gatehouse.limits.month import Month, month_of
+from gatehouse.limits.quota_refusal import NAME
 from gatehouse.limits.standing_store import StandingStore
 from gatehouse.principal import Plan, Principal
 
@@ -14,86 +15,100 @@ LOG = logging.getLogger("gatehouse.limits")
 WARN_PERCENT = (100, 80)
 """Highest first."""
 FRESH = timedelta(seconds=5)
-NAME = "tenant-month"
-"""Of the quota in `RateLimit` fields and among the limits."""
+"""So old a reading may be while calls come, and so soon after a call its rows have been written down."""
+
+
+class Standing(NamedTuple):
+    """Of a month that is used to 80 % or more."""
+
+    fields: tuple[str, str]
+    """What `RateLimit-Policy` and `RateLimit` say of it."""
+    over: bool
+    """More than the quota has been let in, which only a soft one allows."""
+
+
+class _Reading(NamedTuple):
+    """What the database said."""
+
+    metered: int
+    let_in: int
+    """Rows that had been let in here right before."""
+    at: datetime
 
 
 @dataclass(slots=True)
 class _Known:
-    """`metered` is by the database, `since` was let in here after it was read."""
+    """`let_in` and `counted_at` are written on the event loop only, `reading` by the thread that reads."""
 
     tenant: str
     plan: Plan
     month: Month
-    metered: int | None = None
-    since: int = 0
-    read_at: datetime | None = None
-    warned: int = 0
+    counted_at: datetime
+    let_in: int = 0
+    reading: _Reading | None = None
 
     @property
-    def used(self) -> int:
-        return (self.metered or 0) + self.since
+    def used(self) -> int | None:
+        """Rows of the month; None when nothing is known yet."""
+        reading = self.reading
+        return None if reading is None else reading.metered + self.let_in - reading.let_in
 
     def is_due(self, now: datetime) -> bool:
-        return self.read_at is None or (self.since > 0 and now - self.read_at >= FRESH)
+        reading = self.reading
+        return reading is None or (now - reading.at >= FRESH and reading.at < self.counted_at + FRESH)
 
 
 class Standings:
-    """`count` belongs to the event loop, `refresh` to one thread. `now` is an aware clock."""
+    """`refresh` belongs to one thread, all else to the event loop. `now` is an aware clock."""
 
     def __init__(self, store: StandingStore, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
         self._known: dict[str, _Known] = {}
-        self._lock = Lock()
 
-    def count(self, principal: Principal, rows: int) -> tuple[str, str] | None:
-        """Count rows that are let in; from 80 % of the quota on, what `RateLimit-Policy` and `RateLimit` say of it."""
-        plan = principal.plan
-        known = self._of(principal)
-        known.since += rows
-        if known.metered is None or known.used * 100 < plan.rows_per_month * WARN_PERCENT[-1]:
+    def count(self, principal: Principal, rows: int, left: int | None = None) -> Standing | None:
+        """Rows that are let in (fewer than none: that come back); how far the month is used, from 80 % of the quota on.
+
+        `left` is what the quota itself has just said, where it has.
+        """
+        now, quota = self._now(), principal.plan.rows_per_month
+        known = self._of(principal, now)
+        known.let_in += rows
+        known.counted_at = now
+        used = known.used if left is None else quota - left
+        if used is None or used * 100 < quota * WARN_PERCENT[-1]:
             return None
-        month, now = known.month, self._now()
-        left = max(0, plan.rows_per_month - known.used)
-        window, wait = (int((month.end - start).total_seconds()) for start in (month.start, now))
-        return f'"{NAME}";q={plan.rows_per_month};qu="rows";w={window}', f'"{NAME}";r={left};t={max(1, wait)}'
-
-    def is_over(self, principal: Principal) -> bool:
-        """Whether more than the quota has been let in, which only a soft one allows."""
-        known = self._known.get(principal.tenant_id)
-        return known is not None and known.metered is not None and known.used > principal.plan.rows_per_month
+        window, wait = (int((known.month.end - start).total_seconds()) for start in (known.month.start, now))
+        policy, state = f'"{NAME}";q={quota};qu="rows";w={window}', f'"{NAME}";r={max(0, quota - used)};t={max(1, wait)}'
+        return Standing((policy, state), used > quota)
 
     def refresh(self) -> None:
-        """Read what has been metered, and warn once a month of each share that has been reached.
+        """Read what has been metered, and warn once of each share of a quota that has been reached.
 
         Blocks; raises what a database that is gone raises.
         """
         now = self._now()
-        due = {tenant_id: known for tenant_id, known in list(self._known.items()) if known.is_due(now)}
+        month = month_of(now)
+        due = {tenant_id: known for tenant_id, known in list(self._known.items()) if known.month == month and known.is_due(now)}
         if not due:
             return
-        month = month_of(now)
-        metered = self._store.metered([tenant_id for tenant_id, known in due.items() if known.month == month], month)
-        for tenant_id, rows in metered.items():
-            known = due[tenant_id]
-            with self._lock:
-                known.metered, known.since, known.read_at = rows, 0, now
-            self._warn(tenant_id, known)
+        let_in = {tenant_id: known.let_in for tenant_id, known in due.items()}
+        for tenant_id, (metered, warned) in self._store.standings(list(due), month).items():
+            due[tenant_id].reading = _Reading(metered, let_in[tenant_id], now)
+            self._warn(tenant_id, due[tenant_id], metered, warned)
 
-    def _of(self, principal: Principal) -> _Known:
+    def _of(self, principal: Principal, now: datetime) -> _Known:
         known = self._known.get(principal.tenant_id)
-        if known is None or not known.month.holds(self._now()):
-            known = self._known[principal.tenant_id] = _Known(principal.tenant, principal.plan, month_of(self._now()))
+        if known is None or not known.month.holds(now):
+            known = self._known[principal.tenant_id] = _Known(principal.tenant, principal.plan, month_of(now), now)
         known.plan = principal.plan
         return known
 
-    def _warn(self, tenant_id: str, known: _Known) -> None:
+    def _warn(self, tenant_id: str, known: _Known, metered: int, warned: int) -> None:
         quota = known.plan.rows_per_month
-        reached = next((percent for percent in WARN_PERCENT if known.used * 100 >= quota * percent), 0)
-        if reached <= known.warned:
+        reached = next((percent for percent in WARN_PERCENT if metered * 100 >= quota * percent), 0)
+        if reached == warned:
             return
-        detail = {"percent": reached, "rows": known.used, "rows_per_month": quota, "quota": known.plan.quota_mode}
-        if self._store.warn_once(tenant_id, known.tenant, known.month, reached, detail):
-            LOG.warning("quota: %s has used %d %% of its %d rows of %s", known.tenant, reached, quota, known.month.name)
-        known.warned = reached
+        detail = {"percent": reached, "rows": metered, "rows_per_month": quota, "quota": known.plan.quota_mode}
+        if self._store.note_share(tenant_id, known.tenant, known.month, reached, detail):
+            LOG.warning("quota: %s has used %d %% or more of its %d rows of %s", known.tenant, reached, quota, known.month.name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, Table, func, update
+from sqlalchemy import Table, func, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
@@ -31,33 +31,36 @@ class StandingStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def metered(self, tenant_ids: Sequence[str], month: Month) -> dict[str, int]:
-        """Rows of the month by tenant, 0 for those that have none."""
+    def standings(self, tenant_ids: Sequence[str], month: Month) -> dict[str, tuple[int, int]]:
+        """Of each tenant the metered rows of the month, and the share of its quota (percent) that was warned of."""
         hours = [int(moment.timestamp()) // 3600 for moment in (month.start, month.end)]
         within = (
             col(UsageSummaryTable.tenant_id).in_(tenant_ids),
             col(UsageSummaryTable.hour) >= hours[0],
             col(UsageSummaryTable.hour) < hours[1],
         )
-        query = select(UsageSummaryTable.tenant_id, func.sum(UsageSummaryTable.rows)).where(*within).group_by(UsageSummaryTable.tenant_id)
+        rows = select(UsageSummaryTable.tenant_id, func.sum(UsageSummaryTable.rows)).where(*within).group_by(UsageSummaryTable.tenant_id)
+        shares = select(QuotaTable.tenant_id, QuotaTable.warned_percent).where(
+            col(QuotaTable.tenant_id).in_(tenant_ids), QuotaTable.month == month.name
+        )
         with self._database.read() as session:
-            return dict.fromkeys(tenant_ids, 0) | {tenant_id: int(rows) for tenant_id, rows in session.exec(query)}
+            metered, warned = dict(session.exec(rows).all()), dict(session.exec(shares).all())
+        return {tenant_id: (int(metered.get(tenant_id, 0)), warned.get(tenant_id, 0)) for tenant_id in tenant_ids}
 
-    def warn_once(self, tenant_id: str, tenant: str, month: Month, percent: int, detail: Mapping[str, Any]) -> bool:
-        """Write the event down, unless another process already has for this share or a higher one."""
+    def note_share(self, tenant_id: str, tenant: str, month: Month, percent: int, detail: Mapping[str, Any]) -> bool:
+        """Remember the share that is reached; a higher one than before is an event. Whether it is, and no other process was first.
+
+        A lower one comes of a larger quota: its shares are warned of anew.
+        """
         with self._database.write() as session:
             key = {"tenant_id": tenant_id, "month": month.name}
             session.execute(self._insert(session, QuotaTable).values(**key, taken=0, warned_percent=0).on_conflict_do_nothing())
-            changed: CursorResult[object] = session.execute(  # type: ignore[assignment]
-                update(QuotaTable)
-                .where(
-                    col(QuotaTable.tenant_id) == tenant_id, col(QuotaTable.month) == month.name, col(QuotaTable.warned_percent) < percent
-                )
-                .values(warned_percent=percent)
-            )
-            if changed.rowcount:
+            mine = (col(QuotaTable.tenant_id) == tenant_id, col(QuotaTable.month) == month.name)
+            before = session.exec(select(QuotaTable.warned_percent).where(*mine).with_for_update()).one()
+            session.execute(update(QuotaTable).where(*mine).values(warned_percent=percent))
+            if percent > before:
                 record_audit(session, METER, "quota.reached", tenant, {"month": month.name, **detail})
-            return changed.rowcount > 0
+            return percent > before
 
     def add_observed(self, counts: Mapping[tuple[str, str, str], tuple[int, int]], at: datetime) -> None:
         """Add calls and rows by tenant id, month and limit."""

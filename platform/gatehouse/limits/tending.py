@@ -39,25 +39,30 @@ class QuotaTender:
         if self._thread.is_alive():
             self._thread.join()
 
+    def round(self) -> None:
+        """Do what is due; says once for each outage that something failed."""
+        outcomes = [self._do(place, duty) for place, duty in enumerate(self._duties) if self._monotonic() >= self._due[place]]
+        if outcomes:
+            self._failing = not all(outcomes)
+
     def _run(self) -> None:
         while not self._stop.wait(TICK_S):
-            self._round()
+            self.round()
 
-    def _round(self) -> None:
+    def _do(self, place: int, duty: Duty) -> bool:
+        self._due[place] = self._monotonic() + duty.every_s
         try:
-            for place, duty in enumerate(self._duties):
-                if self._monotonic() >= self._due[place]:
-                    self._due[place] = self._monotonic() + duty.every_s
-                    duty.work()
+            duty.work()
         except GONE as error:
             self._note(error, "what calls hold of their quotas is spent from memory")
+            return False
         except Exception as error:  # the thread must outlive whatever it is: the next round tries again
             self._note(error, "a duty failed")
             LOG.debug("", exc_info=error)
-        else:
-            self._failing = False
+            return False
+        return True
 
     def _note(self, error: Exception, meaning: str) -> None:
-        if not self._failing:  # once for each outage
+        if not self._failing:
             LOG.warning("quotas are not tended now (%s): %s", type(error).__name__, meaning)
         self._failing = True

@@ -1,0 +1,79 @@
+"""What is watched of calls without ever ending one: limits that are observed, and how far the month's quota has been used."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from gatehouse.call import Call
+from gatehouse.errors import QuotaExhausted
+from gatehouse.limits.allowance import limits_of
+from gatehouse.limits.observed import Observed
+from gatehouse.limits.quota_refusal import NAME
+from gatehouse.limits.rate import Decision, RateLimit
+from gatehouse.limits.standing import Standing, Standings
+from gatehouse.principal import Principal
+
+
+class Rates(Protocol):
+    """Whatever decides on rates, at once or after a while."""
+
+    def decide(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision | Awaitable[Decision]: ...
+
+
+class Watch:
+    """Used on the event loop; nothing here waits or raises."""
+
+    def __init__(self, rates: Rates, standings: Standings, observed: Observed) -> None:
+        self._rates = rates
+        self._standings = standings
+        self._observed = observed
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def request(self, principal: Principal) -> None:
+        """A call that was let in."""
+        self._ask(principal, limits_of(principal).observed_requests, 1, 0)
+
+    def rows(self, call: Call, principal: Principal, rows: int) -> None:
+        """A call whose rows were let in."""
+        self._ask(principal, limits_of(principal).observed_rows, rows, rows)
+        standing = self._standings.count(principal, rows)
+        if standing is not None:
+            _show(call, standing)
+            if standing.over and principal.plan.quota_mode == "soft":
+                self._observed.count(principal, NAME, rows)
+
+    def rows_back(self, call: Call, principal: Principal, rows: int) -> None:
+        """The same rows, where they are not metered."""
+        _show(call, self._standings.count(principal, -rows))
+
+    def refused(self, call: Call, principal: Principal, error: BaseException) -> None:
+        """A call whose rows were not let in."""
+        left: int | None = error.members["quota"]["rows_left"] if isinstance(error, QuotaExhausted) else None
+        _show(call, self._standings.count(principal, 0, left))
+
+    def _ask(self, principal: Principal, limits: Sequence[RateLimit], amount: int, rows: int) -> None:
+        for limit in limits:  # each for itself: what one of them would refuse takes nothing from the others
+            decision = self._rates.decide([(limit, amount)])
+            if isinstance(decision, Decision):
+                self._note(principal, decision, rows)
+            else:
+                task = asyncio.ensure_future(self._note_later(principal, decision, rows))
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+
+    async def _note_later(self, principal: Principal, decision: Awaitable[Decision], rows: int) -> None:
+        self._note(principal, await decision, rows)
+
+    def _note(self, principal: Principal, decision: Decision, rows: int) -> None:
+        if decision.refused_by is not None:
+            self._observed.count(principal, decision.refused_by.name, rows)
+
+
+def _show(call: Call, standing: Standing | None) -> None:
+    if standing is not None:
+        call.limit_fields = standing.fields if call.limit_fields is None else joined(call.limit_fields, standing.fields)
+
+
+def joined(before: tuple[str, str], more: tuple[str, str]) -> tuple[str, str]:
+    """The values of `RateLimit-Policy` and `RateLimit` with further items."""
+    return f"{before[0]}, {more[0]}", f"{before[1]}, {more[1]}"
