@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from starlette.types import Scope as AsgiScope
 
 from gatehouse import __version__
 from gatehouse.api.account import AccountSources, account_router
+from gatehouse.api.account_usage import account_usage_router
 from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
 from gatehouse.api.documents import docs_router, pages_router
 from gatehouse.api.health import health_router
@@ -84,10 +85,10 @@ from gatehouse.serving.trust import FollowedKeys
 from gatehouse.serving.turns import Turns
 from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
+from gatehouse.usage.figures_store import read_usage
 from gatehouse.usage.meter import Meter
 from gatehouse.usage.recorder import Recorder
 from gatehouse.usage.spool import Spool
-from gatehouse.usage.store import UsageRow, usage_table
 
 LOG = logging.getLogger("gatehouse.limits")
 OTHER_BODY_BYTES = 16 * 1024
@@ -237,11 +238,12 @@ class Application:
             redirect_slashes=False,
             lifespan=self._lifespan,
         )
-        sources = AccountSources(self._key_expires_at, self._rows_left, self._usage)
+        sources = AccountSources(self._key_expires_at, self._rows_left)
         api.include_router(pages_router(docs=settings.docs != "off"))
         api.include_router(health_router(lambda: {"/".join(name): reason for name, reason in self.registry.failures.items()}))
         api.include_router(models_router(self.endpoints, self._describe, self._summary, throttle, per_minute))
         api.include_router(account_router(self.endpoints, sources, self._summary, throttle, per_minute))
+        api.include_router(account_usage_router(partial(read_usage, self.database), throttle, per_minute))
         api.include_router(keys_router(self.database, self.peppers.current, self.authenticator.prover, throttle, per_minute))
         keyring, per_address = self.token_keys, settings.token_requests_per_minute
         api.include_router(token_router(self._prove, keyring.signer, throttle, per_address))
@@ -275,6 +277,7 @@ class Application:
         self.tender.stop()
         self.quota.close()
         self._flush_observed()
+        self.meter.close()
         self.recorder.close()
         self.key_uses.close()
         self.workers.close()
@@ -325,6 +328,8 @@ class Application:
                 lambda: self.failures.refused,
                 counts=True,
             ),
+            Reading("calls_of_nobody_total", "Calls refused before anybody was known.", self.meter.unknown.total, counts=True),
+            Reading("usage_events_lost_total", "Refused calls that could not be written down.", lambda: self.meter.lost, counts=True),
             Reading("wrong_secret_alarms_total", "Keys at which somebody guesses.", lambda: self.wrong_secrets.alarms, counts=True),
         ]
 
@@ -334,10 +339,6 @@ class Application:
 
     def _rows_left(self, principal: Principal) -> int:
         return self.quota.left(principal.tenant_id, principal.plan)
-
-    def _usage(self, tenant_id: str, since: date, until: date) -> list[UsageRow]:
-        with self.database.read() as session:
-            return usage_table(session, tenant_id=tenant_id, since=since, until=until)
 
     def _describe(self, model: str, api_version: str) -> Mapping[str, Any] | None:
         release = self.registry.release(model, api_version)

@@ -37,6 +37,8 @@ def test_every_metric_is_named_explained_and_ours(stage: Stage, scraper: str) ->
         "gatehouse_failed_credentials": "counter",
         "gatehouse_credentials_not_looked_up": "counter",
         "gatehouse_wrong_secret_alarms": "counter",
+        "gatehouse_calls_of_nobody": "counter",
+        "gatehouse_usage_events_lost": "counter",
     }
     assert all(family.documentation.endswith(".") for family in families.values())
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gatehouse.db.session import open_database
-from gatehouse.usage.event import UsageEvent
+from gatehouse.usage.event import UsageEvent, uuid7
 from gatehouse.usage.store import insert_batch
 
 
@@ -26,7 +26,7 @@ def used(gatehouse: Any, state_dir: Path) -> Any:
 def _event(number: int, tenant_id: str, key_id: str, model: str | None, rows: int, status: int) -> UsageEvent:
     now = time.time_ns() // 1000
     return UsageEvent(
-        id=f"event-{number}",
+        id=uuid7(now // 1000, lambda _: number),
         at_us=now,
         month=time.strftime("%Y-%m", time.gmtime(now / 1e6)),
         process_id="p",
@@ -54,13 +54,25 @@ def test_usage_is_shown_by_endpoint_whole_also_in_a_pipe(used: Any) -> None:
 
 
 def test_usage_of_one_tenant_by_key_as_json(used: Any) -> None:
-    rows = used("usage", "show", "--tenant", "acme", "--by", "key", "--json").json
+    rows = used("usage", "show", "--tenant", "acme", "--by", "key,model,status", "--json").json
     assert [(row["key_id"], row["model"], row["status"], row["calls"], row["rows"]) for row in rows] == [
         ("k1", None, 404, 1, 0),
         ("k1", "iris", 200, 1, 5),
         ("k2", "iris", 200, 1, 7),
     ]
     assert "k2" in used("usage", "show", "--by", "key").out
+
+
+def test_bars_compare_rows_and_what_is_not_nothing_shows(used: Any) -> None:
+    lines = [line for line in used("usage", "show", "--by", "key").lines if line.startswith((" k1", " k2", " k3"))]
+    assert [line.count("█") for line in lines] == [17, 24, 3]
+
+
+@pytest.mark.parametrize("by", ["kee", "", "day,endpoint"])
+def test_what_cannot_be_added_up_by_says_what_can(used: Any, by: str) -> None:
+    assert (
+        "write --by as day,tenant: of day, hour, tenant, key, model, api_version, status" in used("usage", "show", "--by", by, code=2).error
+    )
 
 
 def test_usage_of_nobody_says_so(used: Any) -> None:

@@ -24,7 +24,7 @@ from wire import Wire, head, post, wire
 
 from gatehouse.identity.api_keys import checksum
 from gatehouse.principal import Plan, Rate
-from gatehouse.usage.store import usage_table
+from gatehouse.usage.figures_store import usage_figures
 
 IRIS, SLOW = "/v1/models/iris/predict", "/v1/models/slow/predict"
 GOOD = json.dumps(instances(IRIS_ROW)).encode()
@@ -544,4 +544,4 @@ def test_row_101_a_call_under_way_when_the_server_ends_is_answered_and_metered(s
         assert connection.closed()
         connection.close()
     with stage.database.read() as session:
-        assert sum(line.rows for line in usage_table(session, tenant_id=None, since=date(2000, 1, 1), until=date(9999, 12, 31))) == 1
+        assert [each.rows for each in usage_figures(session, tenant_id=None, since=date(2000, 1, 1), until=date(9999, 12, 31), by=[])] == [1]

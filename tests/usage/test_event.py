@@ -42,6 +42,7 @@ def test_an_event_is_one_line_that_reads_back(make_event: Any) -> None:
         (b'"month"', b'"month'),
         (b"}", b"} "),
         (b"}", b"}x"),
+        (b'"id":"', b'"id":"0'),
     ],
 )
 def test_a_line_that_could_not_be_stored_is_refused(make_event: Any, old: bytes, new: bytes) -> None:

@@ -1,6 +1,7 @@
 """From the spool into the database: each event once, through failures and adoption."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from datetime import date
@@ -14,15 +15,16 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from gatehouse.db.session import Database
-from gatehouse.db.tables import SpoolSegmentTable, UsageEventTable, UsageSummaryTable
+from gatehouse.db.tables import RefusedCallsTable, SpoolSegmentTable, UsageDayTable, UsageEventTable, UsageSummaryTable
 from gatehouse.usage import store
-from gatehouse.usage.event import UsageEvent, encode_line
+from gatehouse.usage.event import RefusedCalls, UsageEvent, encode_line
 from gatehouse.usage.recorder import Recorder
 from gatehouse.usage.spool import Segment, Spool, lock_path, segments
 
 OpenSpool = Callable[..., Spool]
 Record = Callable[..., Recorder]
 DAY = date(2026, 11, 15)
+NOON_S = 1_794_744_000
 
 
 def stored(database: Database) -> list[dict[str, Any]]:
@@ -36,12 +38,13 @@ def as_rows(events: list[UsageEvent]) -> list[dict[str, Any]]:
 
 
 def assert_summaries_equal_events(database: Database) -> None:
-    with database.read() as session:
-        summaries = [row.model_dump() for row in session.exec(select(UsageSummaryTable))]
     rows = stored(database)
-    for name in ("rows", "bytes_in", "bytes_out", "latency_us"):
-        assert sum(summary[name] for summary in summaries) == sum(row[name] for row in rows)
-    assert sum(summary["calls"] for summary in summaries) == len(rows)
+    for table in (UsageSummaryTable, UsageDayTable):
+        with database.read() as session:
+            summaries = [row.model_dump() for row in session.exec(select(table))]
+        for name in ("rows", "bytes_in", "bytes_out", "latency_us"):
+            assert sum(summary[name] for summary in summaries) == sum(row[name] for row in rows)
+        assert sum(summary["calls"] for summary in summaries) == len(rows)
 
 
 def write_orphan(folder: Path, process_id: str, *contents: bytes) -> None:
@@ -89,9 +92,9 @@ def test_a_line_that_is_not_finished_waits(
     assert stored(database) == as_rows([event])
 
 
-@pytest.mark.parametrize("table", ["usage_event", "usage_summary", "spool_segment"])
+@pytest.mark.parametrize("after", ["the events", "usage_summary", "usage_day", "spool_segment"])
 def test_a_drain_that_fails_half_way_is_retried_without_counting_twice(
-    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, table: str
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, after: str
 ) -> None:
     spool = open_spool()
     events = [make_event() for _ in range(50)]
@@ -100,14 +103,20 @@ def test_a_drain_that_fails_half_way_is_retried_without_counting_twice(
     recorder = record(spool, database, batch_bytes=5000)
     seen = [0]
 
-    def fail_second(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith(f"INSERT INTO {table} "):
-            seen[0] += 1
-            if seen[0] == 2:
-                raise OperationalError(statement, None, Exception("connection lost"))
+    def fail_second(*_: Any) -> None:
+        seen[0] += 1
+        if seen[0] == 2:
+            raise OperationalError("INSERT", None, Exception("connection lost"))
+
+    def look_at(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(f"INSERT INTO {after} ") and "DO UPDATE" in statement:
+            fail_second()
 
     # after the write, before the commit
-    sqlalchemy_event.listen(database.engine, "after_cursor_execute", fail_second)
+    if after == "the events":
+        sqlalchemy_event.listen(database.engine, "release_savepoint", fail_second)
+    else:
+        sqlalchemy_event.listen(database.engine, "after_cursor_execute", look_at)
     with pytest.raises(OperationalError):
         recorder.drain()
     assert 0 < len(stored(database)) < 50
@@ -281,6 +290,37 @@ def test_a_line_that_is_no_event_is_kept_aside(
     assert stored(database) == as_rows(events)
     assert (spool_dir / "dead.000001.rejected").read_bytes() == b'{"format":9}\n'
     assert "is no usage event" in caplog.text
+
+
+def test_a_live_spool_that_somebody_cut_short_is_read_again_and_nothing_counted_twice(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool, events = open_spool(), [make_event() for _ in range(6)]
+    recorder = record(spool, database)
+    for event in events[:4]:
+        spool.append(event)
+    recorder.drain()
+    length = len(encode_line(events[0]))
+    os.truncate(Segment("p1", 1).path(spool_dir), length * 2 + 50)  # in the middle of the third line
+    spool.append(events[4])
+    assert recorder.drain() == 1
+    spool.append(events[5])
+    assert recorder.drain() == 1
+    assert stored(database) == as_rows(events)
+    assert_summaries_equal_events(database)
+    assert (spool_dir / "p1.000001.rejected").stat().st_size == 51
+    assert "is shorter than what was taken of it" in caplog.text
+
+
+def test_counts_of_refused_calls_are_taken_once(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path
+) -> None:
+    count = RefusedCalls(refused=3, second=NOON_S, tenant_id="t", key_id="k", status=429, limit="key-rows")
+    write_orphan(spool_dir, "dead", b"".join(map(encode_line, (make_event(), count, count, make_event()))))
+    record(open_spool(), database).adopt_orphans()
+    assert len(stored(database)) == 2
+    with database.read() as session:
+        assert [row.calls for row in session.exec(select(RefusedCallsTable))] == [6]
 
 
 def test_a_file_of_junk_does_not_hold_up_the_rest(

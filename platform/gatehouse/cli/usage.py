@@ -1,16 +1,16 @@
 """`gatehouse usage`: calls and rows that were metered."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gatehouse.cli.deployment import open_deployment
-from gatehouse.cli.output import Json, example, print_json, print_table
-from gatehouse.cli.wishes import past_day
+from gatehouse.cli.output import Json, example, print_json
+from gatehouse.cli.usage_lines import facts, print_figures
+from gatehouse.cli.wishes import names, past_day
 from gatehouse.identity.tenants import named_tenant
-from gatehouse.usage.store import UsageRow, usage_table
+from gatehouse.usage.figures_store import By, Usage, read_usage
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,13 +19,11 @@ app = typer.Typer(
     help="Calls and rows that were metered.",
     epilog=example("gatehouse usage show --tenant acme"),
 )
-
-
-class By(StrEnum):
-    """What is added up for each day."""
-
-    ENDPOINT = "endpoint"
-    KEY = "key"
+DEFAULT_BY = "day,tenant,model,api_version,status"
+CHOICES = ", ".join(By)
+Tenant = Annotated[str | None, typer.Option("--tenant", help="Of one tenant; of all unless given.")]
+Since = Annotated[str, typer.Option("--since", metavar="WHEN", help="First day: 7d ago or a date (UTC).")]
+Until = Annotated[str, typer.Option("--until", metavar="WHEN", help="Last day: 1d ago or a date (UTC).")]
 
 
 @app.callback()
@@ -33,45 +31,42 @@ def _usage() -> None:
     """Calls and rows that were metered."""
 
 
-@app.command(epilog=example("gatehouse usage show --tenant acme --since 7d --by key"))
+@app.command(epilog=example("gatehouse usage show --tenant acme --since 7d --by day,key"))
 def show(
-    tenant: Annotated[str | None, typer.Option("--tenant", help="Of one tenant; of all unless given.")] = None,
-    since: Annotated[str, typer.Option("--since", metavar="WHEN", help="7d or a date (UTC).")] = "30d",
-    by: Annotated[By, typer.Option("--by", help="Add up by endpoint or also by key.")] = By.ENDPOINT,
+    tenant: Tenant = None,
+    since: Since = "30d",
+    until: Until = "0d",
+    by: Annotated[str, typer.Option("--by", metavar="NAME,…", help=f"What to add up by: {CHOICES}.")] = DEFAULT_BY,
     json: Json = False,
 ) -> None:
-    """Show calls and metered rows by day (UTC)."""
-    first, today = past_day(since), datetime.now(UTC).date()
-    with open_deployment() as deployment, deployment.database.read() as session:
-        tenant_id = None if tenant is None else named_tenant(session, tenant).id
-        found = usage_table(session, tenant_id=tenant_id, since=first, until=today, by="key" if by is By.KEY else "endpoint")
+    """Show calls and metered rows, by day (UTC) unless asked otherwise."""
+    first, last, chosen = past_day(since), past_day(until), _chosen(by)
+    with open_deployment() as deployment:
+        with deployment.database.read() as session:
+            tenant_id = None if tenant is None else named_tenant(session, tenant).id
+        found = read_usage(deployment.database, tenant_id, first, last, chosen)
     if json:
-        print_json([facts(row, by) for row in found])
+        print_json([facts(each, chosen) for each in found.figures])
         return
-    if not found:
-        typer.echo(f"no calls of {tenant or 'anybody'} since {first}; a call shows here a few seconds after its answer")
-        return
-    columns = ("day", "tenant", *(("key id",) if by is By.KEY else ()), "model", "API version", "status", "calls", "rows")
-    print_table(columns, [_row(row, by) for row in found])
-    calls, rows = sum(row.calls for row in found), sum(row.rows for row in found)
-    typer.echo(f"since {first}: {calls:,} {'call' if calls == 1 else 'calls'}, {rows:,} {'row' if rows == 1 else 'rows'} metered")
+    if not found.figures:
+        until_day = "" if last == datetime.now(UTC).date() else f" until {last}"
+        typer.echo(f"no calls of {tenant or 'anybody'} since {first}{until_day}; a call shows here a few seconds after its answer")
+    else:
+        print_figures(found.figures, chosen)
+    _say_totals(found, f"since {first}")
 
 
-def facts(row: UsageRow, by: By) -> dict[str, Any]:
-    """A line of usage for programs; model and API version are null for calls that reached none."""
-    return {
-        "day": row.day.isoformat(),
-        "tenant": row.tenant,
-        **({"key_id": row.key_id} if by is By.KEY else {}),
-        "model": row.model or None,
-        "api_version": row.api_version or None,
-        "status": row.status,
-        "calls": row.calls,
-        "rows": row.rows,
-    }
+def _say_totals(found: Usage, span: str) -> None:
+    if found.figures:
+        calls, rows = sum(each.calls for each in found.figures), sum(each.rows for each in found.figures)
+        typer.echo(f"{span}: {calls:,} {'call' if calls == 1 else 'calls'}, {rows:,} {'row' if rows == 1 else 'rows'} metered")
+    for refused in found.refused:
+        calls = refused.calls
+        typer.echo(f"beside them, counted only: {calls:,} {'call' if calls == 1 else 'calls'} with {refused.status}, {refused.limit}")
 
 
-def _row(row: UsageRow, by: By) -> tuple[str, ...]:
-    key = (row.key_id,) if by is By.KEY else ()
-    sums = (f"{row.calls:,}", f"{row.rows:,}")
-    return row.day.isoformat(), row.tenant, *key, row.model or "none", row.api_version or "none", str(row.status), *sums
+def _chosen(by: str) -> list[By]:
+    wrong = [name for name in names(by) if name not in list(By)]
+    if wrong or not names(by):
+        raise typer.BadParameter(f"write --by as day,tenant: of {CHOICES}" + (f"; not '{wrong[0]}'" if wrong else ""))
+    return [each for each in By if each in names(by)]

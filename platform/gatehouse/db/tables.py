@@ -260,6 +260,54 @@ class UsageSummaryTable(SQLModel, table=True):
     latency_us: int = Field(sa_column=_big())
 
 
+class UsageDayTable(SQLModel, table=True):
+    """The same of one day, kept in the same transactions."""
+
+    __tablename__ = "usage_day"
+    tenant_id: str = Field(primary_key=True, max_length=40)
+    day: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    """Days since 1970 (UTC)."""
+    key_id: str = Field(primary_key=True, max_length=32)
+    model: str = Field(primary_key=True, max_length=63)
+    api_version: str = Field(primary_key=True, max_length=8)
+    status: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    calls: int = Field(sa_column=_big())
+    rows: int = Field(sa_column=_big())
+    bytes_in: int = Field(sa_column=_big())
+    bytes_out: int = Field(sa_column=_big())
+    latency_us: int = Field(sa_column=_big())
+
+
+class UsageSealTable(SQLModel, table=True):
+    """A tenant's day whose events may be gone: what its summaries must still add up to."""
+
+    __tablename__ = "usage_seal"
+    tenant_id: str = Field(primary_key=True, max_length=40)
+    day: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    reason: str = Field(max_length=10)
+    """`retention` or `erasure`."""
+    sealed_at: datetime = Field(sa_column=_moment())
+    calls: int = Field(sa_column=_big())
+    rows: int = Field(sa_column=_big())
+    bytes_in: int = Field(sa_column=_big())
+    bytes_out: int = Field(sa_column=_big())
+    latency_us: int = Field(sa_column=_big())
+
+
+class RefusedCallsTable(SQLModel, table=True):
+    """Calls of one second that were counted instead of written down one by one."""
+
+    __tablename__ = "refused_calls"
+    tenant_id: str = Field(primary_key=True, max_length=40)
+    second: int = Field(sa_column=_big(primary_key=True, autoincrement=False))
+    """Seconds since 1970 (UTC)."""
+    key_id: str = Field(primary_key=True, max_length=32)
+    status: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    limit: str = Field(primary_key=True, max_length=40)
+    """Which limit refused: `tenant-requests`, `quota_exhausted`, …; the error's code where there is no limit."""
+    calls: int = Field(sa_column=_big())
+
+
 class QuotaTable(SQLModel, table=True):
     """Rows of a tenant's month that processes have taken ahead or answered."""
 

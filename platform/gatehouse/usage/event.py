@@ -1,64 +1,96 @@
-"""The usage event: one immutable row per call of a principal on a prediction path."""
+"""The usage event, one immutable row per call of a principal on a prediction path, and what is counted instead of written down."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 FORMAT = 1
-_MARK = b'{"format":1,'
-_PLAIN = r"^[^\x00]*$"
-"""PostgreSQL keeps no NUL in text."""
+_EVENT = b'{"format":1,"id":'
+_REFUSED_CALLS = b'{"format":1,"refused":'
+_NUL = b"\\u0000"
+"""As JSON writes it; PostgreSQL keeps none in text."""
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Id = Annotated[str, Meta(min_length=1, max_length=40, pattern=_PLAIN)]
-Version = Annotated[str, Meta(max_length=8, pattern=_PLAIN)]
-Name = Annotated[str, Meta(max_length=63, pattern=_PLAIN)]
+Id = Annotated[str, Meta(min_length=1, max_length=40)]
+KeyId = Annotated[str, Meta(min_length=1, max_length=32)]
+Version = Annotated[str, Meta(max_length=8)]
+Name = Annotated[str, Meta(max_length=63)]
 
 
 class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="format", tag=FORMAT, gc=False):
     """The columns of `usage_event`, never inputs or outputs. The bounds are the columns' own: what decodes can be stored."""
 
-    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+    id: Annotated[str, Meta(min_length=36, max_length=36)]
     at_us: Annotated[int, Meta(ge=0, le=253_402_300_799_999_999)]
     month: Annotated[str, Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
     process_id: Id
     tenant_id: Id
-    key_id: Annotated[str, Meta(min_length=1, max_length=32, pattern=_PLAIN)]
+    key_id: KeyId
     model: Name | None
     api_version: Version | None
-    model_version: Annotated[str, Meta(max_length=32, pattern=_PLAIN)] | None
-    engine: Annotated[str, Meta(max_length=16, pattern=_PLAIN)] | None
+    model_version: Annotated[str, Meta(max_length=32)] | None
+    engine: Annotated[str, Meta(max_length=16)] | None
     rows: Annotated[int, Meta(ge=0, le=2**31 - 1)]
     status: Annotated[int, Meta(ge=100, le=599)]
-    code: Annotated[str, Meta(max_length=40, pattern=_PLAIN)] | None
+    code: Annotated[str, Meta(max_length=40)] | None
     latency_us: Count
     bytes_in: Count
     bytes_out: Count
-    request_id: Annotated[str, Meta(max_length=64, pattern=_PLAIN)]
+    request_id: Annotated[str, Meta(max_length=64)]
+
+
+class RefusedCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="format", tag=FORMAT, gc=False):
+    """Calls of one second, key and limit that were counted instead of written down one by one; the columns of `refused_calls`."""
+
+    refused: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    second: Annotated[int, Meta(ge=0, le=253_402_300_799)]
+    tenant_id: Id
+    key_id: KeyId
+    status: Annotated[int, Meta(ge=100, le=599)]
+    limit: Annotated[str, Meta(max_length=40)]
 
 
 class EventInvalid(ValueError):
     """A line that is no usage event of this format."""
 
 
+Entry = UsageEvent | RefusedCalls
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(UsageEvent)
+_EVENTS = msgspec.json.Decoder(UsageEvent)
+_REFUSED = msgspec.json.Decoder(RefusedCalls)
 
 
-def encode_line(event: UsageEvent) -> bytes:
-    """The event as one line of NDJSON."""
-    return _ENCODER.encode(event) + b"\n"
+def encode_line(entry: Entry) -> bytes:
+    """The entry as one line of NDJSON."""
+    return _ENCODER.encode(entry) + b"\n"
 
 
-def decode_line(line: bytes) -> UsageEvent:
-    """The event of one line without its end. Raises EventInvalid."""
-    if not line.startswith(_MARK):
-        raise EventInvalid(f"the line does not start with {_MARK.decode()}")
+def decode_line(line: bytes) -> Entry:
+    """The entry of one line without its end. Raises EventInvalid."""
+    if line.startswith(_EVENT):
+        decoder: msgspec.json.Decoder[Any] = _EVENTS
+    elif line.startswith(_REFUSED_CALLS):
+        decoder = _REFUSED
+    else:
+        raise EventInvalid(f"the line starts neither with {_EVENT.decode()} nor with {_REFUSED_CALLS.decode()}")
+    if _NUL in line:
+        raise EventInvalid("the line holds a NUL, which PostgreSQL keeps in no text")
     try:
-        return _DECODER.decode(line)
+        entry: Entry = decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EventInvalid(str(error)) from None
+    return entry
+
+
+def decode_events(lines: bytes) -> list[UsageEvent]:
+    """Whole lines of which each is an event; several times as quick as one by one. Raises EventInvalid for anything else."""
+    if _NUL in lines:
+        raise EventInvalid("a line holds a NUL")
+    try:
+        return _EVENTS.decode_lines(lines)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EventInvalid(str(error)) from None
 

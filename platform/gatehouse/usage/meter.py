@@ -1,25 +1,39 @@
-"""The meter: turns an ended call into its usage event."""
+"""The meter: turns an ended call into its usage event, or into one more of a count."""
 
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from gatehouse.call import CLIENT_GONE, Call
 from gatehouse.errors import UsageUnavailable
-from gatehouse.usage.event import UsageEvent, month_name, uuid7
+from gatehouse.principal import Principal
+from gatehouse.usage.event import Entry, UsageEvent, month_name, uuid7
 from gatehouse.usage.outcomes import metered_rows, outcome_of
+from gatehouse.usage.refused import RefusedCounter, call_later
 from gatehouse.usage.spool import Spool
 
 LOGGER = logging.getLogger("gatehouse.usage")
+LIMIT_CHARACTERS = 40
 
 
 class Meter:
-    """`now_us` is microseconds since 1970. Belongs to the spool's one writing thread."""
+    """`now_us` is microseconds since 1970. Belongs to the spool's one writing thread, the event loop's."""
 
-    def __init__(self, spool: Spool, now_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        later: Callable[[float, Callable[[], None]], None] = call_later,
+    ) -> None:
         self._spool = spool
         self._now_us = now_us
+        self._refused = RefusedCounter(self._write_down, later)
+        self.unknown: Counter[int] = Counter()
+        """Refused calls of nobody in particular, by status, since the start: metrics only."""
+        self.lost = 0
+        """Refused calls that could not be written down, since the start."""
 
     def ensure_room(self) -> None:
         """Asked before scoring. Raises UsageUnavailable."""
@@ -30,35 +44,54 @@ class Meter:
         principal = call.principal
         if principal is None or call.route is None:
             return
-        at_us = self._now_us()
-        status = call.status or CLIENT_GONE
-        self._spool.append(
-            UsageEvent(
-                id=uuid7(at_us // 1000, secrets.randbits),
-                at_us=at_us,
-                month=call.month or month_name(at_us),
-                process_id=self._spool.process_id,
-                tenant_id=principal.tenant_id,
-                key_id=principal.key_id,
-                model=call.model,
-                api_version=call.api_version,
-                model_version=call.model_version,
-                engine=call.engine,
-                rows=metered_rows(status, call.rows),
-                status=status,
-                code=call.code,
-                latency_us=(time.perf_counter_ns() - call.started_ns) // 1000,
-                bytes_in=call.bytes_in,
-                bytes_out=call.bytes_out,
-                request_id=call.request_id,
-            )
-        )
+        self._spool.append(self._event(call, principal))
 
     def record_refused(self, call: Call) -> None:
-        """Write down a refused call; where even that fails the refusal goes out all the same, since it owes no rows."""
-        if not outcome_of(call.status).event:
-            return
+        """Write down a refused call, or count it; where even that fails the refusal goes out all the same, since it owes no rows."""
+        status = call.status or CLIENT_GONE
+        principal = call.principal
+        if principal is None:
+            self.unknown[status] += 1
+        elif call.route is None:
+            return  # no prediction
+        elif outcome_of(status).event:
+            self._write_down(self._event(call, principal))
+        else:
+            limit = (call.reason or call.code or "")[:LIMIT_CHARACTERS]
+            self._refused.count(self._now_us() // 1_000_000, principal.tenant_id, principal.key_id, status, limit)
+
+    def close(self) -> None:
+        """Write down what has been counted so far."""
+        self._refused.flush()
+
+    def _event(self, call: Call, principal: Principal) -> UsageEvent:
+        at_us = self._now_us()
+        status = call.status or CLIENT_GONE
+        return UsageEvent(
+            id=uuid7(at_us // 1000, secrets.randbits),
+            at_us=at_us,
+            month=call.month or month_name(at_us),
+            process_id=self._spool.process_id,
+            tenant_id=principal.tenant_id,
+            key_id=principal.key_id,
+            model=call.model,
+            api_version=call.api_version,
+            model_version=call.model_version,
+            engine=call.engine,
+            rows=metered_rows(status, call.rows),
+            status=status,
+            code=call.code,
+            latency_us=(time.perf_counter_ns() - call.started_ns) // 1000,
+            bytes_in=call.bytes_in,
+            bytes_out=call.bytes_out,
+            request_id=call.request_id,
+        )
+
+    def _write_down(self, entry: Entry) -> None:
         try:
-            self.record(call)
+            self._spool.ensure_room()  # what is kept free is for calls that will be answered
+            self._spool.append(entry)
         except UsageUnavailable as error:
-            LOGGER.error("the refused call %s could not be written down: %s", call.request_id, error.reason)
+            self.lost += 1 if isinstance(entry, UsageEvent) else entry.refused
+            if isinstance(entry, UsageEvent):
+                LOGGER.error("the refused call %s could not be written down: %s", entry.request_id, error.reason)

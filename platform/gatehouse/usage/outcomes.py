@@ -1,4 +1,4 @@
-"""Which outcomes of a call count: the one table that the meter reads and that docs/operations.md shows."""
+"""Which outcomes of a call count: the one table that the meter reads and that docs/usage.md shows."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class Outcome:
 
     meaning: str
     event: bool = True
-    """Whether it becomes a usage event. One without is counted in the log and in metrics only."""
+    """Whether it becomes a usage event. One without is added up by key, limit and second; in metrics alone where nobody is known."""
     rows: bool = False
     """Whether its rows count: for the bill and the quota."""
 
@@ -53,11 +53,7 @@ def metered_rows(status: int, rows: int) -> int:
 
 def outcome_table() -> str:
     """The table as the docs show it, in Markdown."""
-    lines = ["| status | outcome | rows count | usage event |", "| --- | --- | --- | --- |"]
+    lines = ["| status | outcome | rows count | kept as |", "| --- | --- | --- | --- |"]
     for status, outcome in OUTCOMES.items():
-        lines.append(f"| {status} | {outcome.meaning} | {_yes(outcome.rows)} | {_yes(outcome.event)} |")
+        lines.append(f"| {status} | {outcome.meaning} | {'yes' if outcome.rows else 'no'} | {'event' if outcome.event else 'count'} |")
     return "\n".join(lines)
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"

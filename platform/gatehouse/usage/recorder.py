@@ -10,7 +10,7 @@ from threading import Event, RLock, Thread
 
 from gatehouse.db.session import GONE, Database
 from gatehouse.usage import store
-from gatehouse.usage.event import EventInvalid, UsageEvent, decode_line
+from gatehouse.usage.batch import Batch, read_batch, whole_lines
 from gatehouse.usage.spool import Segment, Spool, lock_path, segments, try_lock
 
 LOG = logging.getLogger("gatehouse.usage")
@@ -142,7 +142,7 @@ class Recorder:
         path = segment.path(self._folder)
         size = path.stat().st_size
         new = 0
-        while size > self._taken.get(segment, 0):
+        while size != self._taken.get(segment, 0):
             added, progressed = self._take_batch(segment, path)
             if not progressed:  # what is left is a line without an end
                 break
@@ -158,16 +158,20 @@ class Recorder:
         return new
 
     def _take_batch(self, segment: Segment, path: Path) -> tuple[int, bool]:
-        """One transaction: events, summaries and how far the segment has been taken."""
+        """One transaction: events, summaries, counts and how far the segment has been taken."""
+        now = datetime.now(UTC)
         with self._database.write() as session:
-            taken = store.taken_bytes(session, segment.id)
+            taken = store.claim_segment(session, segment.id, now)
+            if path.stat().st_size < taken:  # somebody has cut it short: what is there already is told by its ids
+                LOG.error("%s is shorter than what was taken of it: it is read again from its beginning", path.name)
+                taken = 0
             lines = self._read_lines(path, taken)
+            batch = read_batch(lines) if lines else Batch()
+            new = store.insert_batch(session, batch.events)
+            store.add_refused(session, batch.refused)
             if lines:
-                events = self._decode(segment, lines)
-                new = store.insert_batch(session, events)
-                store.set_taken_bytes(session, segment.id, taken + len(lines), datetime.now(UTC))
-            else:
-                new = 0
+                store.set_taken_bytes(session, segment.id, taken + len(lines), now)
+            self._set_aside(segment, batch)  # rather twice, when the commit fails, than never
         self._taken[segment] = taken + len(lines)
         return new, bool(lines)
 
@@ -175,19 +179,12 @@ class Recorder:
         with path.open("rb") as file:
             file.seek(offset)
             data = file.read(self._batch_bytes)
-        end = data.rfind(b"\n") + 1
-        # a batch without any line end is no spool of ours: it goes aside with the other lines that cannot be read
-        return data if not end and len(data) == self._batch_bytes else data[:end]
+        return whole_lines(data, self._batch_bytes)
 
-    def _decode(self, segment: Segment, lines: bytes) -> list[UsageEvent]:
-        events = []
-        for line in lines.removesuffix(b"\n").split(b"\n"):
-            try:
-                events.append(decode_line(line))
-            except EventInvalid as error:
-                LOG.error("a line of spool %s is no usage event and is kept in %s.rejected: %s", segment.id, segment.id, error)
-                _set_aside(self._folder / f"{segment.id}.rejected", line)
-        return events
+    def _set_aside(self, segment: Segment, batch: Batch) -> None:
+        for line, why in batch.rejected:
+            LOG.error("a line of spool %s is no usage event and is kept in %s.rejected: %s", segment.id, segment.id, why)
+            _set_aside(self._folder / f"{segment.id}.rejected", line)
 
 
 def _set_aside(path: Path, line: bytes) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gatehouse.errors import UsageUnavailable
-from gatehouse.usage.event import UsageEvent, encode_line
+from gatehouse.usage.event import Entry, encode_line
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 MAX_BACKLOG_BYTES = 1024 * 1024 * 1024
@@ -94,9 +94,9 @@ class Spool:
         if self._no_room is not None:
             raise _unavailable(self._no_room)
 
-    def append(self, event: UsageEvent) -> None:
-        """Write one event; when this returns, the event outlives the process. Raises UsageUnavailable, and then nothing is written."""
-        line = encode_line(event)
+    def append(self, entry: Entry) -> None:
+        """Write one entry; when this returns, it outlives the process. Raises UsageUnavailable, and then nothing is written."""
+        line = encode_line(entry)
         try:
             if self._size >= self._segment_bytes:
                 self._next_segment()

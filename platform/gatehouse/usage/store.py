@@ -1,68 +1,51 @@
-"""Usage in the database: events, hourly summaries and how far each spool segment has been taken."""
+"""Usage written into the database: events, summaries, counts, and how far each spool segment has been taken."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, delete, func, literal_column
+import psycopg
+from sqlalchemy import Table, bindparam, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, col, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel import Session
 
-from gatehouse.db.tables import SpoolSegmentTable, TenantTable, UsageEventTable, UsageSummaryTable
-from gatehouse.usage.event import UsageEvent
-from gatehouse.usage.summary import summarise
+from gatehouse.db.session import Database
+from gatehouse.db.tables import RefusedCallsTable, SpoolSegmentTable, UsageDayTable, UsageEventTable, UsageSealTable, UsageSummaryTable
+from gatehouse.usage.event import RefusedCalls, UsageEvent
+from gatehouse.usage.summary import SUMS, Summary, Sums, by_day, by_tenant_and_day, summarise
 
 EVENTS: Table = UsageEventTable.__table__  # type: ignore[attr-defined]
-SUMMARIES: Table = UsageSummaryTable.__table__  # type: ignore[attr-defined]
+HOURS: Table = UsageSummaryTable.__table__  # type: ignore[attr-defined]
+DAYS: Table = UsageDayTable.__table__  # type: ignore[attr-defined]
+SEALS: Table = UsageSealTable.__table__  # type: ignore[attr-defined]
+REFUSED: Table = RefusedCallsTable.__table__  # type: ignore[attr-defined]
 SEGMENTS: Table = SpoolSegmentTable.__table__  # type: ignore[attr-defined]
-SUMS = ("calls", "rows", "bytes_in", "bytes_out", "latency_us")
+_COLUMNS = ", ".join(column.name for column in EVENTS.columns)
+_INSERT_EVENT = f"INSERT INTO usage_event ({_COLUMNS}) VALUES ({', '.join('?' * len(EVENTS.columns))})"  # noqa: S608 - names of our own
+_COPY_EVENTS = f"COPY usage_event ({_COLUMNS}) FROM STDIN"
+SEALING_LOCK = 0x6761_7475
+"""Number of the PostgreSQL advisory lock that keeps events and the sealing of their day apart; SQLite has one writer."""
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRow:
-    """Calls and rows of one day (UTC) of one endpoint, key and status; '' stands for a call that reached no model."""
-
-    day: date
-    tenant_id: str
-    tenant: str
-    """The tenant's name; its id where it is gone."""
-    key_id: str
-    model: str
-    api_version: str
-    status: int
-    calls: int
-    rows: int
-
-
-def _insert(session: Session, table: Table) -> Any:
+def insert_into(session: Session, table: Table) -> Any:
+    """An insert that knows `on_conflict_…`, for the session's database."""
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
 
 
-def taken_bytes(session: Session, segment_id: str) -> int:
-    """How far the segment has been taken; locked until commit."""
-    taken = session.exec(select(SpoolSegmentTable.taken_bytes).where(SpoolSegmentTable.id == segment_id).with_for_update()).first()
+def claim_segment(session: Session, segment_id: str, now: datetime) -> int:
+    """How far the segment has been taken; nobody else takes of it until commit."""
+    if session.get_bind().dialect.name == "postgresql":  # two must have the same row to wait for
+        session.execute(insert_into(session, SEGMENTS).on_conflict_do_nothing(), {"id": segment_id, "taken_bytes": 0, "changed_at": now})
+    taken = session.execute(select(SEGMENTS.c.taken_bytes).where(SEGMENTS.c.id == segment_id).with_for_update()).scalar()
     return taken or 0
-
-
-def insert_batch(session: Session, events: Sequence[UsageEvent]) -> int:
-    """Insert events and add those that were not there yet to the hourly summaries; returns how many those are."""
-    if not events:
-        return 0
-    by_id = {event.id: event for event in events}
-    statement = _insert(session, EVENTS).on_conflict_do_nothing().returning(EVENTS.c.id)
-    rows = [_columns(event) for event in by_id.values()]
-    new = [by_id[id] for id in session.execute(statement, rows).scalars()]
-    if new:
-        _add_to_summaries(session, new)
-    return len(new)
 
 
 def set_taken_bytes(session: Session, segment_id: str, taken: int, now: datetime) -> None:
     """Record how far the segment has been taken, within the transaction that took it."""
-    statement = _insert(session, SEGMENTS)
+    statement = insert_into(session, SEGMENTS)
     change = {"taken_bytes": statement.excluded.taken_bytes, "changed_at": statement.excluded.changed_at}
     statement = statement.on_conflict_do_update(index_elements=[SEGMENTS.c.id], set_=change)
     session.execute(statement, {"id": segment_id, "taken_bytes": taken, "changed_at": now})
@@ -73,54 +56,104 @@ def forget_segment(session: Session, segment_id: str) -> None:
     session.execute(delete(SEGMENTS).where(SEGMENTS.c.id == segment_id))
 
 
-def usage_table(
-    session: Session, *, tenant_id: str | None, since: date, until: date, by: Literal["key", "endpoint"] = "key"
-) -> list[UsageRow]:
-    """Usage by day from `since` to `until` (UTC, both included), of one tenant or of all; by `endpoint`, keys are added up."""
-    day: ColumnElement[int] = (SUMMARIES.c.hour // literal_column("24")).label("day")
-    tenant = func.coalesce(col(TenantTable.name), SUMMARIES.c.tenant_id).label("tenant")
-    key = SUMMARIES.c.key_id if by == "key" else literal_column("''").label("key_id")
-    groups = [day, SUMMARIES.c.tenant_id, tenant, SUMMARIES.c.model, SUMMARIES.c.api_version, SUMMARIES.c.status]
-    grouped = [*groups, SUMMARIES.c.key_id] if by == "key" else groups
-    statement = (
-        select(*groups, key, func.sum(SUMMARIES.c.calls).label("calls"), func.sum(SUMMARIES.c.rows).label("rows"))  # type: ignore[call-overload]
-        .select_from(SUMMARIES.outerjoin(TenantTable.__table__, col(TenantTable.id) == SUMMARIES.c.tenant_id))  # type: ignore[attr-defined]
-        .where(*_within(tenant_id, since, until))
-        .group_by(*grouped)
-        .order_by(day, tenant, SUMMARIES.c.model, SUMMARIES.c.api_version, SUMMARIES.c.status, *([key] if by == "key" else []))
-    )
-    return [_usage_row(row) for row in session.execute(statement).mappings()]
+def forget_segments_of(session: Session, process_id: str) -> None:
+    """Drop what is left of the records of a process all of whose files are gone."""
+    session.execute(delete(SEGMENTS).where(SEGMENTS.c.id.startswith(f"{process_id}.", autoescape=True)))
 
 
-def _add_to_summaries(session: Session, events: Sequence[UsageEvent]) -> None:
-    statement = _insert(session, SUMMARIES)
-    more = {name: SUMMARIES.c[name] + statement.excluded[name] for name in SUMS}
-    statement = statement.on_conflict_do_update(index_elements=list(SUMMARIES.primary_key), set_=more)
-    session.execute(statement, [{**key._asdict(), **asdict(sums)} for key, sums in summarise(events)])
+def insert_batch(session: Session, events: Sequence[UsageEvent]) -> int:
+    """Insert events and add those that were not there yet to the summaries; returns how many those are."""
+    if not events:
+        return 0
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": SEALING_LOCK})
+    new = _insert_all(session, events) or _insert_new(session, events)
+    if new:
+        _add_to_summaries(session, summarise(new))
+    return len(new)
 
 
-def _columns(event: UsageEvent) -> dict[str, Any]:
-    return msgspec.structs.asdict(event)
+def add_refused(session: Session, counts: Sequence[RefusedCalls]) -> None:
+    """Add counts of refused calls to those of their second."""
+    if not counts:
+        return
+    statement = insert_into(session, REFUSED)
+    more = {"calls": REFUSED.c.calls + statement.excluded.calls}
+    statement = statement.on_conflict_do_update(index_elements=list(REFUSED.primary_key), set_=more)
+    rows = [
+        {"calls": each.refused, "second": each.second, "tenant_id": each.tenant_id, "key_id": each.key_id}
+        | {"status": each.status, "limit": each.limit}
+        for each in counts
+    ]
+    session.execute(statement, sorted(rows, key=lambda row: (row["tenant_id"], row["second"], row["key_id"], row["status"], row["limit"])))
 
 
-def _within(tenant_id: str | None, since: date, until: date) -> list[ColumnElement[bool]]:
-    within = [SUMMARIES.c.hour >= _hour(since), SUMMARIES.c.hour < _hour(until) + 24]
-    return within if tenant_id is None else [SUMMARIES.c.tenant_id == tenant_id, *within]
+def make_durable(database: Database) -> bool:
+    """Bring all that was committed onto the disk, so that it outlives a loss of power; False where that must be tried again later."""
+    if database.dialect == "postgresql":  # each commit is durable, unless its operator has chosen otherwise
+        return True
+    connection = database.engine.raw_connection()
+    try:
+        busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        return not busy
+    finally:
+        connection.close()
 
 
-def _hour(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) // 3600
+def _insert_all(session: Session, events: Sequence[UsageEvent]) -> list[UsageEvent]:
+    """All of them by the quickest road; none where one is there already."""
+    try:
+        with session.begin_nested():
+            _insert_plainly(session, [msgspec.structs.astuple(event) for event in events])
+    except IntegrityError:
+        return []
+    return list(events)
 
 
-def _usage_row(row: Any) -> UsageRow:
-    return UsageRow(
-        day=date(1970, 1, 1) + timedelta(days=int(row["day"])),
-        tenant_id=row["tenant_id"],
-        tenant=row["tenant"],
-        key_id=row["key_id"],
-        model=row["model"],
-        api_version=row["api_version"],
-        status=row["status"],
-        calls=int(row["calls"]),
-        rows=int(row["rows"]),
-    )
+def _insert_plainly(session: Session, rows: list[tuple[Any, ...]]) -> None:
+    connection = session.connection()
+    if connection.dialect.name != "postgresql":
+        connection.exec_driver_sql(_INSERT_EVENT, rows)
+        return
+    try:
+        with connection.connection.cursor().copy(_COPY_EVENTS) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.errors.UniqueViolation as error:
+        raise IntegrityError(_COPY_EVENTS, None, error) from error
+    except psycopg.Error as error:
+        raise OperationalError(_COPY_EVENTS, None, error) from error
+
+
+def _insert_new(session: Session, events: Sequence[UsageEvent]) -> list[UsageEvent]:
+    """Those that are not there yet."""
+    by_id = {event.id: event for event in events}
+    statement = insert_into(session, EVENTS).on_conflict_do_nothing().returning(EVENTS.c.id)
+    rows = [msgspec.structs.asdict(event) for event in by_id.values()]
+    return [by_id[id] for id in session.execute(statement, rows).scalars()]
+
+
+def _add_to_summaries(session: Session, hours: Summary) -> None:
+    days = by_day(hours)
+    _add(session, HOURS, "hour", hours)
+    _add(session, DAYS, "day", days)
+    # where the events of a day may be gone already, its seal grows with what comes late
+    totals = [{"of": tenant, "on": day, **_named(sums)} for (tenant, day), sums in by_tenant_and_day(days)]
+    more = {name: SEALS.c[name] + bindparam(name) for name in SUMS}
+    session.execute(update(SEALS).where(SEALS.c.tenant_id == bindparam("of"), SEALS.c.day == bindparam("on")).values(more), totals)
+
+
+def _add(session: Session, table: Table, span: str, summary: Summary) -> None:
+    statement = insert_into(session, table)
+    more = {name: table.c[name] + statement.excluded[name] for name in SUMS}
+    statement = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=more)
+    rows = []
+    for key, sums in summary:
+        row = key._asdict()
+        row[span] = row.pop("span")
+        rows.append(row | _named(sums))
+    session.execute(statement, rows)
+
+
+def _named(sums: Sums) -> dict[str, int]:
+    return dict(zip(SUMS, sums, strict=True))
