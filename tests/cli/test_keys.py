@@ -115,6 +115,7 @@ def test_keys_of_the_deployment_itself(acme: Any) -> None:
         (("--tenant", "acme", "--requests", "50/s"), "plan trial lets in 5 requests in 1 s, burst 20"),
         (("--tenant", "acme", "--scopes", "admin:read"), "a key of acme cannot have admin:read"),
         (("--tenant", "acme", "--expires", "2001-01-01"), "the key would have expired at 2001-01-01 00:00 UTC"),
+        (("--tenant", "acme", "--expires", "9000-01-01"), "the key would expire in 9000 or later: leave the end out"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_refused_in_one_line(acme: Any, arguments: tuple[str, ...], said: str) -> None:
@@ -128,6 +129,8 @@ def test_wishes_that_cannot_be_met_are_refused_in_one_line(acme: Any, arguments:
     [
         (("--scopes", "everything"), "no scope 'everything'; the scopes are predictions:create"),
         (("--expires", "soon"), "write a moment as 90d, 12h, 2027-01-31"),
+        (("--expires", "9999-12-31T23:59:59-14:00"), "write a moment as 90d, 12h, 2027-01-31"),
+        (("--expires", "0001-01-01T00:00:00+14:00"), "write a moment as 90d, 12h, 2027-01-31"),
         (("--requests", "fast"), "write a rate as 5/s"),
         (("--requests-burst", "5"), "--requests-burst needs --requests"),
         (("--requests", "none", "--requests-burst", "5"), "--requests-burst needs a rate"),

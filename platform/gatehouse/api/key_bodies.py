@@ -1,9 +1,11 @@
 """What `/account/keys` takes and answers: fixed lists of fields, in the OpenAPI document as they stand here."""
 
+import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from gatehouse.identity.key_store import ApiKey
 from gatehouse.identity.keys import DEFAULT_GRACE, LONGEST_GRACE
@@ -19,7 +21,22 @@ Networks = Annotated[
     list[Annotated[str, Field(max_length=64)]],
     Field(max_length=MOST, description="CIDR networks from which it may be used, such as 192.0.2.0/24; none is anywhere"),
 ]
-Expiry = Annotated[AwareDatetime, Field(description="When it ends, as RFC 3339 with a time zone; null is never")]
+_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
+
+
+def _rfc_3339(value: Any) -> datetime:
+    """A moment by its text; pydantic would take seconds since 1970 too."""
+    try:
+        if isinstance(value, str) and _RFC_3339.fullmatch(value.upper()):
+            return datetime.fromisoformat(value.upper())
+    except ValueError:
+        pass  # no such day or hour
+    raise PydanticCustomError("rfc_3339", "must be a moment such as 2027-06-30T00:00:00Z")
+
+
+Expiry = Annotated[
+    AwareDatetime, BeforeValidator(_rfc_3339), Field(description="When it ends, as RFC 3339 with a time zone; null is never")
+]
 
 
 class Closed(BaseModel):

@@ -45,9 +45,9 @@ def instant(text: str) -> datetime:
     """`2027-01-31` or `2027-01-31T12:00:00Z`; UTC unless it says otherwise."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter where it lies before the year 1, or behind 9999, in UTC
         raise typer.BadParameter("write a moment as 90d, 12h, 2027-01-31 or 2027-01-31T12:00:00Z") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def span(text: str) -> timedelta:

@@ -2,7 +2,7 @@
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from gatehouse.errors import Refused
 from gatehouse.identity.names import check_name
@@ -12,6 +12,8 @@ from gatehouse.principal import DEFAULT_KEY_SCOPES, OPERATOR_TENANT, Network, Pl
 
 OPERATOR_KEY_SCOPES = frozenset({Scope.ADMIN_READ, Scope.METRICS_READ})
 """What a key of the deployment itself may do unless more is asked for."""
+LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
+"""Behind it, a moment of one time zone may have none in another: no year has five digits."""
 
 
 class WishRefused(Refused):
@@ -43,7 +45,9 @@ def check_key_name(name: str) -> None:
 
 
 def check_expiry(expires_at: datetime | None, now: datetime) -> None:
-    """Raises WishRefused when it lies behind."""
+    """Raises WishRefused when it lies behind, or where clocks and databases no longer count alike."""
+    if expires_at is not None and expires_at >= LATEST_EXPIRY:
+        raise WishRefused("expires_at", f"the key would expire in {LATEST_EXPIRY.year} or later: leave the end out, or give an earlier one")
     if expires_at is not None and expires_at <= now:
         said = f"the key would have expired at {expires_at:%Y-%m-%d %H:%M} UTC"
         raise WishRefused("expires_at", f"{said}: give a moment that is still to come")
