@@ -317,3 +317,75 @@ def test_members_of_json_become_options_and_none_of_them_a_command() -> None:
 def test_json_that_is_not_an_object_of_options_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="--json-in"):
         arguments(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("keys", "show", "3kTMd91QbLx07GzW", "{}"), 2),
+        (("keys", "{}"), 2),
+        (("{}",), 2),
+        (("keys", "create", "--tenant", "{}"), 1),
+        (("keys", "create", "--tenant", "acme", "--name", "{}"), 1),
+        (("keys", "create", "--tenant", "acme", "--scopes", "{}"), 2),
+        (("keys", "list", "--tenant", "{}"), 1),
+        (("keys", "list", "--{}"), 2),
+        (("keys", "list", "--json={}"), 2),
+        (("tenants", "suspend", "{}"), 1),
+        (("grants", "add", "{}", "pair"), 1),
+        (("token-keys", "retire", "{}"), 1),
+    ],
+    ids=str,
+)
+def test_row_10_a_credential_at_the_wrong_place_is_not_repeated(acme: Any, arguments: tuple[str, ...], code: int) -> None:
+    token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
+    for credential in (mint_key(b"any").text, token, "gatetest_3kTMd91QbLx07GzW_abc"):
+        answer = acme(*(argument.format(credential) for argument in arguments), code=code)
+        assert credential[22:] not in answer.out + answer.error
+        assert "[credential]" in answer.error or "does not take a value" in answer.error
+
+
+def run_script(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What a shell script does with `$keys`."""
+    given = dict(os.environ) | {"keys": f"{sys.executable} {SCRIPT}"} | environment
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=given)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("$keys identify <&-", "give the whole key on standard input"),
+        ("$keys revoke - <&-", "give the whole key on standard input"),
+        (r"printf '\377' | $keys identify", "give the whole key on standard input"),
+        ("$keys create --json-in <&-", "--json-in reads one JSON object from standard input"),
+        (r"printf '{\"tenant\": \"\377\"}' | $keys create --json-in", "--json-in reads one JSON object from standard input"),
+        ("""echo '{"tenant": "acme", "help": true}' | $keys create --json-in""", "'help' is no member of a wish"),
+        ("""echo '{"tenant": "acme", "json": true}' | $keys create --json-in""", "'json' is no member of a wish"),
+        ("""echo '{"tenant": "acme", "": true}' | $keys create --json-in""", "'' is no member of a wish"),
+        ("$keys create --tenant acme >&-", "standard output is closed: a key is shown there, once, so nothing was done"),
+    ],
+)
+def test_input_and_output_that_are_not_there_are_refused_in_one_line(acme: Any, command: str, said: str) -> None:
+    done = run_script(command, PYTHONIOENCODING="utf-8:strict")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert done.stderr.startswith("gatehouse: ")
+    assert said in done.stderr
+    assert acme("keys", "list", "--json").json == []
+
+
+def test_a_secret_that_could_not_be_written_is_told(acme: Any) -> None:
+    done = run_script("$keys create --tenant acme > /dev/full")
+    [made] = acme("keys", "list", "--json").json
+    lost = f"key {made['id']} was made and nobody knows it: gatehouse keys revoke {made['id']}"
+    assert (done.returncode, done.stderr) == (1, f"gatehouse: the output cannot be written (No space left on device); {lost}\n")
+    done = run_script(f"$keys rotate {made['id']} > /dev/full")
+    assert done.returncode == 1
+    assert f"key {made['id']} has a new secret that nobody knows; the one before works until" in done.stderr
+    assert done.stderr.endswith("for another key: gatehouse keys create\n")
+
+
+def test_a_rotation_without_output_changes_nothing(acme: Any) -> None:
+    made = acme("keys", "create", "--tenant", "acme", "--json").json
+    closed = run_script(f"$keys rotate {made['id']} >&-")
+    assert (closed.returncode, closed.stderr.count("\n")) == (1, 1)
+    assert acme("keys", "show", made["id"], "--json").json["rotated_at"] is None

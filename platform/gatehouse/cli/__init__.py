@@ -1,11 +1,13 @@
 """The `gatehouse` command: nouns in the plural, each with a few verbs."""
 
+import re
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
+from typer._click.exceptions import UsageError
 from typer.core import TyperCommand, TyperGroup
 
 from gatehouse.errors import Refused
@@ -25,6 +27,7 @@ COMMANDS = {
     "usage": ("gatehouse.cli.usage:app", "Calls and rows that were metered."),
 }
 """Name to where it lies and its line in `gatehouse --help`, in the order of a first day."""
+_CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z]{16}_[0-9A-Za-z]+|eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_.-]+")
 
 
 class Nouns(TyperGroup):
@@ -42,14 +45,22 @@ class Nouns(TyperGroup):
         try:
             return super().invoke(ctx)
         except Refused as refusal:
-            typer.echo(f"gatehouse: {refusal}", err=True)
+            typer.echo(f"gatehouse: {without_credentials(str(refusal))}", err=True)
             raise typer.Exit(1) from None
+        except UsageError as error:
+            error.message = without_credentials(error.message)
+            raise
         except BrokenPipeError:
             raise  # somebody read the first lines only
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             typer.echo(f"gatehouse: {where}{error.strerror or type(error).__name__}", err=True)
             raise typer.Exit(1) from None
+
+
+def without_credentials(text: str) -> str:
+    """What is said of an argument does not repeat a key or a token: what a screen shows, cron mails and logs keep."""
+    return _CREDENTIAL.sub("[credential]", text)
 
 
 def load_command(name: str) -> Any:

@@ -10,9 +10,11 @@ FLAG = "--json-in"
 MOST_CHARACTERS = 16_384
 WITHOUT_VALUE = {"expires": "never"}
 """What null means for a member; `none` for all others."""
+NOT_HERE = ("", "help", "json")
+"""Options that no wish is made of."""
 
 
-def with_json_input(arguments: Sequence[str], source: TextIO) -> list[str]:
+def with_json_input(arguments: Sequence[str], source: TextIO | None) -> list[str]:
     """The arguments, with FLAG replaced by what the object in `source` holds. Raises Refused.
 
     Its members are the command's long options (`requests_burst` is `--requests-burst`), and `id` the key id. A list stands for
@@ -21,7 +23,15 @@ def with_json_input(arguments: Sequence[str], source: TextIO) -> list[str]:
     if FLAG not in arguments:
         return list(arguments)
     given = [argument for argument in arguments if argument != FLAG]
-    return [*given, *_arguments_of(_object(source.read(MOST_CHARACTERS + 1)))]
+    return [*given, *_arguments_of(_object(read_text(source, MOST_CHARACTERS + 1)))]
+
+
+def read_text(source: TextIO | None, most: int) -> str:
+    """What is given on standard input; nothing where it is closed or no text."""
+    try:
+        return "" if source is None else source.read(most)
+    except UnicodeDecodeError:
+        return ""
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -47,6 +57,8 @@ def _arguments_of(members: dict[str, Any]) -> list[str]:
 
 
 def _option(name: str, value: Any) -> str:
+    if name in NOT_HERE:
+        raise Refused(f"{FLAG}: {name!r} is no member of a wish")
     option = "--" + name.replace("_", "-")
     return option if value is True else f"{option}={_text(name, value)}"
 

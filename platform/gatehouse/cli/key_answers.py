@@ -59,7 +59,7 @@ def say_key(key: ApiKey) -> None:
     typer.echo(f"limits:     {_limits(key) or 'those of the plan'}")
     typer.echo(f"created:    {day(key.created_at, '')}, expires {day(key.expires_at, 'never')}, last used {day(key.last_used_at, 'never')}")
     if key.rotated_at is not None:
-        typer.echo(f"rotated:    {day(key.rotated_at, '')}{_grace(key)}")
+        typer.echo(f"rotated:    {day(key.rotated_at, '')}{said_of_grace(key)}")
     if key.revoked_at is not None:
         typer.echo(f"revoked:    {day(key.revoked_at, '')}; a new one: gatehouse keys create --tenant {key.tenant}")
     else:
@@ -80,7 +80,7 @@ def say_new_key(deployment: Deployment, made: CreatedKey) -> None:
 def say_rotated_key(made: CreatedKey) -> None:
     """A key's new secret, this once."""
     key = made.key
-    typer.echo(f"key {key.id} ({key.name}) of {key.tenant} has a new secret{_grace(key)}")
+    typer.echo(f"key {key.id} ({key.name}) of {key.tenant} has a new secret{said_of_grace(key)}")
     _say_text(made)
     typer.echo(f"to see whether it is in use: gatehouse keys show {key.id}")
 
@@ -89,7 +89,8 @@ def _say_text(made: CreatedKey) -> None:
     typer.echo(f"shown once, keep it now:\n\n  KEY={made.text}\n")
 
 
-def _grace(key: ApiKey) -> str:
+def said_of_grace(key: ApiKey) -> str:
+    """What becomes of the secret from before."""
     if key.grace_ends_at is None or key.grace_ends_at <= datetime.now(UTC):
         return "; the one before works no more"
     return f"; the one before works until {day(key.grace_ends_at, '')}"

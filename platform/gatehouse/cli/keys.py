@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from gatehouse.cli.deployment import open_deployment
-from gatehouse.cli.key_answers import COLUMNS, facts, row, say_key, say_new_key, say_rotated_key
+from gatehouse.cli.json_input import read_text
+from gatehouse.cli.key_answers import COLUMNS, facts, row, said_of_grace, say_key, say_new_key, say_rotated_key
 from gatehouse.cli.output import Json, day, example, print_json, print_table
+from gatehouse.cli.showing import check_there_is_output, told_if_not_shown
 from gatehouse.cli.waiting import Wait, wait_for_servers
 from gatehouse.cli.wishes import count_per_period, expiry, networks, scopes, span
 from gatehouse.errors import Refused
@@ -63,12 +65,14 @@ def create(
         requests=_own_rate("requests", requests, requests_burst, None),
         rows=_own_rate("rows", rows, rows_burst, None),
     )
+    check_there_is_output()
     with open_deployment() as deployment:
         made = keys.create_key(deployment.database, deployment.actor, tenant, deployment.peppers.current, wish)
-        if json:
-            print_json({**facts(made.key), "key": made.text})
-            return
-        say_new_key(deployment, made)
+        with told_if_not_shown(f"key {made.key.id} was made and nobody knows it: gatehouse keys revoke {made.key.id}"):
+            if json:
+                print_json({**facts(made.key), "key": made.text})
+            else:
+                say_new_key(deployment, made)
 
 
 @app.command("list", epilog=example("gatehouse keys list --tenant acme"))
@@ -155,12 +159,16 @@ def rotate(
 ) -> None:
     """Give a key a new secret and show it this once; both work until the grace ends. Id, limits and history stay."""
     wished = span(grace)
+    check_there_is_output()
     with open_deployment() as deployment:
         made = keys.rotate_key(deployment.database, deployment.actor, _checked_id(key_id), deployment.peppers.current, wished)
-    if json:
-        print_json({**facts(made.key), "key": made.text})
-        return
-    say_rotated_key(made)
+    with told_if_not_shown(
+        f"key {key_id} has a new secret that nobody knows{said_of_grace(made.key)}; for another key: gatehouse keys create"
+    ):
+        if json:
+            print_json({**facts(made.key), "key": made.text})
+        else:
+            say_rotated_key(made)
 
 
 @app.command(epilog=example("gatehouse keys revoke 3kTMd91QbLx07GzW"))
@@ -213,7 +221,7 @@ def _checked_id(key_id: str) -> str:
 
 
 def _key_from_input() -> str:
-    text = sys.stdin.read(MOST_CHARACTERS).strip()
+    text = read_text(sys.stdin, MOST_CHARACTERS).strip()
     if not text:
         raise Refused("give the whole key on standard input: gatehouse keys identify < FILE")
     return text
