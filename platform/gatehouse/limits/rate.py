@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Literal, NamedTuple
 from weakref import WeakSet
 
@@ -11,6 +12,7 @@ LimitUnit = Literal["requests", "rows"]
 DECISIONS_PER_SWEEP = 64
 CHECKED_PER_SWEEP = 512
 """More than twice the entries that the decisions between two sweeps can add, so that old ones never pile up."""
+SHARES_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class RateLimit:
     count: int
     period_us: int
     burst: int
+    whole: "RateLimit | None" = field(default=None, repr=False, compare=False)
+    """The limit of the plan that this is a share of."""
     closed: bool = field(init=False, repr=False)
     ticks: int = field(init=False, repr=False)
     """Ticks in a microsecond."""
@@ -35,6 +39,7 @@ class RateLimit:
     """Ticks of one request or row."""
     depth: int = field(init=False, repr=False)
     """Ticks of the whole burst."""
+    _shares: "dict[tuple[int, int], RateLimit]" = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.count < 0 or self.burst < 0 or self.period_us < 1:
@@ -45,6 +50,18 @@ class RateLimit:
         # a frozen dataclass has no other way to keep what follows from its own fields
         for name, value in (("closed", closed), ("ticks", max(1, self.count // divisor)), ("cost", cost), ("depth", self.burst * cost)):
             object.__setattr__(self, name, value)
+
+    def share(self, part: int, of: int) -> "RateLimit":
+        """`part`/`of` of this limit, never more: the exact share of the rate, and of the burst what is whole of it."""
+        if part >= of:
+            return self
+        share = self._shares.get((part, of))
+        if share is None:
+            if len(self._shares) >= SHARES_KEPT:
+                self._shares.clear()
+            share = replace(self, count=self.count * part, period_us=self.period_us * of, burst=self.burst * part // of, whole=self)
+            self._shares[part, of] = share
+        return share
 
     @property
     def window_s(self) -> int:
@@ -61,12 +78,19 @@ def advance(limit: RateLimit, full_at: int, amount: int, now_us: int) -> tuple[i
     latest = now + limit.depth
     if full_at < now:
         full_at = now
-    elif full_at > latest:  # only after a limit has become smaller
-        full_at = latest
     then = full_at + amount * limit.cost
     if then <= latest:
         return then, 0
     return then, -((latest - then) // limit.ticks)
+
+
+def carried(old: RateLimit, new: RateLimit, backlog: int) -> int:
+    """The backlog (ticks of `new`) of a limit that was edited: whole units that were left are left, as far as the new burst holds them.
+
+    So an edit lets nothing in, however often calls by the old limit and by the new one alternate while it becomes known.
+    """
+    left = (old.depth - backlog) // old.cost
+    return max(0, new.depth - left * new.cost)
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -81,6 +105,18 @@ class Claim:
     """When the burst was to be whole again right after it, less what was given back since of claims before it."""
 
 
+class StoredClaim(NamedTuple):
+    """What a decision in Redis took from one limit, as its script needs it to give it back."""
+
+    limit: RateLimit
+    cost: int
+    """Ticks."""
+    born: str
+    number: str
+    at_us: str
+    backlog: str
+
+
 @dataclass(slots=True)
 class _State:
     """What is remembered of one limit."""
@@ -93,6 +129,24 @@ class _State:
     claimed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What limits without a state have left: they were spent, or became larger, at `at_us`, and have not been used since.
+
+    They had filled for `filled_us` before (None: for ever) and then had `kept` of the new size. With no time they were spent.
+    """
+
+    at_us: int
+    filled_us: int | None = 0
+    kept: Fraction = Fraction(0)
+
+    def backlog(self, limit: RateLimit, now_us: int) -> int:
+        """Ticks until the burst is whole, never fewer than the truth."""
+        before = limit.depth if self.filled_us is None else min(limit.depth, self.filled_us * limit.ticks)
+        left = before * self.kept.numerator // self.kept.denominator + (now_us - self.at_us) * limit.ticks
+        return max(0, limit.depth - left)
+
+
 class Decision(NamedTuple):
     """What came of asking some limits at once."""
 
@@ -101,11 +155,13 @@ class Decision(NamedTuple):
     backlogs: tuple[int, ...]
     """Per limit, ticks from now until its burst is whole again."""
     refused_by: RateLimit | None = None
-    """The limit that refuses with the longest wait."""
+    """The limit that refuses with the longest wait; of the plan's own one, where that could never let so much in."""
     wait_us: int | None = 0
     """After exactly this time the same call passes, if nobody else calls; None when no wait is enough."""
     claims: tuple[Claim, ...] = ()
     """What `give_back` needs, where the decision was asked for as returnable."""
+    stored: "tuple[StoredClaim, ...]" = ()
+    """The same, where the decision was made in Redis."""
 
     def remaining(self) -> tuple[int, ...]:
         """What each limit would still let in now."""
@@ -126,6 +182,7 @@ class MemoryRates:
     def __init__(self, clock_us: Callable[[], int]) -> None:
         self._clock_us = clock_us
         self._states: dict[str, _State] = {}
+        self._past: _Past | None = None
         self._unchecked: list[str] = []
         self._until_sweep = DECISIONS_PER_SWEEP
 
@@ -178,6 +235,23 @@ class MemoryRates:
                 if other.number > claim.number:
                     other.full_at -= back
 
+    def forget(self, spent_at_us: int) -> None:
+        """Everything is as spent at that moment, which may lie ahead: what had been let in by then is not known."""
+        self._states.clear()
+        self._unchecked.clear()
+        self._past = _Past(spent_at_us)
+
+    def resize(self, size: Callable[[RateLimit], RateLimit], grown: Fraction) -> None:
+        """All limits become `size` of what they are, `grown` times as large; what each has left stays, as far as the new one holds it."""
+        now_us = self._clock_us()
+        for id, state in self._states.items():
+            limit = size(state.limit)
+            self._states[id] = _State(limit, self._carried(state, limit, now_us))
+        if grown > 1:
+            before = self._past
+            filled_us = None if before is None else max(0, now_us - before.at_us)
+            self._past = _Past(now_us if before is None else max(now_us, before.at_us), filled_us, 1 / grown)
+
     def _put(self, limit: RateLimit, full_at: int) -> _State:
         state = self._states.get(limit.id)
         if state is None or (state.limit is not limit and state.limit != limit):
@@ -189,17 +263,19 @@ class MemoryRates:
     def _known(self, limit: RateLimit, now_us: int) -> int:
         state = self._states.get(limit.id)
         if state is None:
-            return 0
+            return 0 if self._past is None else now_us * limit.ticks + self._past.backlog(limit, now_us)
         if state.limit is not limit and state.limit != limit:
-            # The plan was edited: the same moment in the new limit's ticks, and never later than a spent burst of the new limit.
-            # Kept at once: a refusal writes nothing, and a wait that is told must begin now.
-            full_at = -(-state.full_at * limit.ticks // state.limit.ticks)
-            state = self._states[limit.id] = _State(limit, min(full_at, now_us * limit.ticks + limit.depth))
+            # kept at once: a refusal writes nothing, and a wait that is told must begin now
+            state = self._states[limit.id] = _State(limit, self._carried(state, limit, now_us))
         return state.full_at
+
+    def _carried(self, state: _State, limit: RateLimit, now_us: int) -> int:
+        backlog = min(max(0, state.full_at - now_us * state.limit.ticks), state.limit.depth)
+        return now_us * limit.ticks + carried(state.limit, limit, backlog)
 
     def _refused(self, asks: Sequence[tuple[RateLimit, int]], now_us: int, refused_by: RateLimit, wait_us: int | None) -> Decision:
         limits = tuple([limit for limit, _ in asks])
-        backlogs = tuple([advance(limit, self._known(limit, now_us), 0, now_us)[0] - now_us * limit.ticks for limit in limits])
+        backlogs = tuple([min(limit.depth, max(0, self._known(limit, now_us) - now_us * limit.ticks)) for limit in limits])
         return Decision(False, limits, backlogs, refused_by, wait_us)
 
     def _sweep(self, now_us: int) -> None:

@@ -1,0 +1,61 @@
+"""Rate limits without Redis: each of N processes lets in 1/N of every limit, so that the total is never exceeded.
+
+Why it is not, in any span: a process holds at most 1/N of a burst and gains 1/N of the rate. As long as what all processes
+reckon with (1/N each) is at most 1 in sum, all together hold at most one burst at the start of the span and gain at most the rate
+during it. It stays so because
+
+- a process that joins serves only when all others reckon with it, and starts with nothing left of any limit;
+- when a process leaves, what it had left is gone, and the others keep what they have: a larger share is not a fuller one;
+- when shares become smaller, each keeps what it has left, as far as the smaller burst holds it.
+
+Bursts are rounded down to whole units and rates are exact fractions.
+"""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
+
+
+class ShareRates:
+    """The part of every limit that this process may let in. `clock_us` is monotonic, `processes` tells how many there are."""
+
+    def __init__(self, clock_us: Callable[[], int], processes: Callable[[], int]) -> None:
+        self._clock_us = clock_us
+        self._processes = processes
+        self._of = max(1, processes())
+        self._memory = MemoryRates(clock_us)
+
+    def __len__(self) -> int:
+        """How many limits are remembered."""
+        return len(self._memory)
+
+    def decide(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision:
+        """As MemoryRates does, of each limit's share. `refused_by` is a share, unless the whole limit could never let so much in."""
+        of = self._processes()
+        if of != self._of:
+            self._resize(of)
+        if of == 1:
+            return self._memory.decide(asks, returnable=returnable)
+        closed = never_lets_in(asks)
+        if closed is None:
+            return self._memory.decide([(limit.share(1, of), amount) for limit, amount in asks], returnable=returnable)
+        looked = self._memory.decide([(limit.share(1, of), 0) for limit, _ in asks])
+        return looked._replace(admitted=False, refused_by=closed, wait_us=None)
+
+    def give_back(self, decision: Decision) -> None:
+        """Take back what a returnable decision let in, once."""
+        self._memory.give_back(decision)
+
+    def start_spent(self, at_us: int | None = None) -> None:
+        """Nothing is left of any limit at that moment, now unless given: others may have let in what is not known here."""
+        self._memory.forget(self._clock_us() if at_us is None else at_us)
+
+    def _resize(self, of: int) -> None:
+        self._memory.resize(lambda limit: (limit.whole or limit).share(1, of), Fraction(self._of, of))
+        self._of = of
+
+
+def never_lets_in(asks: Sequence[tuple[RateLimit, int]]) -> RateLimit | None:
+    """The first limit that could never let its part in, however long one waits and however it is shared."""
+    return next((limit for limit, amount in asks if amount and (limit.closed or amount > limit.burst)), None)
