@@ -8,10 +8,10 @@ from jwt import PyJWKSet
 from stage import ACTOR, Live, Stage, key_id, wait_until
 from wire import head, wire
 
+from gatehouse.db.clock import database_now
 from gatehouse.identity.sealing import Seal
 from gatehouse.identity.token_keys import rotate_token_key
 from gatehouse.principal import TENANT_SCOPES
-from gatehouse.server.store import database_now
 
 KEYS = "/.well-known/jwks.json"
 METADATA = "/.well-known/oauth-authorization-server"

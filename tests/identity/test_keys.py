@@ -117,6 +117,28 @@ def test_a_rotation_keeps_the_key_and_the_secret_from_before_until_the_grace_end
     assert first.text[:22] == second.text[:22]
 
 
+def test_row_13_a_rotation_is_dated_by_the_clock_of_the_database_and_behind_the_wait_for_its_turn(
+    acme: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        """The clock of the machine from which a key is rotated."""
+
+        @classmethod
+        def now(cls, tz: Any = None) -> "Ahead":
+            return cls.fromtimestamp(time.time() + 3600, tz)
+
+    key, order = made(acme).key, []
+    for name in ("hold_revision", "database_now"):
+        before = getattr(keys, name)
+        monkeypatch.setattr(keys, name, lambda session, name=name, before=before: (order.append(name), before(session))[1])
+    monkeypatch.setattr(keys, "datetime", Ahead)
+    rotated = keys.rotate_key(acme, ALICE, key.id, PEPPER, timedelta(0)).key
+    assert rotated.rotated_at is not None
+    assert abs(rotated.rotated_at.timestamp() - time.time()) < 60
+    assert rotated.grace_ends_at == rotated.rotated_at
+    assert order == ["hold_revision", "database_now"]
+
+
 def test_a_second_rotation_ends_the_oldest_secret_and_none_is_kept_without_a_grace(acme: Database) -> None:
     first = made(acme)
     second = keys.rotate_key(acme, ALICE, first.key.id, PEPPER)

@@ -15,9 +15,9 @@ import pytest
 from serving_process import serving_process
 from stage import ACTOR, Stage, key_id, wait_until
 
+from gatehouse.db.clock import database_now
 from gatehouse.identity.sealing import Seal
 from gatehouse.identity.token_keys import reseal_token_keys, rotate_token_key
-from gatehouse.server.store import database_now
 
 PROMISED_S = 1.0
 NEW_SECRET = "Hm4vTz9cRk2bXw7nQe5yLs8dJg3pUa6F"

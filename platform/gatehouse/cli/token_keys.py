@@ -8,10 +8,10 @@ import typer
 from gatehouse.cli.deployment import Deployment, open_deployment
 from gatehouse.cli.output import Json, day, example, moment, print_json, print_table
 from gatehouse.cli.waiting import Wait, wait_for_servers
+from gatehouse.db.clock import database_now
 from gatehouse.errors import Refused
 from gatehouse.identity.sealing import Seal, TokenKeyUnreadable
 from gatehouse.identity.token_keys import KeyLife, lives_of, read_token_keys, reseal_token_keys, retire_key_now, rotate_token_key
-from gatehouse.server.store import database_now
 
 app = typer.Typer(
     no_args_is_help=True,

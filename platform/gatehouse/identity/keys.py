@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from sqlmodel import Session
 
 from gatehouse.db.audit import Actor, record_audit
+from gatehouse.db.clock import database_now
 from gatehouse.db.revision import hold_revision, record_change
 from gatehouse.db.session import Database
 from gatehouse.errors import Refused
@@ -138,7 +139,8 @@ def rotate_key(
         raise Refused(f"the grace is 0 to {LONGEST_GRACE.days} days: then the secret from before ends")
     with database.write() as session:
         hold_revision(session)
-        now = datetime.now(UTC)  # after the wait for the lock: a token that was got meanwhile is one of the secret from before
+        # the servers' common clock, after the wait for the lock: tokens are told apart by whether they are older than the rotation
+        now = database_now(session)
         before = _usable_key(session, key_id, minter.hold(session) if minter else None)
         if before.expires_at is not None and before.expires_at <= now:
             raise KeyNotUsable(f"the key has expired at {before.expires_at:%Y-%m-%d %H:%M} UTC: give it a later expiry first")

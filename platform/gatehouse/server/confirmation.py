@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from gatehouse.db.clock import database_now
 from gatehouse.db.revision import last_revision
 from gatehouse.db.session import Database
 from gatehouse.server.process import FRESH, fresh
-from gatehouse.server.store import Process, database_now, list_processes
+from gatehouse.server.store import Process, list_processes
 
 DEADLINE_S = 10.0
 INTERVAL_S = 0.02

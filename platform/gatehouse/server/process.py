@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session
 
+from gatehouse.db.clock import database_now
 from gatehouse.db.revision import record_change
 from gatehouse.db.session import GONE, Database
 from gatehouse.server.store import (
     Process,
-    database_now,
     list_processes,
     remove_process,
     remove_processes_unseen_since,

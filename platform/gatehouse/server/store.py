@@ -1,10 +1,10 @@
 """The rows of serving processes."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, insert, update
+from sqlalchemy import CursorResult, delete, insert, update
 from sqlmodel import Session, col, select
 
 from gatehouse.db.tables import ProcessTable
@@ -21,14 +21,6 @@ class Process:
     last_seen_at: datetime
     revision_seen: int
     """The last change that it has taken in."""
-
-
-def database_now(session: Session) -> datetime:
-    """The time of the clock that all processes share: PostgreSQL's, or the one machine's that has the SQLite file."""
-    if session.get_bind().dialect.name != "postgresql":
-        return datetime.now(UTC)
-    moment: datetime = session.exec(select(func.clock_timestamp())).one()
-    return moment.astimezone(UTC)
 
 
 def list_processes(session: Session) -> list[Process]:
