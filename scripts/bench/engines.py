@@ -51,7 +51,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     artifact = train_recipe(IRIS, "v1")
     estimator = joblib.load(io.BytesIO(artifact))
-    fast = OnnxEngine(convert(artifact), 4, (0, 1, 2))
+    fast = OnnxEngine(convert(artifact, "nnnn"), 4, (0, 1, 2))
     slow = SklearnEngine(joblib.load(io.BytesIO(artifact)), classifies=True)
     row = np.array([[5.2, 3.6, 1.5, 0.3]])
     for rows in (1, 64, 1000):

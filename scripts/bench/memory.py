@@ -70,7 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for trees in given.trees:
             artifact = forest(trees)
-            for engine, content in (("onnx", convert(artifact)), ("sklearn", artifact)):
+            for engine, content in (("onnx", convert(artifact, "n" * FEATURES)), ("sklearn", artifact)):
                 file = Path(folder) / engine
                 file.write_bytes(content)
                 command = [sys.executable, __file__, "--more", str(given.more), "--measure", engine, str(file)]

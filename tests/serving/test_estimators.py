@@ -181,7 +181,7 @@ class Shop:
         target = io.BytesIO()
         joblib.dump(estimator, target)
         written = tuple(tuple("" if cell is None else str(cell) for cell in row) for row in rows.tolist())
-        sample = Sample("rows.csv", tuple(f"column_{place}" for place in range(rows.shape[1])), written)
+        sample = Sample("rows.csv", facts_of(estimator).names or tuple(f"column_{place}" for place in range(rows.shape[1])), written)
         targets = ("first", "second") if facts_of(estimator).outputs > 1 else ()
         source = draft_contract(facts_of(estimator), model, "v1", sample, Told(targets=targets)).encode()
         contract = parse_contract(source, "draft")

@@ -99,7 +99,7 @@ def test_without_the_converter_scikit_learn_is_kept_and_the_extra_is_named(publi
     assert "gatehouse[publish]" in publication.engine_reason
 
 
-def test_mixed_columns_are_served_by_scikit_learn(publish_pair, workshop):
+def test_mixed_columns_are_served_by_onnx(publish_pair, workshop):
     toml = """
 format = 1
 model = "pair"
@@ -120,9 +120,9 @@ task = "regression"
     rows[:, 0] = RANDOM.choice(["red", "green", "blue"], 60)
     rows[:, 1] = RANDOM.uniform(0, 9, 60)
     columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), [0]), ("passthrough", [1]))
-    pipeline = make_pipeline(columns, LinearRegression()).fit(rows, rows[:, 1].astype(float) + (rows[:, 0] == "red"))
+    pipeline = make_pipeline(columns, LinearRegression()).fit(rows, 5 + rows[:, 1].astype(float) + (rows[:, 0] == "red"))
     publication = publish_pair(pipeline, toml)
-    assert (publication.engine, publication.parity) == ("sklearn", None)
+    assert (publication.engine, publication.parity.passed) == ("onnx", True)
     served = workshop.registry().load("pair", "v1", "1.0.0")
     assert served.manifest.golden_row.inputs == ("green", 4)
     answers = served.predictor.answer(rows, ("value",))
@@ -245,13 +245,13 @@ def test_row_87_manifest_holds_no_training_row(publish_pair):
 
 def test_a_conversion_that_does_not_end_is_stopped(pair):
     with pytest.raises(NotConvertible, match=r"did not end within 0\.05 s"):
-        convert(pair, timeout_s=0.05)
+        convert(pair, "nn", timeout_s=0.05)
 
 
 def test_the_converter_gets_no_setting_of_the_deployment(dump, monkeypatch, tmp_path):
     monkeypatch.setenv("GATEHOUSE_SECRET_KEY", "canary")
     with pytest.raises(NotConvertible):
-        convert(dump(Spy(tmp_path / "environment")))
+        convert(dump(Spy(tmp_path / "environment")), "nn")
     names = (tmp_path / "environment").read_text()
     assert "PATH" in names
     assert "GATEHOUSE_" not in names

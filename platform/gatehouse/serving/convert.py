@@ -1,6 +1,7 @@
 """From a fitted estimator to an ONNX graph, in a process of its own: a conversion may crash, eat memory or never end.
 
-`python -m gatehouse.serving.convert IN OUT [CODE]` reads the publisher's own joblib file and writes the graph.
+`python -m gatehouse.serving.convert IN OUT COLUMNS [CODE]` reads the publisher's own joblib file and writes the graph. COLUMNS: one letter
+for each feature, `n` for a number, `t` for a text.
 """
 
 import importlib.util
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gatehouse.serving.attached_code import load_here
+from gatehouse.serving.convertible import lower_columns, spell_nulls, word_patterns
+from gatehouse.serving.graph_inputs import inputs_for
 from gatehouse.serving.plain_input import by_position
 from gatehouse.serving.runtime import HERE, Runtime
 
@@ -29,7 +32,7 @@ def converter_installed() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "skl2onnx"))
 
 
-def convert(artifact: bytes, *, runtime: Runtime = HERE, timeout_s: float = TIMEOUT_S) -> bytes:
+def convert(artifact: bytes, columns: str, *, runtime: Runtime = HERE, timeout_s: float = TIMEOUT_S) -> bytes:
     """The graph of a joblib file's estimator. Raises NotConvertible."""
     if runtime.python == HERE.python and not converter_installed():
         raise NotConvertible("the converter is not installed (pip install 'gatehouse[publish]')")
@@ -37,7 +40,7 @@ def convert(artifact: bytes, *, runtime: Runtime = HERE, timeout_s: float = TIME
         source, target = Path(folder, "model.joblib"), Path(folder, "model.onnx")
         source.write_bytes(artifact)
         try:
-            ended = runtime.run("gatehouse.serving.convert", [str(source), str(target)], Path(folder), timeout_s)
+            ended = runtime.run("gatehouse.serving.convert", [str(source), str(target), columns], Path(folder), timeout_s)
         except subprocess.TimeoutExpired:
             raise NotConvertible(f"the conversion did not end within {timeout_s:g} s") from None
         if ended.returncode == 0 and target.is_file():
@@ -47,12 +50,12 @@ def convert(artifact: bytes, *, runtime: Runtime = HERE, timeout_s: float = TIME
         raise NotConvertible(f"the converter ended with status {ended.returncode}")
 
 
-def main(source: Path, target: Path, code: Path | None = None) -> int:
+def main(source: Path, target: Path, columns: str, code: Path | None = None) -> int:
     """What runs in the child."""
     _limit_memory()
     warnings.simplefilter("ignore")  # nobody reads them; where they are errors, they must not end it
     try:
-        target.write_bytes(_graph_of(load_here(source, code)))
+        target.write_bytes(_graph_of(load_here(source, code), columns))
     except Exception as error:  # whatever the converter raises means the same: no graph
         reason = str(error).strip().splitlines() or [""]
         print(f"skl2onnx cannot convert it ({type(error).__name__}: {reason[0][:160]})")
@@ -60,16 +63,26 @@ def main(source: Path, target: Path, code: Path | None = None) -> int:
     return 0
 
 
-def _graph_of(estimator: Any) -> bytes:
+def _graph_of(estimator: Any, columns: str) -> bytes:
     import onnx.helper
     from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
     by_position(estimator)
     onnx.helper.make_attribute = _with_plain_integers(onnx.helper.make_attribute)
-    # probabilities as one table, not as a list of dictionaries
-    options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None
-    graph = to_onnx(estimator, initial_types=[("X", FloatTensorType([None, estimator.n_features_in_]))], options=options)
+    options: dict[int, dict[str, Any]] = {}
+    types = [("X", FloatTensorType([None, estimator.n_features_in_]))] if "t" not in columns else []
+    if not types:
+        texts = [place for place, column in enumerate(columns) if column == "t"]
+        spell_nulls(estimator)
+        options |= word_patterns(estimator)
+        inputs = inputs_for(len(columns), texts, lower_columns(estimator))
+        types = [(each.name, (FloatTensorType if each.holds == "number" else StringTensorType)([None, 1])) for each in inputs]
+    if hasattr(estimator, "classes_"):
+        options[id(estimator)] = {"zipmap": False}  # probabilities as one table, not as a list of dictionaries
+    graph = to_onnx(estimator, initial_types=types, options=options or None)
+    if any(node.op_type == "StringNormalizer" for node in graph.graph.node):
+        raise NotImplementedError("what a graph does to letters depends on the machine")
     serialized: bytes = graph.SerializeToString()
     return serialized
 
@@ -100,4 +113,4 @@ def _limit_memory() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(Path, sys.argv[1:])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], *map(Path, sys.argv[4:])))

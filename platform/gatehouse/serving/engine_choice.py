@@ -1,6 +1,6 @@
 """Which engine a version is served by: ONNX where it is proven to answer the same, else scikit-learn itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -14,8 +14,8 @@ from gatehouse.serving.engines.onnx import OnnxEngine
 from gatehouse.serving.manifest import EngineName, Parity, WorstRow
 from gatehouse.serving.reference import Reference
 from gatehouse.serving.runtime import Runtime
-from gatehouse.serving.shape import Cell, ContractShape
-from gatehouse.serving.space import Ranges, is_numeric, to_values, widened
+from gatehouse.serving.shape import Cell, ContractShape, text_places
+from gatehouse.serving.space import example_row, to_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +34,23 @@ def choose_engine(
     contract: ContractShape,
     rows: Sequence[Sequence[Cell]],
     reference: Reference,
-    ranges: Ranges,
+    hidden: Container[str],
     progress: Callable[[str], None],
 ) -> EngineChoice:
-    """Converts, and holds the graph against scikit-learn's own answers to `rows`."""
-    if not is_numeric(contract.features):
-        return EngineChoice("sklearn", artifact, "the contract has features that are not numbers", None)
+    """Converts, and holds the graph against scikit-learn's own answers to `rows`. `hidden`: features whose cells are written nowhere."""
     if reason := _kept_for_its_labels(reference):
         return EngineChoice("sklearn", artifact, reason, None)
     progress("converting to ONNX")
     try:
-        graph = convert(artifact, runtime=runtime)
-        candidate = OnnxEngine(graph, len(contract.features), reference.engine.classes)
+        texts, example = text_places(contract.features), example_row(contract.features)
+        graph = convert(artifact, "".join("nt"[place in texts] for place in range(len(example))), runtime=runtime)
+        candidate = OnnxEngine(graph, len(example), reference.engine.classes, texts=texts, example=example)
         scores = parity.score_both_ways(candidate, to_values(contract.features, rows))
     except (NotConvertible, EngineUnusable) as error:
-        return EngineChoice("sklearn", artifact, str(error), None)
+        return EngineChoice("sklearn", artifact, str(error).removesuffix(": publish the model again"), None)
     except Exception as error:  # onnxruntime's own classes share no base but Exception
         return EngineChoice("sklearn", artifact, f"the ONNX graph raises {type(error).__name__} on rows that scikit-learn answers", None)
-    result = _compared(contract, rows, reference, scores, ranges)
+    result = _compared(contract, rows, reference, scores, hidden)
     if result.passed:
         progress(f"ONNX answers the same: {result.rows:,} rows, worst difference {result.worst_difference:.2g}")
         return EngineChoice("onnx", graph, None, result)
@@ -60,7 +59,9 @@ def choose_engine(
     return EngineChoice("sklearn", artifact, reason, result)
 
 
-def _compared(contract: ContractShape, rows: Sequence[Sequence[Cell]], reference: Reference, scores: Scores, ranges: Ranges) -> Parity:
+def _compared(
+    contract: ContractShape, rows: Sequence[Sequence[Cell]], reference: Reference, scores: Scores, hidden: Container[str]
+) -> Parity:
     expected = parity.twice(reference.scores)
     labels = None if reference.labels is None else parity.twice(reference.labels)
     decimals = [target.output.decimals for target in contract.output.targets] or [contract.output.decimals]
@@ -68,7 +69,7 @@ def _compared(contract: ContractShape, rows: Sequence[Sequence[Cell]], reference
     if compared.worst is None:
         return compared.parity
     row = rows[compared.worst % len(rows)]  # the first rows were scored twice
-    inputs = {feature.name: cell for feature, cell in zip(contract.features, row, strict=True) if not widened(feature, ranges)}
+    inputs = {feature.name: cell for feature, cell in zip(contract.features, row, strict=True) if feature.name not in hidden}
     worst = WorstRow(inputs, _told(expected[compared.worst]), _told(scores[compared.worst]))
     return msgspec.structs.replace(compared.parity, worst_row=worst)
 

@@ -3,18 +3,22 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from gatehouse.serving.engine import EngineUnusable
 from gatehouse.serving.engines.sklearn import classes_by_target, takes_text
+from gatehouse.serving.estimator_parts import parts_of
 from gatehouse.serving.fitted_values import fitted_values
+from gatehouse.serving.known_cells import KnownCells
 from gatehouse.serving.options import PublishOptions
 from gatehouse.serving.plain_input import missing_text
 from gatehouse.serving.shape import ClassValue
 
 DEFAULTS = PublishOptions()
+_MOST_KNOWN = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class EstimatorFacts:
 
     `classes` has one tuple for each output of a classifier, in the estimator's order, and is empty for a regressor. `texts`: those that
     its encoders know as categories, such as "007" or "true", which a sample alone would take for something else. `nan_texts`: it knows a
-    missing text as NaN.
+    missing text as NaN. `words`: those of its text vectorizers, stop words as well. `numbers`: categories that are numbers.
     """
 
     features: int | None
@@ -34,6 +38,13 @@ class EstimatorFacts:
     has_probabilities: bool
     texts: tuple[str, ...] = ()
     nan_texts: bool = False
+    words: tuple[str, ...] = ()
+    numbers: tuple[float, ...] = ()
+
+    @property
+    def known(self) -> KnownCells:
+        """What it knows by heart."""
+        return KnownCells(self.texts, self.words, self.numbers)
 
 
 def _quietly(_: str) -> None:
@@ -65,6 +76,7 @@ def facts_of(estimator: Any) -> EstimatorFacts:
         raise EngineUnusable("the estimator is not fitted: call fit before saving it")
     names = getattr(estimator, "feature_names_in_", None)
     classes = classes_by_target(estimator)
+    known = _categories(estimator)
     return EstimatorFacts(
         features=features,
         names=None if names is None else tuple(map(str, names)),
@@ -72,14 +84,33 @@ def facts_of(estimator: Any) -> EstimatorFacts:
         outputs=len(classes) or _targets(estimator, features),
         classes=classes,
         has_probabilities=hasattr(estimator, "predict_proba"),
-        texts=_texts(estimator),
+        texts=tuple(sorted({cell for cell in known if isinstance(cell, str)})),
+        words=_some(_words(estimator)),
+        numbers=_some({float(cell) for cell in known if _is_number(cell)}),
         nan_texts=missing_text(estimator) is not None,
     )
 
 
-def _texts(estimator: Any) -> tuple[str, ...]:
-    known = (np.ravel(np.asarray(value.value)) for value in fitted_values(estimator) if value.attribute == "categories_")
-    return tuple(sorted({str(cell) for cells in known for cell in cells if isinstance(cell, str)}))
+def _categories(estimator: Any) -> list[Any]:
+    known = (np.ravel(np.asarray(value.value)).tolist() for value in fitted_values(estimator) if value.attribute == "categories_")
+    return [cell for cells in known for cell in cells]
+
+
+def _words(estimator: Any) -> set[str]:
+    found: set[str] = set()
+    for part in parts_of(estimator):
+        if isinstance(getattr(part, "vocabulary_", None), dict):
+            found |= {str(word) for word in (*part.vocabulary_, *(part.get_stop_words() or ()))}
+    return found
+
+
+def _some(cells: set[Any]) -> tuple[Any, ...]:
+    """Sorted, and where they are many, evenly chosen from end to end."""
+    return tuple(sorted(cells)[:: 1 + len(cells) // _MOST_KNOWN])
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and isfinite(cell)
 
 
 def _targets(estimator: Any, features: int | None) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gatehouse.serving import parity
 from gatehouse.serving.engine_choice import EngineChoice, choose_engine
+from gatehouse.serving.facts import facts_of
 from gatehouse.serving.fit import PublishRefused, check_fit
 from gatehouse.serving.leak_check import check_embedded_data
 from gatehouse.serving.manifest import (
@@ -33,7 +34,7 @@ from gatehouse.serving.reference import ask_reference, serving_engine
 from gatehouse.serving.repository import Repository, VersionExists, VersionInvalid
 from gatehouse.serving.shape import ContractShape
 from gatehouse.serving.signing import Signer
-from gatehouse.serving.space import draw_rows, example_row, to_values
+from gatehouse.serving.space import draw_rows, example_row, to_values, widened
 
 DEFAULTS = PublishOptions()
 _LIBRARIES = ("scikit-learn", "numpy", "joblib", "onnxruntime", "onnx", "skl2onnx")
@@ -82,11 +83,13 @@ def publish(
     for note in check_fit(estimator, contract):
         progress(note)
     embedded = check_embedded_data(estimator, options)
-    rows = draw_rows(contract.features, parity.ROWS, parity.SEED, options.ranges)
+    known = facts_of(estimator).known
+    rows = draw_rows(contract.features, parity.ROWS, parity.SEED, options.ranges, known)
+    hidden = {feature.name for feature in contract.features if widened(feature, options.ranges, known)}
     values = to_values(contract.features, rows)
     progress(f"scoring {len(rows):,} rows of the contract's space with scikit-learn")
     reference = ask_reference(estimator, values, contract)
-    choice = choose_engine(opened.artifact, opened.runtime, contract, rows, reference, options.ranges, progress)
+    choice = choose_engine(opened.artifact, opened.runtime, contract, rows, reference, hidden, progress)
     engine = reference.engine if choice.engine == "onnx" else serving_engine(estimator, reference, contract)
     opened.check_engine(choice.engine, choice.reason)
     code = opened.code if choice.engine == "sklearn" else None

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gatehouse.serving.engine import Values
+from gatehouse.serving.known_cells import NOTHING_KNOWN, KnownCells
 from gatehouse.serving.shape import NUMERIC_TYPES, Cell, FeatureShape
 
 Range: TypeAlias = tuple[float, float]
@@ -38,13 +39,16 @@ def example_row(features: Sequence[FeatureShape]) -> tuple[Cell, ...]:
     return tuple(_example(feature) for feature in features)
 
 
-def draw_rows(features: Sequence[FeatureShape], count: int, seed: int, ranges: Ranges = NO_RANGES) -> list[tuple[Cell, ...]]:
+def draw_rows(
+    features: Sequence[FeatureShape], count: int, seed: int, ranges: Ranges = NO_RANGES, known: KnownCells = NOTHING_KNOWN
+) -> list[tuple[Cell, ...]]:
     """`count` random rows, some with round numbers and some near the examples, then every boundary of every feature.
 
     `ranges`: a sample's lowest and highest number of features; where a bound is open, that range widened by half is drawn from.
+    `known`: what the estimator knows by heart, which stands in some of the rows.
     """
     random = np.random.default_rng(seed)
-    columns = [_draw(feature, count, random, ranges.get(feature.name)) for feature in features]
+    columns = [_draw(feature, count, random, ranges.get(feature.name), known) for feature in features]
     rows: list[tuple[Cell, ...]] = list(zip(*columns, strict=True))
     example = example_row(features)
     rows.append(example)
@@ -56,9 +60,10 @@ def draw_rows(features: Sequence[FeatureShape], count: int, seed: int, ranges: R
     return rows
 
 
-def widened(feature: FeatureShape, ranges: Ranges) -> bool:
-    """Whether numbers of this feature come from the sample's range, so that none of them may be written down."""
-    return feature.name in ranges and feature.type in ("number", "integer") and not all(map(isfinite, _bounds(feature)))
+def widened(feature: FeatureShape, ranges: Ranges, known: KnownCells = NOTHING_KNOWN) -> bool:
+    """Whether cells of this feature come from the sample's range, or from what the estimator knows, so that none may be written down."""
+    sampled = feature.name in ranges and feature.type in ("number", "integer") and not all(map(isfinite, _bounds(feature)))
+    return sampled or known.tried_for(feature)
 
 
 def _bounds(feature: FeatureShape) -> tuple[float, float]:
@@ -106,8 +111,9 @@ def _edges(feature: FeatureShape) -> list[Cell]:
     return [*([low] if isfinite(low) else []), *cells, *([high] if isfinite(high) else [])]
 
 
-def _draw(feature: FeatureShape, count: int, random: np.random.Generator, sampled: Range | None) -> list[Cell]:
+def _draw(feature: FeatureShape, count: int, random: np.random.Generator, sampled: Range | None, known: KnownCells) -> list[Cell]:
     cells = _draw_present(feature, count, random, sampled)
+    known.mixed_into(cells, feature, *_bounds(feature), random)
     for wanted, share, cell in ((feature.nullable, _NULL_SHARE, None), (feature.default is not None, _DEFAULT_SHARE, feature.default)):
         if wanted:
             for place in np.flatnonzero(random.random(count) < share):

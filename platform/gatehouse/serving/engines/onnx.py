@@ -1,12 +1,15 @@
 """ONNX graphs in onnxruntime: one thread, float32, no pickle."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from gatehouse.serving.engine import Classes, EngineUnusable, Scores, Values
+from gatehouse.serving.graph_inputs import inputs_of
+from gatehouse.serving.shape import Cell
 
 INLINE_SECONDS = 0.001
 """How long one call may hold the event loop."""
@@ -15,38 +18,55 @@ _FATAL_ONLY = 4
 
 
 class OnnxEngine:
-    """A graph with one float input; of its outputs only the probabilities (or the value) are computed."""
+    """A graph that takes one table of floats, or, where features are texts, a column of each. Of its outputs only the probabilities
+    (or the value) are computed."""
 
     name = "onnx"
     own_labels = False
 
-    def __init__(self, artifact: bytes, features: int, classes: Classes, *, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Raises EngineUnusable."""
+    def __init__(
+        self,
+        artifact: bytes,
+        features: int,
+        classes: Classes,
+        *,
+        texts: Sequence[int] = (),
+        example: Sequence[Cell] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """`texts`: which of the features are texts; `example`: a row that the graph can answer. Raises EngineUnusable."""
         self.classes = classes
         try:
             self._session = onnxruntime.InferenceSession(artifact, _options(), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own classes share no base but Exception
             raise EngineUnusable(f"onnxruntime cannot load the graph ({type(error).__name__}): publish the model again") from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or inputs[0].type != "tensor(float)":
+        self._columns = inputs_of(inputs, features, texts) if texts else []
+        if self._columns is None:
+            raise EngineUnusable("the graph does not take the columns of its contract: publish the model again")
+        if not texts and (len(inputs) != 1 or inputs[0].type != "tensor(float)"):
             raise EngineUnusable("the graph does not take one table of floats: publish the model again")
         self._input = inputs[0].name
         self._output = [outputs[-1 if classes else 0].name]
-        self.inline_rows = self._measure(features, clock)
+        self.inline_rows = self._measure(_row(example or (0.0,) * features, texts), clock)
 
     def score(self, values: Values) -> Scores:
-        # a number beyond float32 must not become an infinity in silence; scikit-learn's trees raise there as well
-        with np.errstate(over="raise"):
-            table = values.astype(np.float32)
-        (scores,) = self._session.run(self._output, {self._input: table})
+        (scores,) = self._session.run(self._output, self._fed(values))
         if self.classes is None and scores.size == len(values):
             scores = scores.reshape(len(values))
         exact: Scores = scores.astype(np.float64)
         return exact
 
-    def _measure(self, features: int, clock: Callable[[], float]) -> int:
+    def _fed(self, values: Values) -> dict[str, Any]:
+        if self._columns:
+            return {column.name: column.of(values) for column in self._columns}
+        # a number beyond float32 must not become an infinity in silence; scikit-learn's trees raise there as well
+        with np.errstate(over="raise"):
+            return {self._input: values.astype(np.float32)}
+
+    def _measure(self, row: Values, clock: Callable[[], float]) -> int:
         """Rows that fit into INLINE_SECONDS, by the best of a few tries; also warms the session up."""
-        one, many = (self._seconds(np.zeros((rows, features)), clock) for rows in (1, MAX_INLINE_ROWS))
+        one, many = (self._seconds(row.repeat(rows, axis=0), clock) for rows in (1, MAX_INLINE_ROWS))
         if one > INLINE_SECONDS:
             return 0
         per_row = max(many - one, 0.0) / (MAX_INLINE_ROWS - 1)
@@ -62,6 +82,11 @@ class OnnxEngine:
                 raise EngineUnusable(f"the graph cannot be run ({type(error).__name__}): publish the model again") from None
             best = min(best, clock() - start)
         return best
+
+
+def _row(cells: Sequence[Cell], texts: Sequence[int]) -> Values:
+    row = np.array([cells], dtype=object)
+    return row if texts else row.astype(np.float64)
 
 
 def _options() -> onnxruntime.SessionOptions:
