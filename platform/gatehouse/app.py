@@ -88,7 +88,8 @@ from gatehouse.settings import Settings
 from gatehouse.usage.figures_store import read_usage
 from gatehouse.usage.meter import Meter
 from gatehouse.usage.recorder import Recorder
-from gatehouse.usage.spool import Spool
+from gatehouse.usage.spool import LINE_BYTES, Bounds, Spool
+from gatehouse.usage.sync import GroupSync
 
 LOG = logging.getLogger("gatehouse.limits")
 OTHER_BODY_BYTES = 16 * 1024
@@ -191,9 +192,15 @@ class Application:
 
     def _compose_usage(self) -> None:
         folder = self.settings.under_state(self.settings.spool_dir)
-        self.spool = Spool.open(folder, self.process_id, self.settings.spool_min_free_bytes)
+        bounds = Bounds(
+            min_free_bytes=self.settings.spool_min_free_bytes,
+            max_backlog_bytes=self.settings.spool_max_bytes,
+            margin_bytes=self.settings.max_calls_at_once * LINE_BYTES,
+        )
+        self.spool = Spool.open(folder, self.process_id, bounds, durable=self.settings.usage_fsync)
+        self.syncing = ThreadPoolExecutor(1, thread_name_prefix="usage-sync")
         self.recorder = Recorder(self.spool, self.database, self.quota.settle)
-        self.meter = Meter(self.spool)
+        self.meter = Meter(self.spool, GroupSync(self.spool, self.syncing) if self.settings.usage_fsync else None)
 
     def _compose_road(self) -> None:
         predict = Predict(
@@ -278,6 +285,7 @@ class Application:
         self.quota.close()
         self._flush_observed()
         self.meter.close()
+        self.syncing.shutdown()
         self.recorder.close()
         self.key_uses.close()
         self.workers.close()
@@ -329,6 +337,8 @@ class Application:
                 counts=True,
             ),
             Reading("calls_of_nobody_total", "Calls refused before anybody was known.", self.meter.unknown.total, counts=True),
+            Reading("usage_backlog_bytes", "Of usage that is not in the database yet.", lambda: self.spool.backlog_bytes),
+            Reading("usage_has_room", "1 while calls can be metered, else 0: predictions get 503.", lambda: self.spool.no_room is None),
             Reading("usage_events_lost_total", "Refused calls that could not be written down.", lambda: self.meter.lost, counts=True),
             Reading("wrong_secret_alarms_total", "Keys at which somebody guesses.", lambda: self.wrong_secrets.alarms, counts=True),
         ]

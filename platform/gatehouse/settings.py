@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     token_requests_per_minute: int = Field(default=60, ge=1)
     account_requests_per_minute: int = Field(default=120, ge=1)
     spool_min_free_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    spool_max_bytes: int = Field(default=1024 * 1024 * 1024, ge=16 * 1024 * 1024)
+    """Of one process's usage that waits for the database."""
+    usage_fsync: bool = False
+    """Whether an answer waits until its usage event outlives a loss of power."""
     stale_identity_s: float = Field(default=300.0, ge=0, le=86_400, allow_inf_nan=False)
     """How long known credentials go on when the database cannot be reached."""
     load_models: Literal["eager", "lazy"] = "eager"

@@ -24,7 +24,7 @@ from gatehouse.limits.store import QuotaStore
 from gatehouse.principal import Plan, Principal, Rate
 from gatehouse.usage.event import UsageEvent, month_name, uuid7
 from gatehouse.usage.recorder import Recorder
-from gatehouse.usage.spool import Spool
+from gatehouse.usage.spool import Bounds, Spool
 
 ROUNDS = 15
 CALLS = 5_000
@@ -69,7 +69,7 @@ def steps(folder: Path) -> tuple[dict[str, Callable[[], object]], Spool]:
     upgrade(database)
     quota = QuotaBook(QuotaStore(database), "bench", lambda: 1, lambda: NOW)
     quota.take("tenant", PLAN, 1)
-    spool = Spool.open(folder / "spool", "bench", 0, max_backlog_bytes=2**40)
+    spool = Spool.open(folder / "spool", "bench", Bounds(0, max_backlog_bytes=2**40))
     ready = event()
 
     def baseline() -> None:
@@ -102,7 +102,7 @@ def measure(named: dict[str, Callable[[], object]]) -> dict[str, float]:
 def drained(folder: Path) -> float:
     """CPU microseconds of taking one event into SQLite, with its summaries."""
     database = open_database(f"sqlite:///{folder / 'bench.db'}")
-    spool = Spool.open(folder / "spool2", "drain", 0)
+    spool = Spool.open(folder / "spool2", "drain", Bounds(0))
     for _ in range(20_000):
         spool.append(event())
     recorder = Recorder(spool, database, lambda _: None)

@@ -1,7 +1,9 @@
 """`GET /account/usage`: what a tenant has used, added up as it asks, as JSON and CSV."""
 
 import csv
+import errno
 import io
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -121,3 +123,29 @@ def test_a_span_that_cannot_be_is_422_and_names_the_parameter(live: Live, used: 
 @pytest.mark.parametrize("query", ["until=0001-01-01", "since=0001-01-01&until=0001-01-31", "since=9999-12-31&until=9999-12-31"])
 def test_the_edges_of_the_calendar_are_answered(live: Live, used: tuple[str, str], query: str) -> None:
     assert live.get(f"/account/usage?{query}", used[0]).json()["calls"] == 0
+
+
+def test_with_fsync_an_answer_has_waited_for_the_disk(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = stage.tenant("careful", "iris")
+    synced, really = [0], os.fdatasync
+
+    def count(file: int) -> None:
+        really(file)
+        synced[0] += 1
+
+    monkeypatch.setattr(os, "fdatasync", count)
+    with stage.serving(usage_fsync="true") as live:
+        for number in range(1, 4):
+            assert live.predict(key, instances(IRIS_ROW)).status_code == 200
+            assert synced[0] >= number
+        monkeypatch.setattr(os, "fdatasync", broken)
+        problem(live.predict(key, instances(IRIS_ROW)), 503, "usage_unavailable")
+        monkeypatch.setattr(os, "fdatasync", really)
+        wait_until(lambda: live.predict(key, instances(IRIS_ROW)).status_code == 200)
+        wait_until(lambda: live.get("/account/usage", key).json()["rows"] == 4)
+        answered = [line for line in lines(live, key, "by=status") if line["status"] == 200]
+        assert [line["calls"] for line in answered] == [4]
+
+
+def broken(_file: int) -> None:
+    raise OSError(errno.EIO, "Input/output error")

@@ -39,6 +39,8 @@ def test_every_metric_is_named_explained_and_ours(stage: Stage, scraper: str) ->
         "gatehouse_wrong_secret_alarms": "counter",
         "gatehouse_calls_of_nobody": "counter",
         "gatehouse_usage_events_lost": "counter",
+        "gatehouse_usage_backlog_bytes": "gauge",
+        "gatehouse_usage_has_room": "gauge",
     }
     assert all(family.documentation.endswith(".") for family in families.values())
 

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from gatehouse.usage.event import UsageEvent, month_name, uuid7
-from gatehouse.usage.spool import Spool
+from gatehouse.usage.spool import Bounds, Spool
 
 AT_US = 1_794_744_000_000_000
 
 
 def main(folder: str, process_id: str) -> None:
-    spool = Spool.open(Path(folder), process_id, 0, segment_bytes=20_000)
+    spool = Spool.open(Path(folder), process_id, Bounds(0, segment_bytes=20_000))
     out = sys.stdout
     for number in itertools.count():
         at_us = AT_US + number * 50_000_000

@@ -10,7 +10,7 @@ import pytest
 from gatehouse.db.session import Database
 from gatehouse.usage.event import UsageEvent, month_name, uuid7
 from gatehouse.usage.recorder import Recorder
-from gatehouse.usage.spool import Spool
+from gatehouse.usage.spool import Bounds, Spool
 
 NOON_US = 1_794_744_000_000_000
 """2026-11-15 12:00 UTC."""
@@ -59,7 +59,8 @@ def open_spool(spool_dir: Path) -> Iterator[Callable[..., Spool]]:
     opened: list[Spool] = []
 
     def open_one(process_id: str = "p1", **more: int) -> Spool:
-        spool = Spool.open(spool_dir, process_id, more.pop("min_free_bytes", 0), **more)
+        durable = bool(more.pop("durable", False))
+        spool = Spool.open(spool_dir, process_id, Bounds(**({"min_free_bytes": 0} | more)), durable=durable)
         opened.append(spool)
         return spool
 

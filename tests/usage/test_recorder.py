@@ -191,8 +191,8 @@ def test_row_100_a_backlog_over_its_bound_stops_scoring_until_the_database_is_ba
     spool = open_spool(max_backlog_bytes=500)
     look = spool.check_room
 
-    def look_and_tell(backlog_bytes: int) -> None:
-        look(backlog_bytes)
+    def look_and_tell() -> None:
+        look()
         with changed:
             changed.notify_all()
 

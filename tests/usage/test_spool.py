@@ -1,5 +1,6 @@
 """The spool of one process."""
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -7,16 +8,17 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gatehouse.db.session import Database
 from gatehouse.errors import UsageUnavailable
+from gatehouse.usage import disk_space
 from gatehouse.usage import spool as spool_module
-from gatehouse.usage.event import decode_line
-from gatehouse.usage.spool import Segment, Spool, lock_path, segments, try_lock
+from gatehouse.usage.event import decode_line, encode_line
+from gatehouse.usage.spool import CHUNK_BYTES, LINE_BYTES, Segment, Spool, lock_path, segments, try_lock
 
 OpenSpool = Callable[..., Spool]
 
@@ -110,13 +112,33 @@ def test_row_100_too_little_disk_is_said_before_scoring(open_spool: OpenSpool) -
     assert caught.value.headers == (("Retry-After", "5"),)
 
 
-def test_row_100_a_backlog_over_its_bound_is_said_until_it_is_smaller(open_spool: OpenSpool) -> None:
-    spool = open_spool(max_backlog_bytes=1000)
-    spool.check_room(1001)
-    with pytest.raises(UsageUnavailable):
-        spool.ensure_room()
-    spool.check_room(1000)
+def test_row_100_a_backlog_over_its_bound_is_said_until_it_is_smaller(
+    open_spool: OpenSpool, make_event: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool, event = open_spool(max_backlog_bytes=1000), make_event()
+    length = len(encode_line(event))
+    for _ in range(1000 // length + 1):
+        spool.append(event)
+    for _ in range(2):
+        spool.check_room()
+        with pytest.raises(UsageUnavailable) as caught:
+            spool.ensure_room()
+    assert (spool.no_room, caught.value.reason) == ("backlog_full", "usage_backlog_full")
+    spool.note_taken(length)
+    spool.check_room()
     spool.ensure_room()
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert "more waits for the database than GATEHOUSE_SPOOL_MAX_BYTES" in caplog.text
+
+
+def test_row_100_the_bound_holds_while_nobody_drains(open_spool: OpenSpool, make_event: Any, spool_dir: Path) -> None:
+    spool, event = open_spool(max_backlog_bytes=3_000_000, segment_bytes=1_000_000), make_event()
+    while has_room(spool):  # a database that hangs: the recorder says nothing any more
+        spool.append(event)
+    assert spool.no_room == "backlog_full"
+    on_disk = sum(segment.path(spool_dir).stat().st_size for segment in segments(spool_dir))
+    assert on_disk == spool.backlog_bytes
+    assert 3_000_000 < on_disk < 3_000_000 + 2 * (CHUNK_BYTES + 256 * LINE_BYTES)
 
 
 def test_a_write_that_is_cut_short_is_finished(
@@ -149,7 +171,103 @@ def test_row_100_a_disk_that_fills_up_in_a_line_leaves_no_trace_of_it(
     with pytest.raises(UsageUnavailable):
         spool.ensure_room()
     monkeypatch.undo()
-    spool.check_room(0)
+    spool.check_room()
     spool.ensure_room()
     spool.append(events[2])
     assert [decode_line(line) for line in lines(spool_dir)] == [events[0], events[2]]
+
+
+def has_room(spool: Spool) -> bool:
+    try:
+        spool.ensure_room()
+    except UsageUnavailable:
+        return False
+    return True
+
+
+class Disk:
+    """The system call that takes space, on a disk that is full when it is told so."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.really = disk_space._FALLOCATE
+
+    def __call__(self, *arguments: Any) -> int:
+        if self.full:
+            ctypes.set_errno(errno.ENOSPC)
+            return -1
+        return int(self.really(*arguments))
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    monkeypatch.setattr(disk_space, "_FALLOCATE", disk)
+    return disk
+
+
+def test_space_is_taken_before_it_is_needed(open_spool: OpenSpool, spool_dir: Path, make_event: Any) -> None:
+    spool = open_spool()
+    spool.append(make_event())
+    found = Segment("p1", 1).path(spool_dir).stat()
+    assert found.st_size == len(lines(spool_dir)[0]) + 1
+    assert found.st_blocks * 512 >= CHUNK_BYTES + 256 * LINE_BYTES
+
+
+def test_row_100_a_full_disk_is_noticed_before_a_call_is_answered(
+    open_spool: OpenSpool, spool_dir: Path, make_event: Any, disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool, event, calls = open_spool(segment_bytes=200_000), make_event(), 0
+    disk.full = True
+    while has_room(spool):
+        calls += 1
+        spool.append(event)
+    assert spool.no_room == "disk_full"
+    for _ in range(256):  # as many as may be between scoring and answer: they were let in, so their lines have room
+        spool.append(event)
+    size, ahead = spool._size, spool._ahead
+    assert size <= ahead
+    assert len(lines(spool_dir)) == calls + 256 > 256
+    assert len(segments(spool_dir)) == 1
+    disk.full = False
+    spool.check_room()
+    spool.ensure_room()
+    spool.append(event)
+    assert len(segments(spool_dir)) == 2
+    assert len(lines(spool_dir)) == calls + 257
+    assert caplog.text.count("the spool's disk has no room (No space left on device)") == 1
+
+
+def test_row_100_a_process_that_starts_on_a_full_disk_refuses_predictions_alone(open_spool: OpenSpool, disk: Disk) -> None:
+    disk.full = True
+    spool = open_spool()
+    assert spool.no_room is None or spool.no_room == "disk_full"
+    with pytest.raises(UsageUnavailable):
+        spool.ensure_room()
+    disk.full = False
+    spool.check_room()
+    spool.ensure_room()
+
+
+@pytest.mark.parametrize("available", [0, 2**40])
+def test_where_space_cannot_be_taken_free_space_is_looked_at(
+    open_spool: OpenSpool, spool_dir: Path, monkeypatch: pytest.MonkeyPatch, available: int
+) -> None:
+    monkeypatch.setattr(disk_space, "_FALLOCATE", None)
+    monkeypatch.setattr(os, "fstatvfs", lambda file: SimpleNamespace(f_bavail=available, f_frsize=1))
+    spool = open_spool()
+    if available:
+        spool.ensure_room()
+    else:
+        with pytest.raises(UsageUnavailable):
+            spool.ensure_room()
+
+
+def test_no_line_is_longer_than_is_reckoned_with(make_event: Any) -> None:
+    most = 2**63 - 1
+    longest = make_event(
+        at_us=253_402_300_799_999_999, month="9999-12", process_id="p" * 40, tenant_id="t" * 40, key_id="k" * 32, model="m" * 63,
+        api_version="v" * 8, model_version="v" * 32, engine="e" * 16, rows=2**31 - 1, status=599, code="c" * 40, latency_us=most,
+        bytes_in=most, bytes_out=most, request_id="r" * 64,
+    )  # fmt: skip
+    assert len(encode_line(longest)) <= LINE_BYTES

@@ -1,5 +1,6 @@
 """The prediction endpoint: from an admitted call to its answer, each step once, in this order."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -42,8 +43,8 @@ class Meter(Protocol):
     def ensure_room(self) -> None:
         """Raises UsageUnavailable when the call could not be metered."""
 
-    def record(self, call: Call) -> None:
-        """Write the call down. Raises UsageUnavailable."""
+    def record(self, call: Call) -> Awaitable[None] | None:
+        """Write the call down; returns what is to be awaited before the answer leaves, if anything. Both raise UsageUnavailable."""
 
 
 class Releases(Protocol):
@@ -99,7 +100,9 @@ class Predict:
         try:
             answer = await self._answer(served, rows, call, principal, receive, large)
             call.rows, call.status, call.month, call.bytes_out = rows.rows, 200, taken.month, len(answer)
-            self._meter.record(call)
+            metered = self._meter.record(call)
+            if metered is not None:
+                await metered
         except BaseException:
             self._gate.give_back(taken)
             raise

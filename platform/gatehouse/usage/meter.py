@@ -4,7 +4,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gatehouse.call import CLIENT_GONE, Call
 from gatehouse.errors import UsageUnavailable
@@ -13,6 +13,7 @@ from gatehouse.usage.event import Entry, UsageEvent, month_name, uuid7
 from gatehouse.usage.outcomes import metered_rows, outcome_of
 from gatehouse.usage.refused import RefusedCounter, call_later
 from gatehouse.usage.spool import Spool
+from gatehouse.usage.sync import GroupSync
 
 LOGGER = logging.getLogger("gatehouse.usage")
 LIMIT_CHARACTERS = 40
@@ -24,10 +25,13 @@ class Meter:
     def __init__(
         self,
         spool: Spool,
+        sync: GroupSync | None = None,
+        *,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         later: Callable[[float, Callable[[], None]], None] = call_later,
     ) -> None:
         self._spool = spool
+        self._sync = sync
         self._now_us = now_us
         self._refused = RefusedCounter(self._write_down, later)
         self.unknown: Counter[int] = Counter()
@@ -39,12 +43,16 @@ class Meter:
         """Asked before scoring. Raises UsageUnavailable."""
         self._spool.ensure_room()
 
-    def record(self, call: Call) -> None:
-        """Write down a call of a principal on a prediction path. Raises UsageUnavailable, and then nothing is written."""
+    def record(self, call: Call) -> Awaitable[None] | None:
+        """Write down a call of a principal on a prediction path; returns what must be awaited before it is answered, if anything.
+
+        Both raise UsageUnavailable, and then nothing is written.
+        """
         principal = call.principal
         if principal is None or call.route is None:
-            return
+            return None
         self._spool.append(self._event(call, principal))
+        return self._sync.wait() if self._sync else None
 
     def record_refused(self, call: Call) -> None:
         """Write down a refused call, or count it; where even that fails the refusal goes out all the same, since it owes no rows."""
@@ -91,6 +99,8 @@ class Meter:
         try:
             self._spool.ensure_room()  # what is kept free is for calls that will be answered
             self._spool.append(entry)
+            if self._sync:
+                self._sync.nudge()
         except UsageUnavailable as error:
             self.lost += 1 if isinstance(entry, UsageEvent) else entry.refused
             if isinstance(entry, UsageEvent):

@@ -104,7 +104,7 @@ class Recorder:
         except Exception as error:  # the thread must outlive whatever it is: nothing is lost, each round tries again
             self._note_failure("usage waits in the spool: %r", error)
         try:
-            self._spool.check_room(self._backlog_bytes())
+            self._spool.check_room()
         except OSError as error:
             self._note_failure("the spool's folder cannot be read: %r", error)
 
@@ -112,11 +112,6 @@ class Recorder:
         if not self._failing:  # once for each outage
             LOG.error(message, cause, exc_info=isinstance(cause, Exception))
         self._failing = True
-
-    def _backlog_bytes(self) -> int:
-        with self._one_at_a_time:
-            mine = [segment for segment in segments(self._folder) if segment.process_id == self._spool.process_id]
-            return sum(segment.path(self._folder).stat().st_size - self._taken.get(segment, 0) for segment in mine)
 
     def _adopt(self, process_id: str) -> bool:
         lock = try_lock(lock_path(self._folder, process_id))
@@ -128,6 +123,8 @@ class Recorder:
                 if segment.process_id == process_id:
                     events += self._take(segment, finished=True)
             self._end(process_id)
+        except FileNotFoundError:  # a folder on several machines, where locks may not reach: another one was quicker
+            return False
         finally:
             os.close(lock)
         LOG.info("adopted the spool of process %s, which has ended: %d events were not in the database yet", process_id, events)
@@ -135,37 +132,49 @@ class Recorder:
 
     def _end(self, process_id: str) -> None:
         self._on_ended(process_id)
+        if not any(segment.process_id == process_id for segment in segments(self._folder)):
+            with self._database.write() as session:
+                store.forget_segments_of(session, process_id)
         lock_path(self._folder, process_id).unlink()
 
     def _take(self, segment: Segment, *, finished: bool) -> int:
         """Take a segment's whole lines, batch by batch; a finished segment is removed after its last one."""
         path = segment.path(self._folder)
+        mine = segment.process_id == self._spool.process_id
+        limit = self._spool.takeable_bytes(segment) if mine else None
         size = path.stat().st_size
         new = 0
         while size != self._taken.get(segment, 0):
-            added, progressed = self._take_batch(segment, path)
-            if not progressed:  # what is left is a line without an end
+            added, taken = self._take_batch(segment, path, limit)
+            if not taken:  # what is left is a line without an end, or is not to be taken yet
                 break
             new += added
+            if mine:
+                self._spool.note_taken(taken)
         if finished:
-            torn = size - self._taken.get(segment, 0)
-            if torn > 0:
-                LOG.warning("%s ends in the middle of a line: %d bytes of a call that was not answered are dropped", path.name, torn)
-            path.unlink()
-            self._taken.pop(segment, None)
-            with self._database.write() as session:
-                store.forget_segment(session, segment.id)
+            self._remove(segment, path, size)
         return new
 
-    def _take_batch(self, segment: Segment, path: Path) -> tuple[int, bool]:
-        """One transaction: events, summaries, counts and how far the segment has been taken."""
+    def _remove(self, segment: Segment, path: Path, size: int) -> None:
+        if self._spool.durable and not store.make_durable(self._database):
+            return  # the next round tries again: until then the file is all that would outlive a loss of power
+        torn = size - self._taken.get(segment, 0)
+        if torn > 0:
+            LOG.warning("%s ends in the middle of a line: %d bytes of a call that was not answered are dropped", path.name, torn)
+        path.unlink()
+        self._taken.pop(segment, None)
+        with self._database.write() as session:
+            store.forget_segment(session, segment.id)
+
+    def _take_batch(self, segment: Segment, path: Path, limit: int | None) -> tuple[int, int]:
+        """One transaction: events, summaries, counts and how far the segment has been taken. Returns new events and bytes."""
         now = datetime.now(UTC)
         with self._database.write() as session:
             taken = store.claim_segment(session, segment.id, now)
             if path.stat().st_size < taken:  # somebody has cut it short: what is there already is told by its ids
                 LOG.error("%s is shorter than what was taken of it: it is read again from its beginning", path.name)
                 taken = 0
-            lines = self._read_lines(path, taken)
+            lines = self._read_lines(path, taken, limit)
             batch = read_batch(lines) if lines else Batch()
             new = store.insert_batch(session, batch.events)
             store.add_refused(session, batch.refused)
@@ -173,12 +182,13 @@ class Recorder:
                 store.set_taken_bytes(session, segment.id, taken + len(lines), now)
             self._set_aside(segment, batch)  # rather twice, when the commit fails, than never
         self._taken[segment] = taken + len(lines)
-        return new, bool(lines)
+        return new, len(lines)
 
-    def _read_lines(self, path: Path, offset: int) -> bytes:
+    def _read_lines(self, path: Path, offset: int, limit: int | None) -> bytes:
+        most = self._batch_bytes if limit is None else min(self._batch_bytes, max(0, limit - offset))
         with path.open("rb") as file:
             file.seek(offset)
-            data = file.read(self._batch_bytes)
+            data = file.read(most)
         return whole_lines(data, self._batch_bytes)
 
     def _set_aside(self, segment: Segment, batch: Batch) -> None:

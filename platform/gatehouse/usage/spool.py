@@ -1,17 +1,34 @@
 """The spool: each process appends its usage events to files of its own, which outlive it."""
 
 import fcntl
+import logging
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gatehouse.errors import UsageUnavailable
+from gatehouse.usage.disk_space import take_ahead
 from gatehouse.usage.event import Entry, encode_line
 
+LOG = logging.getLogger("gatehouse.usage")
 SEGMENT_BYTES = 16 * 1024 * 1024
 MAX_BACKLOG_BYTES = 1024 * 1024 * 1024
 """About two million events that the database has not taken yet."""
+CHUNK_BYTES = 1024 * 1024
+"""Disk space is taken ahead by so much."""
+LINE_BYTES = 1024
+"""No line is longer."""
 RETRY_AFTER_S = 5
+SAID_EVERY_S = 60.0
+MEANINGS = {
+    "disk_low": "less is free on the spool's disk than GATEHOUSE_SPOOL_MIN_FREE_BYTES",
+    "disk_full": "the spool's disk has no room",
+    "backlog_full": "more waits for the database than GATEHOUSE_SPOOL_MAX_BYTES",
+    "write_failed": "the spool cannot be written",
+    "sync_failed": "the spool cannot be synced to its disk",
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,39 +61,49 @@ def segments(folder: Path) -> list[Segment]:
     return sorted(found)
 
 
-class Spool:
-    """The spool of this process. `append` and `ensure_room` belong to one thread, the rest to any."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large a spool may grow, in bytes."""
 
-    def __init__(self, folder: Path, process_id: str, lock: int, min_free_bytes: int, segment_bytes: int, max_backlog_bytes: int) -> None:
+    min_free_bytes: int
+    """What must stay free on the disk beside it."""
+    segment_bytes: int = SEGMENT_BYTES
+    max_backlog_bytes: int = MAX_BACKLOG_BYTES
+    """What may wait for the database; exceeded by less than two times CHUNK_BYTES and the margin."""
+    margin_bytes: int = 256 * LINE_BYTES
+    """Taken ahead at any moment: a line for each call that may be between its scoring and its answer."""
+
+
+class Spool:
+    """The spool of this process. `append`, `ensure_room` and what is about syncing belong to one thread, the rest to any.
+
+    `durable` says that an entry counts only once it was synced: none that is not yet is shown to the recorder.
+    """
+
+    def __init__(self, folder: Path, process_id: str, lock: int, bounds: Bounds, durable: bool) -> None:
         self.folder = folder
         self.process_id = process_id
+        self.durable = durable
         self._lock = lock
-        self._min_free_bytes = min_free_bytes
-        self._segment_bytes = segment_bytes
-        self._max_backlog_bytes = max_backlog_bytes
+        self._bounds = bounds
         self._number = 0
         self._file = -1
         self._closed = False
-        self._size = 0
+        self._size = self._ahead = self._synced = 0
+        """Of the open segment: what is written, what the disk has taken for it, what is synced."""
+        self._finished_bytes = self._taken_bytes = 0
         self._torn = False
         self._no_room: str | None = None
+        self._said: dict[str, float] = {}
         self._next_segment()
 
     @classmethod
-    def open(
-        cls,
-        folder: Path,
-        process_id: str,
-        min_free_bytes: int,
-        *,
-        segment_bytes: int = SEGMENT_BYTES,
-        max_backlog_bytes: int = MAX_BACKLOG_BYTES,
-    ) -> "Spool":
+    def open(cls, folder: Path, process_id: str, bounds: Bounds, *, durable: bool = False) -> "Spool":
         """Make a spool for a process that starts; `process_id` was never used before. Raises OSError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _make_lock(folder, process_id)
-        spool = cls(folder, process_id, lock, min_free_bytes, segment_bytes, max_backlog_bytes)
-        spool.check_room(0)
+        spool = cls(folder, process_id, lock, bounds, durable)
+        spool.check_room()
         return spool
 
     @property
@@ -86,11 +113,18 @@ class Spool:
 
     @property
     def no_room(self) -> str | None:
-        """Why no call can be metered now (`disk_low`, `backlog_full`, `write_failed`), or None."""
+        """Why no call can be metered now (`disk_low`, `disk_full`, `backlog_full`, `write_failed`, `sync_failed`), or None."""
         return self._no_room
 
+    @property
+    def backlog_bytes(self) -> int:
+        """What the database has not taken yet."""
+        return self._finished_bytes + self._size - self._taken_bytes
+
     def ensure_room(self) -> None:
-        """Asked before scoring. Raises UsageUnavailable."""
+        """Asked before scoring: afterwards a line of the call can be appended whatever the disk does. Raises UsageUnavailable."""
+        if self._no_room is None and self._size + self._bounds.margin_bytes > self._ahead:
+            self._make_room(self._bounds.margin_bytes)
         if self._no_room is not None:
             raise _unavailable(self._no_room)
 
@@ -98,32 +132,48 @@ class Spool:
         """Write one entry; when this returns, it outlives the process. Raises UsageUnavailable, and then nothing is written."""
         line = encode_line(entry)
         try:
-            if self._size >= self._segment_bytes:
-                self._next_segment()
             if self._torn:
                 self._mend()
+            if self._size >= self._bounds.segment_bytes or self._size + len(line) > self._ahead:
+                self._make_room(len(line))
             self._write(line)
         except OSError as error:
-            self._no_room = "write_failed"
             self._torn = True
-            raise _unavailable(f"write_failed: {error.strerror}") from error
+            raise self._refuse("write_failed", error) from error
         self._size += len(line)
 
-    def check_room(self, backlog_bytes: int) -> None:
+    def check_room(self) -> None:
         """Look at the disk and at what the database has not taken yet; `ensure_room` goes by the outcome."""
         free = os.statvfs(self.folder)
-        if free.f_bavail * free.f_frsize < self._min_free_bytes:
-            self._no_room = "disk_low"
-        elif backlog_bytes > self._max_backlog_bytes:
-            self._no_room = "backlog_full"
-        else:
+        wanted = max(self._bounds.min_free_bytes, CHUNK_BYTES if self._no_room == "disk_full" else 0)
+        if free.f_bavail * free.f_frsize < wanted:
+            self._refuse(self._no_room or "disk_low")
+        elif self.backlog_bytes > self._bounds.max_backlog_bytes:
+            self._refuse("backlog_full")
+        elif self._no_room is not None:
             self._no_room = None
+            LOG.warning("calls can be metered again")
+
+    def note_taken(self, taken: int) -> None:
+        """So many more bytes are in the database."""
+        self._taken_bytes += taken
+
+    def takeable_bytes(self, segment: Segment) -> int | None:
+        """How much of one of its segments the recorder may take; None for all that is there."""
+        return self._synced if self.durable and not self._closed and segment.number == self._number else None
 
     def close(self) -> None:
         """End writing. The lock stays until `release`."""
         if not self._closed:
+            self._closed = True
+            try:
+                if self.durable:
+                    os.fdatasync(self._file)
+                os.ftruncate(self._file, self._size)  # gives back what was taken ahead
+            except OSError as error:
+                LOG.error("the end of the spool may not outlive a loss of power: %s", error.strerror)
             os.close(self._file)
-            self._file, self._closed = -1, True
+            self._file = -1
 
     def release(self) -> None:
         """Let go of the lock: from now on other processes may adopt what is left."""
@@ -132,14 +182,67 @@ class Spool:
             os.close(self._lock)
             self._lock = -1
 
+    def begin_sync(self) -> "Mark":
+        """What is to be synced: `os.fdatasync(mark.file)` in another thread, then `end_sync` or `fail_sync`; then close the file."""
+        return Mark(os.dup(self._file), self._number, self._size)
+
+    def end_sync(self, mark: "Mark") -> None:
+        """All up to the mark is on the disk."""
+        if mark.number == self._number:
+            self._synced = max(self._synced, mark.size)
+
+    def fail_sync(self, error: OSError) -> UsageUnavailable:
+        """What is not synced is taken back, since none of it was answered; returns what its calls get."""
+        self._size, self._torn = self._synced, True
+        return self._refuse("sync_failed", error)
+
+    def _make_room(self, needed: int) -> None:
+        if self.backlog_bytes > self._bounds.max_backlog_bytes:
+            self._refuse("backlog_full")  # from the next call on: those under way still find room
+        try:
+            if self._size >= self._bounds.segment_bytes:
+                self._next_segment()
+            else:
+                more = CHUNK_BYTES + self._bounds.margin_bytes
+                take_ahead(self._file, self._size, more)
+                self._ahead = self._size + more
+        except OSError as error:
+            refusal = self._refuse("disk_full", error)
+            if self._size + needed > self._ahead:
+                raise refusal from error
+
     def _next_segment(self) -> None:
         path = Segment(self.process_id, self._number + 1).path(self.folder)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        more = CHUNK_BYTES + self._bounds.margin_bytes
+        try:
+            if self.durable:
+                self._sync_before_next()
+            take_ahead(file, 0, more)
+        except OSError as error:
+            if self._file >= 0:
+                os.close(file)
+                path.unlink()
+                raise
+            self._refuse("disk_full", error)  # a process that starts answers all but predictions
+            more = 0
         # the recorder may look at any moment: there is always an open segment until `close`
         old, self._file = self._file, file
-        self._number, self._size, self._torn = self._number + 1, 0, False
+        finished, self._number = self._size, self._number + 1
+        self._finished_bytes += finished
+        self._size, self._ahead, self._synced, self._torn = 0, more, 0, False
         if old >= 0:
+            os.ftruncate(old, finished)
             os.close(old)
+
+    def _sync_before_next(self) -> None:
+        if self._file >= 0:
+            os.fdatasync(self._file)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _write(self, line: bytes) -> None:
         written = os.write(self._file, line)
@@ -147,9 +250,28 @@ class Spool:
             written += os.write(self._file, line[written:])
 
     def _mend(self) -> None:
-        # what a failed write left behind was never answered; nobody has taken it, since it has no line end
+        # what a failed write or sync left behind was never answered, and nobody has taken it
         os.ftruncate(self._file, self._size)
+        self._ahead = self._size
         self._torn = False
+
+    def _refuse(self, reason: str, error: OSError | None = None) -> UsageUnavailable:
+        self._no_room = reason
+        now = time.monotonic()
+        if now - self._said.get(reason, float("-inf")) >= SAID_EVERY_S:
+            self._said[reason] = now
+            LOG.error(
+                "no call can be metered, predictions are answered 503: %s%s", MEANINGS[reason], f" ({error.strerror})" if error else ""
+            )
+        return _unavailable(reason)
+
+
+class Mark(NamedTuple):
+    """How far a spool was written at a moment."""
+
+    file: int
+    number: int
+    size: int
 
 
 def try_lock(path: Path) -> int | None:

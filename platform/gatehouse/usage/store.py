@@ -94,8 +94,8 @@ def make_durable(database: Database) -> bool:
         return True
     connection = database.engine.raw_connection()
     try:
-        busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-        return not busy
+        _, in_log, checkpointed = connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return bool(in_log == checkpointed)
     finally:
         connection.close()
 
