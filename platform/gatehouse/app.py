@@ -82,7 +82,7 @@ from gatehouse.serving.batching import Batching
 from gatehouse.serving.registry import Registry
 from gatehouse.serving.repository import Repository
 from gatehouse.serving.trust import FollowedKeys
-from gatehouse.serving.turns import Turns
+from gatehouse.serving.turns import Turns, share_evenly
 from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
 from gatehouse.usage.figures_store import read_usage
@@ -265,6 +265,7 @@ class Application:
 
     @asynccontextmanager
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
+        share_evenly()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self.threads, self.process.start)  # before the first call, so that all others know of this one
         self.follower.start(loop, self._changed)

@@ -1,11 +1,12 @@
 """Turns: one thread's step at a time, in the order in which they ask; the rest comes before the next one's step."""
 
+import sys
 import threading
 from collections.abc import Callable
 
 import pytest
 
-from gatehouse.serving.turns import Pause, Turns
+from gatehouse.serving.turns import STEP_S, Pause, Turns, share_evenly
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -60,3 +61,12 @@ def test_row_63_while_a_thread_rests_no_other_works_and_then_they_take_turns_in_
         thread.join(20)
     assert "".join(name for name in told if name != "rest") == "abcabcabc"
     assert told[1::2] == ["rest"] * 9, "each step is followed by a rest before another thread goes on"
+
+
+def test_row_63_a_thread_that_runs_python_lets_go_after_a_steps_time() -> None:
+    before = sys.getswitchinterval()
+    try:
+        share_evenly()
+        assert sys.getswitchinterval() == pytest.approx(STEP_S)
+    finally:
+        sys.setswitchinterval(before)

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gatehouse.api.predict import check_content
+from gatehouse.contracts.body_text import to_text
 from gatehouse.contracts.findings import MOST_LISTED, pointer_to
-from gatehouse.contracts.strict_json import JsonReader, to_text
+from gatehouse.contracts.strict_json import JsonReader
 from gatehouse.errors import InvalidInput
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -9,7 +9,7 @@ import msgspec
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from gatehouse.api.body import read_body
+from gatehouse.api.body import read_body, whole_body
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.decode import INLINE_BYTES, Decoded, Decoder
@@ -122,7 +122,7 @@ class Predict:
         most = principal.plan.rows_per_call
         if sum(map(len, parts)) <= INLINE_BYTES and contract.decoder.fits_inline(body := b"".join(parts)):
             return read_rows(contract, own, body, most), False
-        read = partial(self._turns.run, lambda pause: read_rows_in_steps(contract, own, b"".join(parts), most, pause))
+        read = partial(self._turns.run, lambda pause: read_rows_in_steps(contract, own, whole_body(parts, pause), most, pause))
         return await self._workers.run(read, self._deadline_s, tenant=principal.tenant_id), True
 
     async def _answer(

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatehouse.contracts.bodies import columns_line, records_line, shape_detail
+from gatehouse.contracts.body_text import to_text
 from gatehouse.contracts.cells import Cell, CellCheck, Fault, cell_check, missing_fault
 from gatehouse.contracts.columns import ColumnCheck
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.findings import Findings, escaped, pointer_to, refusal
 from gatehouse.contracts.names import close_name
 from gatehouse.contracts.pause import Pause
-from gatehouse.contracts.strict_json import ElementTooLong, JsonReader, to_text
+from gatehouse.contracts.strict_json import ElementTooLong, JsonReader
 
 MEMBERS = ("instances", "columns", "data", "outputs")
 MOST_UNKNOWN_MEMBERS = 100
@@ -51,7 +52,7 @@ class StrictDecoder:
 
     def decode(self, body: bytes, max_rows: int, pause: Pause) -> tuple[list[list[Cell]], tuple[str, ...]]:
         """Rows and the outputs asked for. Raises InvalidJson or InvalidInput."""
-        reader = JsonReader(to_text(body), self._known_names, self._most_commas)
+        reader = JsonReader(to_text(body, pause), self._known_names, self._most_commas, pause)
         findings = Findings()
         try:
             parts, keys = self._read(reader, findings, max_rows, pause)

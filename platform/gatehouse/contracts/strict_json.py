@@ -9,19 +9,23 @@ from collections.abc import Collection, Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]  # public by its documented use, missing in typeshed
 from typing import Any, NoReturn
 
+from gatehouse.contracts.body_text import place
+from gatehouse.contracts.pause import Pause, no_pause
 from gatehouse.errors import InvalidJson
 
 MAX_DEPTH = 64
 """Of lists and objects in each other. No contract needs more than three."""
 WINDOW = 1024 * 1024
-"""Characters in which an element with something nested in it must end. No contract allows such an element."""
+"""Characters in which a key, a text on its own or an element with something nested in it must end. No contract allows longer ones."""
+COMMA_CHARACTERS = 16
+"""For each comma that an element without nesting may hold, so many characters more than WINDOW."""
+BLANKS = 256 * 1024
+"""Skipped in one step; takes about a millisecond."""
 TOO_DEEP = f"The body is nested more than {MAX_DEPTH} deep."
 TOO_LARGE = "A number is too large for a double (about ±1.8e308)."
 
 _BLANK = re.compile(r"[ \t\n\r]*+")
 _FLAT = re.compile(r'[\[{][^\[\]{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^\[\]{}"]*+)*+[\]}]', re.DOTALL)
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_ESCAPE = re.compile(r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F])|.)", re.DOTALL)
 
 
 class ElementTooLong(Exception):
@@ -33,37 +37,15 @@ class _DuplicateKey(Exception):
         self.key = key
 
 
-def to_text(body: bytes) -> str:
-    """The body as text. Raises InvalidJson unless it is UTF-8 without a byte-order mark and without lone surrogates."""
-    if not body:
-        raise InvalidJson("The body is empty. Send one JSON document.")
-    if body.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00")) or body[1:2] == b"\x00":
-        raise InvalidJson("The body is not UTF-8; it looks like UTF-16 or UTF-32. Send UTF-8.")
-    if body.startswith(b"\xef\xbb\xbf"):
-        raise InvalidJson("The body starts with a byte-order mark. Send UTF-8 without it (in Python: encoding='utf-8', not 'utf-8-sig').")
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidJson(f"The body is not UTF-8: the byte at offset {error.start} cannot stand there.") from None
-    if _SURROGATE.search(body):
-        _refuse_lone_surrogates(text)
-    return text
-
-
-def _refuse_lone_surrogates(text: str) -> None:
-    for match in _ESCAPE.finditer(text):
-        if match["lone"]:
-            raise InvalidJson(f"A \\u escape at {_place(text, match.start())} is half of a surrogate pair, which is no character.")
-
-
 class JsonReader:
     """Walks one document from its beginning. Every method raises InvalidJson; details never hold what was sent."""
 
-    def __init__(self, text: str, known_names: Collection[str], most_commas: int) -> None:
+    def __init__(self, text: str, known_names: Collection[str], most_commas: int, pause: Pause = no_pause) -> None:
         """Only `known_names` are ever named in a detail. An element without nesting may hold `most_commas`."""
         self._text = text
         self._known = known_names
         self._most_commas = most_commas
+        self._pause = pause
         self._at = 0
         self._window_at, self._window = 0, ""
         self._blank()
@@ -79,6 +61,7 @@ class JsonReader:
         while more:
             if self.peek() != '"':
                 self._fail("a key in double quotes is expected", self._at)
+            self._check_length()
             try:
                 key, self._at = scanstring(self._text, self._at + 1, True)
             except json.JSONDecodeError as error:
@@ -110,14 +93,21 @@ class JsonReader:
         """
         start = self._at
         if self.peek() not in ("[", "{"):
+            self._check_length()
             return self._scan(self._text, start, 0, pointer)
-        flat = _FLAT.match(self._text, start)
+        flat = _FLAT.match(self._text, start, start + WINDOW + COMMA_CHARACTERS * self._most_commas)
         if flat is not None and self._text.count(",", start, flat.end()) <= self._most_commas:
             return self._scan(self._text, start, 0, pointer)
         value = self._nested(start, pointer)
         if _deeper_than(value, MAX_DEPTH):
             raise InvalidJson(TOO_DEEP)
         return value
+
+    def _check_length(self) -> None:
+        """Raises ElementTooLong for a text on its own, or a key, without an end."""
+        after = self._at + 1
+        if len(self._text) - after > WINDOW and self.peek() == '"' and self._text.find('"', after, after + WINDOW) < 0:
+            raise ElementTooLong
 
     def _nested(self, start: int, pointer: str) -> Any:
         """An element of any shape, read within a window; neighbours share one, so that many cost one copy of the body."""
@@ -176,8 +166,13 @@ class JsonReader:
         return True
 
     def _blank(self) -> None:
-        match = _BLANK.match(self._text, self._at)
-        self._at = match.end() if match else self._at
+        until = self._at
+        while self._at == until:
+            until = self._at + BLANKS
+            match = _BLANK.match(self._text, self._at, until)
+            self._at = match.end() if match else self._at
+            if self._at == until:
+                self._pause()
 
     def _duplicate(self, key: str, place: str) -> NoReturn:
         named = f"The key '{key}'" if key in self._known else "A key"
@@ -191,11 +186,7 @@ class JsonReader:
     def _fail(self, words: str, at: int) -> NoReturn:
         if at >= len(self._text):
             raise InvalidJson("The body ends before the JSON document does. It may have been cut on its way.")
-        raise InvalidJson(f"Not JSON at {_place(self._text, at)}: {words}.")
-
-
-def _place(text: str, at: int) -> str:
-    return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
+        raise InvalidJson(f"Not JSON at {place(self._text, at)}: {words}.")
 
 
 def _words(error: json.JSONDecodeError) -> str:
