@@ -27,6 +27,13 @@ def upgrade() -> None:
         sa.Column("rows", BIG, nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
     )
+    # until now what a soft quota let in was counted nowhere but in the events, and a quota that becomes hard must know it
+    op.execute(
+        "INSERT INTO quota (tenant_id, month, taken) SELECT tenant_id, month, 0 FROM usage_event WHERE rows > 0 "
+        "GROUP BY tenant_id, month ON CONFLICT DO NOTHING"
+    )
+    metered = "(SELECT coalesce(sum(e.rows), 0) FROM usage_event e WHERE e.tenant_id = quota.tenant_id AND e.month = quota.month)"
+    op.execute(f"UPDATE quota SET taken = {metered} WHERE taken < {metered}")
 
 
 def downgrade() -> None:

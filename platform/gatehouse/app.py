@@ -100,6 +100,7 @@ MIN_WORKERS = 5
 WAITING_IN_A_LANE = 64
 RECALLS_EVERY_S = 0.2
 STANDINGS_EVERY_S = 0.5
+COUNT_SOFT_EVERY_S = 2.0
 RETURN_IDLE_QUOTA_S = 10.0
 SETTLE_EXPIRED_EVERY_S = 60.0
 
@@ -171,6 +172,7 @@ class Application:
             [
                 Duty(RECALLS_EVERY_S, self.quota.answer_recalls),
                 Duty(STANDINGS_EVERY_S, self.standings.refresh),
+                Duty(COUNT_SOFT_EVERY_S, self.quota.count_soft),
                 Duty(RETURN_IDLE_QUOTA_S, self.quota.return_idle),
                 Duty(RETURN_IDLE_QUOTA_S, self.observed.flush),
                 Duty(SETTLE_EXPIRED_EVERY_S, self.quota.settle_expired),

@@ -103,6 +103,18 @@ def test_every_row_of_a_filled_database_survives_each_upgrade(empty: Database) -
     assert within(content_of(empty), before) == before
 
 
+def test_what_soft_quotas_had_let_in_counts_after_the_upgrade(empty: Database) -> None:
+    run_alembic(empty, "upgrade", "0003")
+    fill(empty)
+    with empty.write() as session:
+        session.execute(text("DELETE FROM quota WHERE month = '2'"))
+        session.execute(text("UPDATE usage_event SET rows = 40, tenant_id = (SELECT id FROM tenant WHERE name = month)"))
+        session.execute(text("UPDATE quota SET tenant_id = (SELECT id FROM tenant WHERE name = month)"))
+    run_alembic(empty, "upgrade", "0004")
+    with empty.read() as session:
+        assert session.execute(text("SELECT month, taken FROM quota ORDER BY month")).all() == [("1", 40), ("2", 40)]
+
+
 def run_alembic(database: Database, command: str, revision: str) -> None:
     from alembic import command as commands
 

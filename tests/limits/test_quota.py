@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import insert
 from sqlmodel import Session, select
 
-from gatehouse.db.session import Database, open_database
-from gatehouse.db.tables import QuotaBlockTable, QuotaTable, UsageEventTable, UsageSummaryTable
+from gatehouse.db.session import GONE, Database, open_database
+from gatehouse.db.tables import ProcessTable, QuotaBlockTable, QuotaTable, UsageEventTable, UsageSummaryTable
 from gatehouse.errors import QuotaExhausted, QuotaUnavailable, RowsExceedLimit
-from gatehouse.limits.holding import Taken
+from gatehouse.limits.holding import BLOCK_FENCE, BLOCK_LEASE, Taken
 from gatehouse.limits.month import month_of
-from gatehouse.limits.quota import QuotaBook
+from gatehouse.limits.quota import RECALL_EVERY_S, QuotaBook
 from gatehouse.limits.store import QuotaStore
 from gatehouse.principal import Plan
 
@@ -164,12 +164,12 @@ def test_concurrent_callers_of_several_processes_never_pass_the_quota(database: 
 
 
 def test_processes_that_take_blocks_at_once_get_the_quota_and_no_more(database: Database) -> None:
-    quotas, month = QuotaStore(database), month_of(NOON)
+    quotas = QuotaStore(database)
 
     def take(number: int) -> int:
         got = 0
         while True:
-            block = quotas.take_block(f"p{number}", "t", month, limit=60, needed=1, shares=24, expires_at=NOON, recount=False)
+            block = quotas.take_block(f"p{number}", "t", "2026-11", limit=60, needed=1, shares=24, expires_at=NOON)
             if not block.rows:
                 return got
             got += block.rows
@@ -294,20 +294,77 @@ def test_rows_returned_after_settling_are_not_counted_twice(database: Database, 
     assert taken(database) == 0
 
 
-def test_a_plan_that_becomes_hard_counts_what_the_month_has_metered(database: Database, trial: Plan) -> None:
+def soft(plan: Plan) -> Plan:
+    return replace(plan, quota_mode="soft")
+
+
+def test_a_quota_that_becomes_hard_counts_what_all_processes_let_in_before(database: Database, trial: Plan) -> None:
+    plan = of_rows(trial, 100)
+    mine, other = book(database), book(database, process_id="p2")
+    other.try_take("t", soft(plan), 20)
+    other.count_soft()
+    mine.try_take("t", soft(plan), 40)  # not counted yet
+    assert take_all(mine, plan) == 40
+
+
+def test_rows_of_a_soft_quota_are_counted_once_and_less_what_came_back(database: Database, trial: Plan) -> None:
+    mine = book(database)
+    for _ in range(2):
+        took = mine.try_take("t", soft(trial), 30)
+        assert took is not None
+        mine.try_take("t", soft(trial), 7)
+        mine.count_soft()
+        mine.give_back(took)
+        mine.count_soft()
+        mine.count_soft()
+    assert taken(database) == blocks(database)["p1"] == 14
+
+
+def test_rows_of_a_soft_quota_are_counted_when_the_database_is_back(database: Database, trial: Plan) -> None:
+    outage = Outage(database)
+    mine = book(outage)
+    mine.try_take("t", soft(trial), 30)
+    outage.away = True
+    with pytest.raises(GONE):
+        mine.count_soft()
+    mine.try_take("t", soft(trial), 7)
+    outage.away = False
+    mine.count_soft()
+    assert taken(database) == 37
+
+
+def test_rows_of_a_soft_quota_that_a_lost_process_had_no_time_to_count_are_counted_when_it_is_settled(
+    database: Database, trial: Plan
+) -> None:
+    plan = of_rows(trial, 100)
+    lost = book(database, process_id="lost")
+    lost.try_take("t", soft(plan), 10)
+    lost.count_soft()
+    lost.try_take("t", soft(plan), 20)
     with database.write() as session:
-        meter(session, 60)
-    assert take_all(book(database), of_rows(trial, 100)) == 40
+        meter(session, 30, process_id="lost")
+    heir = book(database)
+    heir.settle("lost")
+    assert taken(database) == 30
+    assert take_all(heir, plan) == 70
 
 
-def test_a_plan_that_was_soft_for_a_while_counts_what_it_metered_then(database: Database, trial: Plan) -> None:
+def test_a_quota_that_is_hard_soft_and_hard_again_counts_each_row_once(database: Database, trial: Plan) -> None:
     plan = of_rows(trial, 100)
     mine = book(database)
-    first = take_all(mine, of_rows(trial, 20))
-    assert mine.try_take("t", replace(plan, quota_mode="soft"), 50)
-    with database.write() as session:
-        meter(session, first + 50)
-    assert take_all(mine, plan) == 30
+    before = take(mine, plan, 25)
+    assert mine.try_take("t", soft(plan), 30)
+    mine.give_back(before)
+    mine.count_soft()
+    assert take_all(mine, plan) == 70
+
+
+def test_what_a_soft_quota_let_in_is_not_free_for_others_to_recall(database: Database, trial: Plan) -> None:
+    plan = of_rows(trial, 100)
+    other, mine = book(database, process_id="other"), book(database)
+    other.try_take("t", soft(plan), 60)
+    other.count_soft()
+    assert take_all(mine, plan, others=[other]) == 40
 
 
 def test_left_is_the_quota_less_what_is_metered(database: Database, trial: Plan) -> None:
@@ -333,3 +390,189 @@ def test_months_turn_in_utc(moment: datetime, name: str, end: datetime) -> None:
     assert (month.name, month.end) == (name, end)
     assert month.holds(moment)
     assert not month.holds(end)
+
+
+class Seconds:
+    """A monotonic clock; it goes on a little with each look at it, or nothing that waits would ever end."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.0001
+        return self.now
+
+
+def pass_time(clock: Clock, seconds: Seconds, by: timedelta) -> None:
+    clock.now += by
+    seconds.now += by.total_seconds()
+
+
+def seen(database: Database, process_id: str, at: datetime) -> None:
+    with database.write() as session:
+        session.merge(ProcessTable(id=process_id, host="h", pid=1, started_at=at, last_seen_at=at, revision_seen=0))
+
+
+def test_what_other_processes_hold_and_do_not_need_is_let_in_before_a_call_is_refused(database: Database, trial: Plan) -> None:
+    plan = of_rows(trial, 100)
+    idle = [book(database, process_id=f"idle{number}") for number in range(2)]
+    for other in idle:
+        take(other, plan, 1)
+    mine = book(database)
+    take(mine, plan, 57)
+    assert mine.take("t", plan, 40) is None  # there are 1 + 24 + 18 rows, the most of them with the others
+    assert take(mine, plan, 40, others=idle).rows == 40
+    assert take_all(mine, plan, others=idle) == 1
+    assert [sum(of.try_take("t", plan, 1) is not None for _ in range(9)) for of in idle] == [0, 0]
+
+
+def test_processes_that_do_not_answer_are_waited_for_once_in_a_while_and_not_long(database: Database, trial: Plan) -> None:
+    plan, clock, seconds = of_rows(trial, 4), Clock(), Seconds()
+    take(book(database, process_id="stuck"), plan, 1)
+    mine = QuotaBook(QuotaStore(database), "p1", lambda: 1, clock, seconds)
+    take(mine, plan, 3)
+    waited = []
+    for _ in range(90):
+        try:
+            waited.append(mine.take("t", plan, 1) is None)
+        except QuotaExhausted:
+            waited.append(False)
+        pass_time(clock, seconds, timedelta(seconds=0.1))
+    assert waited[:10] == [True] * 10
+    assert waited[11:59] == [False] * 48
+    assert sum(waited[60:]) in range(9, 12)
+
+
+def test_rows_given_back_after_a_recall_was_answered_are_not_lost(database: Database, trial: Plan) -> None:
+    plan, clock, seconds = of_rows(trial, 100), Clock(), Seconds()
+    other = book(database, process_id="other")
+    mine = QuotaBook(QuotaStore(database), "p1", lambda: 1, clock, seconds)
+    under_way = take(other, plan, 25)
+    assert take_all(mine, plan, others=[other]) == 75
+    other.give_back(under_way)
+    pass_time(clock, seconds, timedelta(seconds=RECALL_EVERY_S + 2))
+    assert take_all(mine, plan, others=[other]) == 25
+
+
+def test_rows_held_since_before_the_fence_are_exchanged_for_others(database: Database, trial: Plan) -> None:
+    plan, clock, seconds = of_rows(trial, 100), Clock(), Seconds()
+    mine = QuotaBook(QuotaStore(database), "p1", lambda: 1, clock, seconds)
+    take(mine, plan, 1)
+    pass_time(clock, seconds, BLOCK_FENCE)
+    assert mine.try_take("t", plan, 1) is None
+    assert take(mine, plan, 1).rows == 1
+    assert mine.try_take("t", plan, 1) is not None
+
+
+@pytest.mark.parametrize("set_back", [timedelta(0), timedelta(days=2)])
+def test_no_clock_that_is_set_back_moves_the_fence(database: Database, trial: Plan, set_back: timedelta) -> None:
+    plan, clock, seconds, outage = of_rows(trial, 100), Clock(), Seconds(), Outage(database)
+    mine = QuotaBook(QuotaStore(outage), "p1", lambda: 1, clock, seconds)  # type: ignore[arg-type]
+    take(mine, plan, 1)
+    outage.away = True
+    clock.now -= set_back
+    seconds.now += BLOCK_FENCE.total_seconds() - 1
+    assert take(mine, plan, 1).rows == 1
+    seconds.now += 1
+    with pytest.raises(QuotaUnavailable):
+        take(mine, plan, 1)
+
+
+def test_blocks_of_a_lost_process_are_free_again_when_they_have_expired(database: Database, trial: Plan) -> None:
+    plan, clock = of_rows(trial, 100), Clock()
+    lost = book(database, process_id="lost", now=clock)
+    take(lost, plan, 3)
+    with database.write() as session:
+        meter(session, 3, process_id="lost")
+    heir = book(database, now=clock)
+    clock.now += BLOCK_LEASE - timedelta(seconds=1)
+    heir.settle_expired()
+    assert blocks(database) == {"lost": 25}
+    clock.now += timedelta(seconds=1)
+    heir.settle_expired()
+    heir.settle_expired()
+    assert blocks(database) == {"lost": 3}
+    assert take_all(heir, plan) == 97
+
+
+def test_blocks_of_a_process_that_is_seen_do_not_expire(database: Database, trial: Plan) -> None:
+    plan, clock = of_rows(trial, 100), Clock()
+    take(book(database, process_id="alive", now=clock), plan, 3)
+    clock.now += BLOCK_LEASE
+    seen(database, "alive", clock.now - timedelta(seconds=14))
+    heir = book(database, now=clock)
+    heir.settle_expired()
+    assert blocks(database) == {"alive": 25}
+    clock.now += timedelta(seconds=2)
+    heir.settle_expired()
+    assert blocks(database) == {"alive": 0}
+
+
+def test_what_a_lost_process_had_answered_counts_when_its_spool_is_found_late(database: Database, trial: Plan) -> None:
+    plan, clock = of_rows(trial, 100), Clock()
+    take(book(database, process_id="lost", now=clock), plan, 20)
+    clock.now += BLOCK_LEASE
+    heir = book(database, now=clock)
+    heir.settle_expired()
+    assert taken(database) == 0
+    with database.write() as session:
+        meter(session, 20, process_id="lost")
+    heir.settle("lost")
+    assert taken(database) == 20
+    assert take_all(heir, plan) == 80
+
+
+def test_expired_blocks_of_past_months_go(database: Database, trial: Plan) -> None:
+    clock = Clock()
+    take(book(database, process_id="lost", now=clock), trial, 20)
+    clock.now = datetime(2026, 12, 1, tzinfo=UTC)
+    book(database, now=clock).settle_expired()
+    assert blocks(database) == {}
+
+
+def test_a_block_that_expired_does_not_take_back_what_comes_late(database: Database, trial: Plan) -> None:
+    """Or the same rows would be free twice: settled, and given back."""
+    plan, clock = of_rows(trial, 100), Clock()
+    slow = book(database, process_id="slow", now=clock)
+    take(slow, plan, 1)
+    clock.now += BLOCK_LEASE
+    heir = book(database, now=clock)
+    heir.settle_expired()
+    slow.close()
+    assert taken(database) == 0
+    assert take_all(heir, plan) == 100
+
+
+@pytest.mark.parametrize(("later", "left"), [(60, 10), (50, 0), (20, 0), (200, 150)])
+def test_a_quota_edited_in_mid_month_holds_for_all_of_the_month(database: Database, trial: Plan, later: int, left: int) -> None:
+    """50 rows of 100 are used when it changes; what blocks hold of the old one is not spent under the new one."""
+    processes = [book(database, process_id=f"p{number}") for number in range(2)]
+    for mine in processes:
+        take(mine, of_rows(trial, 100), 25)
+    plan = of_rows(trial, later)
+    assert sum(take_all(mine, plan, others=processes) for mine in processes) == left
+    assert taken(database) == 50 + left
+
+
+def test_a_quota_that_changes_while_calls_are_in_flight_is_never_passed(database: Database, trial: Plan) -> None:
+    plans = [of_rows(trial, rows) for rows in (400, 300, 500, 350)]
+    processes = [book(database, process_id=f"p{number}", processes=3) for number in range(3)]
+    answered: Counter[int] = Counter()
+
+    def call(number: int) -> None:
+        try:
+            took = take(processes[number % 3], plans[number // 100], number % 5 + 1, processes)
+        except QuotaExhausted:
+            return
+        if number % 7 == 0:
+            processes[number % 3].give_back(took)
+        else:
+            answered[number // 100] += took.rows
+
+    with ThreadPoolExecutor(9) as threads:
+        list(threads.map(call, range(400)))
+    total = answered.total()
+    assert total <= 500
+    assert answered[0] > 0
+    smallest = of_rows(trial, 350)
+    assert total + sum(take_all(mine, smallest, others=processes) for mine in processes) == max(350, total)

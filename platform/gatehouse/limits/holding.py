@@ -24,7 +24,7 @@ class Taken(NamedTuple):
     """`YYYY-MM` (UTC): the month of the call's usage event as well, or the two would disagree at its turn."""
     rows: int
     counted: bool
-    """Whether they came from a block; a soft quota takes none."""
+    """Whether they came from a block; those of a soft quota are only counted, behind."""
 
 
 class Shortage(NamedTuple):
@@ -57,8 +57,6 @@ class Held:
     rows: int = 0
     limit: int | None = None
     """The quota that the rows were taken under; None where they are a failed call's."""
-    recount: bool = True
-    """Whether the month may have metered rows that nobody took: unknown at first, or since the quota was soft."""
     gone: bool = False
     """No longer in the book."""
     shortage: Shortage | None = None

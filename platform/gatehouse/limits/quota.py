@@ -11,6 +11,7 @@ from gatehouse.errors import RowsExceedLimit
 from gatehouse.limits.holding import BLOCK_FENCE, BLOCK_LEASE, BLOCK_LIFE, Held, Recall, Shortage, Taken
 from gatehouse.limits.month import Month, month_of
 from gatehouse.limits.quota_refusal import exhausted, unavailable
+from gatehouse.limits.soft import SoftRows
 from gatehouse.limits.store import QuotaStore
 from gatehouse.principal import Plan
 
@@ -38,6 +39,7 @@ class QuotaBook:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._soft = SoftRows(store, process_id, now)
         self._process_id = process_id
         self._processes = processes
         self._now = now
@@ -54,12 +56,11 @@ class QuotaBook:
         """
         now, clock = self._now(), self._monotonic()
         month = self._month_at(now)
+        if plan.quota_mode == "soft":
+            self._soft.add(tenant_id, month.name, rows)
+            return Taken(tenant_id, month.name, rows, counted=False)
         with self._lock:
             held = self._held.get(tenant_id)
-            if plan.quota_mode == "soft":
-                if held is not None:
-                    held.recount = True
-                return Taken(tenant_id, month.name, rows, counted=False)
             if held is None:
                 return None
             if held.rows < rows or not held.spendable(month, plan.rows_per_month, now, clock):
@@ -94,6 +95,7 @@ class QuotaBook:
     def give_back(self, taken: Taken) -> None:
         """Put the rows of a call that was not metered back into memory."""
         if not taken.counted:
+            self._soft.add(taken.tenant_id, taken.month, -taken.rows)
             return
         with self._lock:
             held = self._held.get(taken.tenant_id)
@@ -108,6 +110,11 @@ class QuotaBook:
             return max(0, plan.rows_per_month - self._store.metered(tenant_id, month or self._month_at(self._now())))
         except GONE as error:
             raise unavailable() from error
+
+    def count_soft(self) -> None:
+        """Count what soft quotas let in, should they become hard. Blocks; raises what a database that is gone raises."""
+        if self._soft.flush():
+            self._owns_blocks = True
 
     def answer_recalls(self) -> None:
         """Return what other processes have asked for: all that no call has taken. Blocks; raises what a database that is gone raises."""
@@ -127,6 +134,10 @@ class QuotaBook:
 
     def close(self) -> None:
         """Return all that is held, once no call is under way. Blocks."""
+        try:
+            self.count_soft()
+        except GONE:
+            LOG.warning("quota: what was let in last is counted when this process's usage is settled")
         self._return(list(self._held))
 
     def settle(self, process_id: str) -> None:
@@ -176,18 +187,17 @@ class QuotaBook:
             return False
         try:
             # before the block is asked for: who has answered by now has returned its rows by then
+            self.count_soft()  # the quota may have been soft until now
             waiting = recall is not None and clock < recall.waits_until and self._store.recall_is_open(tenant_id, held.month.name, now)
             block = self._store.take_block(
                 self._process_id,
                 tenant_id,
-                held.month,
+                held.month.name,
                 limit=plan.rows_per_month,
                 needed=needed,
                 shares=4 * max(1, self._processes()),
                 expires_at=now + BLOCK_LEASE,
-                recount=held.recount,
             )
-            held.recount = False
             if not block.rows and self._recalls(tenant_id, held, waiting, now, clock):
                 return False
         except GONE as error:

@@ -1,6 +1,6 @@
 """Quotas in the database: rows taken ahead by blocks, each with its owner."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -31,29 +31,32 @@ class QuotaStore:
         self._database = database
 
     def take_block(
-        self, process_id: str, tenant_id: str, month: Month, *, limit: int, needed: int, shares: int, expires_at: datetime, recount: bool
+        self, process_id: str, tenant_id: str, month: str, *, limit: int, needed: int, shares: int, expires_at: datetime
     ) -> Block:
-        """Take max(1, left / shares) rows ahead, or `needed` when that is more; nothing when fewer than `needed` are left.
-
-        With `recount`, rows that the month has metered but nobody took (the quota was soft then) are counted as taken first.
-        """
+        """Take max(1, left / shares) rows ahead, or `needed` when that is more; nothing when fewer than `needed` are left."""
         with self._database.write() as session:
             self._ensure(session, tenant_id, month)
-            if recount:
-                self._count_metered(session, tenant_id, month)
             # the lock keeps the row as read until commit; SQLite has its one writer
-            taken = session.exec(select(QuotaTable.taken).where(*_is(tenant_id, month)).with_for_update()).one()
+            taken = session.exec(select(QuotaTable.taken).where(*_of(tenant_id, month)).with_for_update()).one()
             left = max(0, limit - taken)
             rows = min(left, max(needed, 1, left // shares))
             if rows < needed:
                 return Block(0, left)
             session.execute(
                 update(QuotaTable)
-                .where(*_is(tenant_id, month), col(QuotaTable.taken) + rows <= limit)
+                .where(*_of(tenant_id, month), col(QuotaTable.taken) + rows <= limit)
                 .values(taken=col(QuotaTable.taken) + rows)
             )
-            self._add_to_block(session, process_id, tenant_id, month, rows, expires_at)
+            _add_to_block(session, process_id, tenant_id, month, rows, expires_at)
             return Block(rows, left - rows)
+
+    def count(self, process_id: str, rows: Mapping[tuple[str, str], int], expires_at: datetime) -> None:
+        """Count rows by tenant and month that were let in without being taken ahead: they pass no limit, and are part of the block."""
+        with self._database.write() as session:
+            for (tenant_id, month), counted in sorted(rows.items()):  # in one order, so that nobody waits in a circle
+                self._ensure(session, tenant_id, month)
+                _untake(session, tenant_id, month, -counted)
+                _add_to_block(session, process_id, tenant_id, month, counted, expires_at)
 
     def give_back(self, process_id: str, tenant_id: str, month: str, rows: int, now: datetime) -> None:
         """Return unused rows of a block that has not expired."""
@@ -140,28 +143,25 @@ class QuotaStore:
         with self._database.read() as session:
             return _metered(session, tenant_id, month)
 
-    def _ensure(self, session: Session, tenant_id: str, month: Month) -> None:
+    def _ensure(self, session: Session, tenant_id: str, month: str) -> None:
         dialect = postgresql if self._database.dialect == "postgresql" else sqlite
         table: Table = QuotaTable.__table__  # type: ignore[attr-defined]
-        session.execute(dialect.insert(table).values(tenant_id=tenant_id, month=month.name, taken=0).on_conflict_do_nothing())
-
-    def _count_metered(self, session: Session, tenant_id: str, month: Month) -> None:
-        metered = _metered(session, tenant_id, month)
-        session.execute(update(QuotaTable).where(*_is(tenant_id, month), col(QuotaTable.taken) < metered).values(taken=metered))
-
-    def _add_to_block(self, session: Session, process_id: str, tenant_id: str, month: Month, rows: int, expires_at: datetime) -> None:
-        key = {"process_id": process_id, "tenant_id": tenant_id, "month": month.name}
-        changed: CursorResult[object] = session.execute(  # type: ignore[assignment]
-            update(QuotaBlockTable)
-            .where(*_mine(process_id, tenant_id, month.name))
-            .values(rows=col(QuotaBlockTable.rows) + rows, expires_at=expires_at)
-        )
-        if not changed.rowcount:  # only its owner adds a block, so nobody else can have done so meanwhile
-            session.execute(insert(QuotaBlockTable).values(**key, rows=rows, expires_at=expires_at))
+        session.execute(dialect.insert(table).values(tenant_id=tenant_id, month=month, taken=0).on_conflict_do_nothing())
 
 
-def _is(tenant_id: str, month: Month) -> tuple[ColumnElement[bool], ...]:
-    return (col(QuotaTable.tenant_id) == tenant_id, col(QuotaTable.month) == month.name)
+def _add_to_block(session: Session, process_id: str, tenant_id: str, month: str, rows: int, expires_at: datetime) -> None:
+    changed: CursorResult[object] = session.execute(  # type: ignore[assignment]
+        update(QuotaBlockTable)
+        .where(*_mine(process_id, tenant_id, month))
+        .values(rows=col(QuotaBlockTable.rows) + rows, expires_at=expires_at)
+    )
+    if not changed.rowcount:  # only its owner adds a block, so nobody else can have done so meanwhile
+        key = {"process_id": process_id, "tenant_id": tenant_id, "month": month}
+        session.execute(insert(QuotaBlockTable).values(**key, rows=rows, expires_at=expires_at))
+
+
+def _of(tenant_id: str, month: str) -> tuple[ColumnElement[bool], ...]:
+    return (col(QuotaTable.tenant_id) == tenant_id, col(QuotaTable.month) == month)
 
 
 def _in_month(tenant_id: str, month: str) -> tuple[ColumnElement[bool], ...]:
@@ -179,7 +179,7 @@ def _unsettled(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 def _lock(session: Session, tenant_id: str, month: str) -> None:
     # always before a block of it, so that nobody waits in a circle
-    session.exec(select(QuotaTable.taken).where(QuotaTable.tenant_id == tenant_id, QuotaTable.month == month).with_for_update()).first()
+    session.exec(select(QuotaTable.taken).where(*_of(tenant_id, month)).with_for_update()).first()
 
 
 def _settle(session: Session, which: Sequence[ColumnElement[bool]], tenant_id: str, month: str, *, at: datetime | None) -> int:
@@ -189,8 +189,7 @@ def _settle(session: Session, which: Sequence[ColumnElement[bool]], tenant_id: s
     if block is None:  # somebody else was quicker
         return 0
     metered = _metered_by(session, block)
-    # what was metered after others had settled it counts on top; before that, what a soft quota let in is counted already
-    unused = block.rows - metered if block.settled_at is not None else max(0, block.rows - metered)
+    unused = block.rows - metered  # fewer than none where it answered more after others had settled it, or had no time to count
     _untake(session, tenant_id, month, unused)
     block.rows, block.settled_at = metered, at
     return unused
@@ -198,11 +197,7 @@ def _settle(session: Session, which: Sequence[ColumnElement[bool]], tenant_id: s
 
 def _untake(session: Session, tenant_id: str, month: str, rows: int) -> None:
     if rows:
-        session.execute(
-            update(QuotaTable)
-            .where(col(QuotaTable.tenant_id) == tenant_id, col(QuotaTable.month) == month)
-            .values(taken=col(QuotaTable.taken) - rows)
-        )
+        session.execute(update(QuotaTable).where(*_of(tenant_id, month)).values(taken=col(QuotaTable.taken) - rows))
 
 
 def _metered(session: Session, tenant_id: str, month: Month) -> int:
