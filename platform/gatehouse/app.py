@@ -54,11 +54,14 @@ from gatehouse.identity.service import Authenticator
 from gatehouse.identity.token_keys import load_token_keys, read_token_keys
 from gatehouse.identity.uses import KeyUses
 from gatehouse.limits.concurrency import Concurrency
+from gatehouse.limits.deployment_rates import DeploymentRates
 from gatehouse.limits.failed_credentials import FailedCredentials
 from gatehouse.limits.gate import Gate
 from gatehouse.limits.observed import Observed
 from gatehouse.limits.quota import QuotaBook
 from gatehouse.limits.rate import MemoryRates
+from gatehouse.limits.redis_lines import RedisLines
+from gatehouse.limits.redis_rates import SCRIPT, RedisRates
 from gatehouse.limits.standing import Standings
 from gatehouse.limits.standing_store import StandingStore
 from gatehouse.limits.store import QuotaStore
@@ -76,6 +79,7 @@ from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
 from gatehouse.principal import Principal, Scope, Verified
 from gatehouse.server.changes import ChangeFollower
+from gatehouse.server.connections import ConnectionLimits, Connections
 from gatehouse.server.process import ProcessRow
 from gatehouse.server.releases import Releases
 from gatehouse.serving.batching import Batching
@@ -124,6 +128,7 @@ class Application:
         self.database = database
         self.process_id = process_id
         self.follower = ChangeFollower(database)
+        self.connections = Connections(connection_limits(settings))
         self.process = ProcessRow(database, process_id, self.follower.revision)
         self.threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="database")
         self.workers = Workers(max(MIN_WORKERS, os.cpu_count() or 1), WAITING_IN_A_LANE)
@@ -166,7 +171,8 @@ class Application:
             wait_s=self.settings.waiting_deadline_s,
         )
         self.quota = QuotaBook(QuotaStore(self.database), self.process_id, lambda: self.live_processes, utc_now)
-        store, rates = StandingStore(self.database), MemoryRates(monotonic_us)
+        self.rates = DeploymentRates(monotonic_us, lambda: self.live_processes, redis_rates(self.settings, self.process_id))
+        store = StandingStore(self.database)
         self.standings, self.observed = Standings(store, utc_now), Observed(store, utc_now)
         self.tender = QuotaTender(
             [
@@ -178,8 +184,11 @@ class Application:
                 Duty(SETTLE_EXPIRED_EVERY_S, self.quota.settle_expired),
             ]
         )
-        self.gate = Gate(rates, self.concurrency, self.quota, self.threads, Watch(rates, self.standings, self.observed))
-        self.failures = FailedCredentials(MemoryRates(monotonic_us), self.settings.failed_credentials_per_minute)
+        watch = Watch(self.rates, self.standings, self.observed)
+        self.gate = Gate(self.rates, self.concurrency, self.quota, self.threads, watch)
+        self.failures = FailedCredentials(
+            MemoryRates(monotonic_us), self.settings.failed_credentials_per_minute, lambda: self.live_processes
+        )
         self.wrong_secrets = WrongSecrets()
 
     def _compose_serving(self) -> None:
@@ -269,14 +278,17 @@ class Application:
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
         share_evenly()
         loop = asyncio.get_running_loop()
+        await self.rates.attach()
         await loop.run_in_executor(self.threads, self.process.start)  # before the first call, so that all others know of this one
         self.follower.start(loop, self._changed)
+        self.rates.join()
         self.recorder.start()
         self.key_uses.start()
         self.tender.start()
         try:
             yield
         finally:
+            await self.rates.close()
             await loop.run_in_executor(None, self.close)
 
     def close(self) -> None:
@@ -332,6 +344,7 @@ class Application:
         return [
             Reading("identity_stale_seconds", "Since changes of keys, tenants and grants were last read.", self.authenticator.stale_for_s),
             Reading("processes", "Processes that serve this deployment.", lambda: self.live_processes),
+            Reading("redis_decides", "1 while Redis decides on the rates; 0: this process takes its share.", lambda: self.rates.attached),
             Reading("failed_credentials_total", "Credentials that were refused.", lambda: self.failures.counted, counts=True),
             Reading(
                 "credentials_not_looked_up_total",
@@ -344,6 +357,17 @@ class Application:
             Reading("usage_has_room", "1 while calls can be metered, else 0: predictions get 503.", lambda: self.spool.no_room is None),
             Reading("usage_events_lost_total", "Refused calls that could not be written down.", lambda: self.meter.lost, counts=True),
             Reading("wrong_secret_alarms_total", "Keys at which somebody guesses.", lambda: self.wrong_secrets.alarms, counts=True),
+            Reading("connections", "Connections that are held.", lambda: self.connections.held),
+            Reading(
+                "connections_ended_late_total",
+                "Closed at the deadline of headers or silence.",
+                lambda: self.connections.ended_late,
+                counts=True,
+            ),
+            Reading(
+                "connections_ended_for_room_total", "Idle ones closed for new ones.", lambda: self.connections.ended_for_room, counts=True
+            ),
+            Reading("connections_refused_total", "Found no room beside calls under way.", lambda: self.connections.refused, counts=True),
         ]
 
     def _key_expires_at(self, key_id: str) -> datetime | None:
@@ -404,6 +428,23 @@ def utc_now() -> datetime:
 def monotonic_us() -> int:
     """The clock of the rate limits."""
     return time.monotonic_ns() // 1000
+
+
+def redis_rates(settings: Settings, process_id: str) -> RedisRates | None:
+    """What decides on the rates of all processes; None where there is no Redis. Raises RedisUrlInvalid."""
+    url = settings.redis_url.get_secret_value()
+    return RedisRates(RedisLines(url, SCRIPT), process_id) if url else None
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """What connections may do."""
+    return ConnectionLimits(
+        settings.max_connections,
+        settings.max_connections_per_address,
+        settings.head_deadline_s,
+        settings.idle_deadline_s,
+        settings.trusted_networks,
+    )
 
 
 def compile_contract(source: bytes) -> tuple[CompiledContract, Contract]:

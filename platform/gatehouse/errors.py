@@ -128,6 +128,13 @@ class BodyTimeout(Problem):
     meaning = "The whole body did not arrive before the deadline. Send it again, in smaller calls if the line is slow."
 
 
+class HeadersTimeout(Problem):
+    status = 408
+    code = "headers_timeout"
+    title = "The headers took too long"
+    meaning = "The request's headers did not arrive whole before the deadline. Send them at once, as every HTTP client does."
+
+
 class KeyConflict(Problem):
     status = 409
     code = "key_conflict"
@@ -226,6 +233,13 @@ class Overloaded(Problem):
     code = "overloaded"
     title = "Too many calls at once"
     meaning = "Wait for the seconds in Retry-After, then send the call again."
+
+
+class LimitShareTooSmall(Problem):
+    status = 503
+    code = "limit_share_too_small"
+    title = "The call is too large for a share of the limit"
+    meaning = "The service shares its limits among its processes now, and no share lets so many rows in at once. Send smaller calls."
 
 
 class EndpointUnavailable(Problem):

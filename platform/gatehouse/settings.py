@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     other_key_peppers: SecretStr = SecretStr("")
     """`VERSION:SECRET`, a comma between them: peppers that are accepted beside the current one."""
     database_url: SecretStr = SecretStr("")
+    redis_url: SecretStr = SecretStr("")
+    """Decides on the rates of all processes together; without it each takes its share of every limit."""
     models_dir: Path = Path("models")
     spool_dir: Path = Path("spool")
     trusted_keys_dir: Path = Path("trusted-keys")
@@ -63,6 +65,10 @@ class Settings(BaseSettings):
     max_body_bytes_at_once: int = Field(default=512 * 1024 * 1024, ge=1024)
     """Of all calls under way together."""
     body_deadline_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
+    head_deadline_s: float = Field(default=10.0, gt=0, le=3600, allow_inf_nan=False)
+    idle_deadline_s: float = Field(default=75.0, gt=0, le=86_400, allow_inf_nan=False)
+    max_connections: int = Field(default=8192, ge=1)
+    max_connections_per_address: int = Field(default=512, ge=1)
     prediction_deadline_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
     max_calls_at_once: int = Field(default=256, ge=1)
     max_calls_at_once_per_tenant: int = Field(default=64, ge=1)

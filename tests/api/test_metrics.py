@@ -34,6 +34,7 @@ def test_every_metric_is_named_explained_and_ours(stage: Stage, scraper: str) ->
     assert {name: family.type for name, family in families.items()} == {
         "gatehouse_identity_stale_seconds": "gauge",
         "gatehouse_processes": "gauge",
+        "gatehouse_redis_decides": "gauge",
         "gatehouse_failed_credentials": "counter",
         "gatehouse_credentials_not_looked_up": "counter",
         "gatehouse_wrong_secret_alarms": "counter",

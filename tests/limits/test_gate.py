@@ -14,10 +14,10 @@ from gatehouse.call import Call
 from gatehouse.db.session import Database
 from gatehouse.errors import QuotaExhausted, RateLimited
 from gatehouse.limits.concurrency import Concurrency
+from gatehouse.limits.deployment_rates import DeploymentRates
 from gatehouse.limits.gate import Gate, TakenRows
 from gatehouse.limits.observed import Observed
 from gatehouse.limits.quota import QuotaBook
-from gatehouse.limits.rate import MemoryRates
 from gatehouse.limits.standing import Standings
 from gatehouse.limits.standing_store import StandingStore
 from gatehouse.limits.store import QuotaStore
@@ -40,7 +40,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def gate(sqlite_database: Database, quota: QuotaBook, threads: ThreadPoolExecutor) -> Gate:
-    rates, store = MemoryRates(lambda: 1), StandingStore(sqlite_database)
+    rates, store = DeploymentRates(lambda: 1, lambda: 1), StandingStore(sqlite_database)
     watch = Watch(rates, Standings(store, lambda: NOON), Observed(store, lambda: NOON))
     return Gate(rates, Concurrency(10, 10), quota, threads, watch)
 

@@ -35,6 +35,7 @@ class DeploymentRates:
         self._leased_until_us = 0
         self._said = False
         self._keeping: asyncio.Task[None] | None = None
+        self._returning: set[asyncio.Task[None]] = set()
 
     @property
     def attached(self) -> bool:
@@ -47,15 +48,21 @@ class DeploymentRates:
             return self._shares.decide(asks, returnable=returnable)
         return self._ask(asks, returnable=returnable)
 
-    async def give_back(self, decision: Decision) -> None:
-        """Take back what a returnable decision let in, once. What cannot reach Redis stays taken: its rate makes up for it."""
+    def give_back(self, decision: Decision) -> Decision:
+        """Take back what a returnable decision let in, once; what is left then.
+
+        It reaches Redis a little later. What cannot reach it stays taken: its rate makes up for it.
+        """
         if not decision.stored:
             self._shares.give_back(decision)
-        elif self._redis is not None and self._attached:
-            try:
-                await self._redis.give_back(decision)
-            except RedisUnavailable as error:
-                self._detach(error)
+            return self._shares.decide([(limit.whole or limit, 0) for limit in decision.limits])
+        if self._redis is not None and self._attached:
+            task = asyncio.get_running_loop().create_task(self._return(self._redis, decision))
+            self._returning.add(task)
+            task.add_done_callback(self._returning.discard)
+        taken = {claim.limit.id: claim.cost for claim in decision.stored}
+        pairs = zip(decision.limits, decision.backlogs, strict=True)
+        return Decision(True, decision.limits, tuple(max(0, backlog - taken.get(limit.id, 0)) for limit, backlog in pairs))
 
     async def attach(self) -> None:
         """Ask Redis to decide, and go on asking; before the process is counted by others."""
@@ -78,7 +85,7 @@ class DeploymentRates:
         """Ask no more. The lease ends by itself, when the others no longer count this process."""
         if self._keeping is not None:
             self._keeping.cancel()
-            await asyncio.wait((self._keeping,))
+            await asyncio.wait((self._keeping, *self._returning))
         if self._redis is not None:
             await self._redis.close()
 
@@ -89,6 +96,12 @@ class DeploymentRates:
             except RedisUnavailable as error:
                 self._detach(error)
         return self._shares.decide(asks, returnable=returnable)
+
+    async def _return(self, redis: RedisRates, decision: Decision) -> None:
+        try:
+            await redis.give_back(decision)
+        except RedisUnavailable as error:
+            self._detach(error)
 
     async def _keep(self, redis: RedisRates) -> None:
         while True:

@@ -1,6 +1,7 @@
 """Guessing is slowed by address: failed credentials from one address (IPv6 by its /64 network) are limited."""
 
 import ipaddress
+from collections.abc import Callable
 from threading import Lock
 
 from gatehouse.errors import TooManyFailures
@@ -10,9 +11,10 @@ from gatehouse.limits.rate import MemoryRates, RateLimit
 class FailedCredentials:
     """Thread-safe; `rates` are its own. Good credentials neither count nor reset anything."""
 
-    def __init__(self, rates: MemoryRates, per_minute: int) -> None:
+    def __init__(self, rates: MemoryRates, per_minute: int, processes: Callable[[], int] = lambda: 1) -> None:
         self._rates = rates
         self._per_minute = per_minute
+        self._processes = processes
         self._lock = Lock()
         self.counted = 0
         """Failures, whoever they came from."""
@@ -38,7 +40,9 @@ class FailedCredentials:
 
     def _limit(self, address: str) -> RateLimit:
         network = network_of(address)
-        return RateLimit(f"failures:{network}", "failed-credentials", "key", "requests", self._per_minute, 60_000_000, self._per_minute)
+        of = self._processes()  # each takes its share; at least one failure, since without any no good credential would be looked up
+        period_us, burst = 60_000_000 * of, max(1, self._per_minute // of)
+        return RateLimit(f"failures:{network}", "failed-credentials", "key", "requests", self._per_minute, period_us, burst)
 
 
 def network_of(address: str) -> str:

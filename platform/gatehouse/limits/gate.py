@@ -1,16 +1,17 @@
 """The two decisions of a prediction: one request and a place before the body is read, all its rows and the quota before scoring."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple
 
 from gatehouse.call import Call
 from gatehouse.limits.allowance import limits_of
 from gatehouse.limits.concurrency import Concurrency, Waiting
+from gatehouse.limits.deployment_rates import DeploymentRates
 from gatehouse.limits.holding import Taken
 from gatehouse.limits.quota import RECALL_POLL_S, QuotaBook
-from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
+from gatehouse.limits.rate import Decision, RateLimit
 from gatehouse.limits.report import policy_field, refuse, state_field
 from gatehouse.limits.watch import Watch, joined
 from gatehouse.principal import Principal
@@ -33,21 +34,24 @@ class TakenRows(NamedTuple):
 
 
 class Queued(NamedTuple):
-    """A call that waits for a place. Its request has been taken, so that calls over their rate never wait."""
+    """A call that waits for Redis, for a place, or for both. Its request is taken first, so that calls over their rate never wait."""
 
     call: Call
-    place: Waiting
-    decision: Decision
+    principal: Principal
+    place: Waiting | None
+    """None where it has one."""
+    decision: Decision | Awaitable[Decision]
 
     def abandon(self) -> None:
         """The caller has gone."""
-        self.place.abandon()
+        if self.place is not None:
+            self.place.abandon()
 
 
 class Gate:
     """Used on the event loop only; what must ask the database does so in `threads`."""
 
-    def __init__(self, rates: MemoryRates, concurrency: Concurrency, quota: QuotaBook, threads: Executor, watch: Watch) -> None:
+    def __init__(self, rates: DeploymentRates, concurrency: Concurrency, quota: QuotaBook, threads: Executor, watch: Watch) -> None:
         self._rates = rates
         self._concurrency = concurrency
         self._quota = quota
@@ -55,30 +59,34 @@ class Gate:
         self._watch = watch
 
     def enter(self, call: Call, principal: Principal) -> Queued | None:
-        """First decision: a place, and one request out of every request limit. When the process is full, what to await by `turn`.
+        """First decision: a place, and one request out of every request limit. What to await by `turn`, if it takes time.
 
-        Raises RateLimited or Overloaded, and then has taken nothing; each entered call must `leave` once.
+        Raises RateLimited, LimitShareTooSmall or Overloaded, and then has taken nothing; each entered call must `leave` once.
         """
         place = self._concurrency.enter(principal.tenant_id)
         try:
-            decision = self._decide(call, limits_of(principal).requests, 1, returnable=place is not None)
+            decision = self._ask(limits_of(principal).requests, 1, returnable=place is not None)
+            if isinstance(decision, Decision):
+                _tell(call, decision)
         except BaseException:
-            if place is None:
-                self._concurrency.leave(principal.tenant_id)
-            else:
-                place.withdraw()
+            self._give_up(principal, place)
             raise
+        if not isinstance(decision, Decision):
+            return Queued(call, principal, place, decision)
         self._watch.request(principal)
-        return None if place is None else Queued(call, place, decision)
+        return None if place is None else Queued(call, principal, place, decision)
 
     async def turn(self, queued: Queued) -> None:
-        """Wait in the queue. Raises Overloaded or ClientGone, and then all that the call had taken is given back."""
+        """Wait for what is missing. Raises what `enter` does, or ClientGone, and then all that the call had taken is given back."""
+        call, principal, place, decision = queued
+        if not isinstance(decision, Decision):
+            decision = await self._decided(call, principal, place, decision)
+        if place is None:
+            return
         try:
-            await queued.place.turn()
+            await place.turn()
         except BaseException:
-            self._rates.give_back(queued.decision)
-            queued.call.limit_fields = None
-            self._decide(queued.call, queued.decision.limits, 0)
+            self._return(call, decision, None)
             raise
 
     def leave(self, principal: Principal) -> None:
@@ -88,7 +96,8 @@ class Gate:
     async def take_rows(self, call: Call, principal: Principal, rows: int) -> TakenRows:
         """Second decision: rows out of every row limit and the quota, all or nothing.
 
-        Raises RateLimited, RowsExceedLimit, QuotaExhausted or QuotaUnavailable. Rows that are not metered go back by `give_back`.
+        Raises RateLimited, RowsExceedLimit, LimitShareTooSmall, QuotaExhausted or QuotaUnavailable. Rows that are not metered go back by
+        `give_back`.
         """
         fields_before = call.limit_fields
         try:
@@ -104,10 +113,14 @@ class Gate:
         if quota is None:
             quota = await self._ask_for_quota(principal, rows)
         try:
-            return quota, self._decide(call, limits_of(principal).rows, rows, returnable=True)
+            decision = self._ask(limits_of(principal).rows, rows, returnable=True)
+            if not isinstance(decision, Decision):
+                decision = await decision
+            _tell(call, decision)
         except BaseException:
             self._quota.give_back(quota)
             raise
+        return quota, decision
 
     async def _ask_for_quota(self, principal: Principal, rows: int) -> Taken:
         loop = asyncio.get_running_loop()
@@ -132,17 +145,40 @@ class Gate:
     def give_back(self, taken: TakenRows) -> None:
         """Return rows that were not answered, and have the answer's fields say so."""
         self._quota.give_back(taken.quota)
-        self._rates.give_back(taken.rates)
-        taken.call.limit_fields = taken.fields_before
-        self._decide(taken.call, taken.rates.limits, 0)
+        self._return(taken.call, taken.rates, taken.fields_before)
         self._watch.rows_back(taken.call, taken.principal, taken.quota.rows)
 
-    def _decide(self, call: Call, limits: Sequence[RateLimit], amount: int, *, returnable: bool = False) -> Decision:
+    def _ask(self, limits: Sequence[RateLimit], amount: int, *, returnable: bool) -> Decision | Awaitable[Decision]:
         if not limits:  # all of them are observed
             return Decision(True, (), ())
-        decision = self._rates.decide([(limit, amount) for limit in limits], returnable=returnable)
-        fields = (policy_field(limits), state_field(decision))
-        call.limit_fields = joined(call.limit_fields, fields) if call.limit_fields else fields
-        if not decision.admitted:
-            refuse(decision)
-        return decision
+        return self._rates.decide([(limit, amount) for limit in limits], returnable=returnable)
+
+    async def _decided(self, call: Call, principal: Principal, place: Waiting | None, decision: Awaitable[Decision]) -> Decision:
+        try:
+            found = await decision
+            _tell(call, found)
+        except BaseException:
+            self._give_up(principal, place)
+            raise
+        self._watch.request(principal)
+        return found
+
+    def _give_up(self, principal: Principal, place: Waiting | None) -> None:
+        if place is None:
+            self._concurrency.leave(principal.tenant_id)
+        else:
+            place.withdraw()
+
+    def _return(self, call: Call, decision: Decision, fields_before: tuple[str, str] | None) -> None:
+        call.limit_fields = fields_before
+        _tell(call, self._rates.give_back(decision))
+
+
+def _tell(call: Call, decision: Decision) -> None:
+    """Have the answer say what is left. Raises RateLimited, RowsExceedLimit or LimitShareTooSmall where the call was not admitted."""
+    if not decision.limits:
+        return
+    fields = (policy_field(decision.limits), state_field(decision))
+    call.limit_fields = joined(call.limit_fields, fields) if call.limit_fields else fields
+    if not decision.admitted:
+        refuse(decision)

@@ -44,7 +44,7 @@ class _Line:
         return await self.connection.read_response(timeout=math.inf)  # the deadline is the caller's
 
     async def open(self) -> None:
-        await self.connection.connect()
+        await self.connection.connect()  # type: ignore[no-untyped-call]
         try:
             said = str(await self.ask("INFO", "server"))
         except ResponseError:
@@ -107,7 +107,7 @@ class RedisLines:
                 return await self._on(self._free.pop(), question)
             except LineBroken:  # the server closed it while it was idle, or was restarted: the other ones are as old
                 await self.close()
-        line = _Line(self._pool.make_connection())
+        line = _Line(self._pool.make_connection())  # type: ignore[no-untyped-call]
         return await self._on(line, question)
 
     async def _on(self, line: _Line, question: Sequence[Any]) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from gatehouse.errors import RateLimited, RowsExceedLimit
+from gatehouse.errors import LimitShareTooSmall, RateLimited, RowsExceedLimit
 from gatehouse.limits.rate import Decision, RateLimit
 
 MICROSECONDS = 1_000_000
@@ -21,18 +21,24 @@ def state_field(decision: Decision) -> str:
 
 
 def refuse(decision: Decision) -> NoReturn:
-    """End a call that was not admitted. Raises RateLimited, or RowsExceedLimit when no wait would ever be enough for so many rows.
+    """End a call that was not admitted. Raises RateLimited; RowsExceedLimit when no wait would ever be enough for so many rows.
 
-    A closed limit (0 allowed) is RateLimited without Retry-After, since waiting does not help.
+    A closed limit (0 allowed) is RateLimited without Retry-After, since waiting does not help. Where only the share that is decided on
+    now could never let so much in, it is LimitShareTooSmall.
     """
-    limit = decision.refused_by
-    if limit is None:
+    if decision.refused_by is None:
         raise ValueError("the decision admitted the call")
+    limit = decision.refused_by.whole or decision.refused_by
     facts = _facts(limit)
     whose = "your organisation's" if limit.scope == "tenant" else "your key's"
     if limit.closed:
         detail = f"{whose.capitalize()} limit allows no {limit.unit} at all. Ask whoever gave you the key to change it."
         raise RateLimited(detail, reason=f"{limit.name}_closed", members={"limit": facts})
+    if decision.wait_us is None and limit is not decision.refused_by:
+        most = facts["burst_now"] = decision.refused_by.burst
+        remedy = f"Send at most {most} rows in a call." if most and limit.unit == "rows" else "Tell the operators."
+        detail = f"The service shares its limits among its processes now, and no share of {whose} lets so many {limit.unit} in. {remedy}"
+        raise LimitShareTooSmall(detail, reason=f"{limit.name}_share", members={"limit": facts})
     if decision.wait_us is None:
         detail = f"One call can have at most {limit.burst} rows by {whose} limit. Split the rows over several calls."
         raise RowsExceedLimit(detail, reason=f"{limit.name}_burst", members={"limit": facts})
@@ -43,6 +49,7 @@ def refuse(decision: Decision) -> NoReturn:
 
 
 def _policy(limit: RateLimit) -> str:
+    limit = limit.whole or limit  # what the plan says, however it is shared
     unit = "" if limit.unit == "requests" else f';qu="{limit.unit}"'  # requests are the draft's default unit
     window = "" if limit.closed else f";w={limit.window_s}"
     return f'"{limit.name}";q={limit.burst}{unit}{window}'
