@@ -7,15 +7,17 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from documents import ROOT
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -80,6 +82,18 @@ MIXED = np.array(
 )
 WORDS = ("late", "broken", "great", "fast", "cold", "refund", "thanks", "again", "never", "always")
 TEXTS = np.array([[" ".join(_DICE.choice(WORDS, 6))] for _ in ROWS], dtype=object)
+FRAME = pd.DataFrame(
+    {
+        "age": [nan if age is None else age for age in MIXED[:, 0]],
+        "visits": MIXED[:, 1].astype(int),
+        "colour": [None if _DICE.random() < 0.1 else colour for colour in MIXED[:, 2]],
+        "stage": MIXED[:, 3],
+        "paid": ROWS[:, 2] > 0,
+        "note": TEXTS[:, 0],
+    }
+)
+CATEGORIES = FRAME.drop(columns="note").assign(colour=FRAME.colour.astype("category"), stage=FRAME.stage.astype("category"))
+NUMBERS = pd.DataFrame(ROWS, columns=["one", "two", "three", "four"])
 COMPLAINTS = np.array(["complaint" if "refund" in text or "broken" in text else "praise" for (text,) in TEXTS])
 
 
@@ -107,6 +121,24 @@ def columns(model: Any) -> Any:
     return make_pipeline(
         ColumnTransformer([("numbers", numbers, [0, 1]), ("texts", OneHotEncoder(handle_unknown="ignore"), [2, 3])]), model
     )
+
+
+def by_names(model: Any) -> Any:
+    filled = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    return make_pipeline(
+        ColumnTransformer([("numbers", numbers, ["age", "visits"]), ("texts", filled, ["colour", "stage"])], remainder="drop"), model
+    )
+
+
+def by_types(model: Any) -> Any:
+    numbers, others = make_column_selector(dtype_include="number"), make_column_selector(dtype_exclude="number")
+    return make_pipeline(make_column_transformer((SimpleImputer(), numbers), (OneHotEncoder(handle_unknown="ignore"), others)), model)
+
+
+def with_words(model: Any) -> Any:
+    columns = [("words", TfidfVectorizer(), "note"), ("texts", OneHotEncoder(handle_unknown="ignore"), ["colour", "paid"])]
+    return make_pipeline(ColumnTransformer(columns, remainder=SimpleImputer()), model)
 
 
 def voters() -> list[tuple[str, Any]]:
@@ -166,6 +198,26 @@ CASES = [
         TEXTS,
         COMPLAINTS,
     ),
+    Case("data frame, LogisticRegression", lambda: LogisticRegression(max_iter=500), NUMBERS, CLASSES),
+    Case("data frame, columns by name, LogisticRegression", lambda: by_names(LogisticRegression()), FRAME, CLASSES),
+    Case(
+        "data frame, columns by type, RandomForestClassifier",
+        lambda: by_types(RandomForestClassifier(15, random_state=1)),
+        CATEGORIES,
+        CLASSES,
+    ),
+    Case(
+        "data frame, TfidfVectorizer beside other columns, LogisticRegression",
+        lambda: with_words(LogisticRegression(max_iter=9_000)),
+        FRAME.drop(columns="stage"),
+        COMPLAINTS,
+    ),
+    Case(
+        "data frame, HistGradientBoostingClassifier(categorical_features='from_dtype')",
+        lambda: HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=10, random_state=1),
+        CATEGORIES,
+        CLASSES,
+    ),
 ]
 
 
@@ -177,11 +229,12 @@ class Shop:
         self.repository = Repository(folder / "models", TrustedKeys.load(folder / "trusted"))
         self.registry: Registry[Contract] = Registry(self.repository, lambda source: (parse_contract(source, "contract"),) * 2)
 
-    def publish(self, model: str, estimator: Any, rows: Any) -> tuple[Publication, Predictor, Contract]:
+    def publish(self, model: str, estimator: Any, rows: list[list[Any]]) -> tuple[Publication, Predictor, Contract]:
         target = io.BytesIO()
         joblib.dump(estimator, target)
-        written = tuple(tuple("" if cell is None else str(cell) for cell in row) for row in rows.tolist())
-        sample = Sample("rows.csv", facts_of(estimator).names or tuple(f"column_{place}" for place in range(rows.shape[1])), written)
+        written = tuple(tuple("" if cell is None else str(cell) for cell in row) for row in rows)
+        names = facts_of(estimator).names or tuple(f"column_{place}" for place in range(len(rows[0])))
+        sample = Sample("rows.csv", names, written)
         targets = ("first", "second") if facts_of(estimator).outputs > 1 else ()
         source = draft_contract(facts_of(estimator), model, "v1", sample, Told(targets=targets)).encode()
         contract = parse_contract(source, "draft")
@@ -218,13 +271,28 @@ def test_the_page_names_the_estimators_that_are_tried_here_and_no_other(page: di
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_it_is_published_served_and_answers_as_scikit_learn_does(shop: Shop, page: dict[str, str], case: Case) -> None:
     estimator = case.fitted()
-    publication, predictor, contract = shop.publish(f"model_{CASES.index(case)}", estimator, case.rows[:COUNT])
-    probe = case.rows[COUNT:]
-    answers = predictor.answer(to_values(contract.features, probe.tolist()), tuple(contract.output.returns))
-    if case.rows is MIXED:
-        probe = np.array([[np.nan if cell is None else cell for cell in row] for row in probe], dtype=object)
-    compare(estimator, probe[:, 0] if case.rows is TEXTS else probe, answers, contract)
+    rows = cells(case.rows)
+    publication, predictor, contract = shop.publish(f"model_{CASES.index(case)}", estimator, rows[:COUNT])
+    answers = predictor.answer(to_values(contract.features, rows[COUNT:]), tuple(contract.output.returns))
+    compare(estimator, probes(case.rows[COUNT:]), answers, contract)
     assert page[case.name] == {"onnx": "ONNX", "sklearn": "scikit-learn"}[publication.engine], publication.engine_reason
+
+
+def cells(rows: Any) -> list[list[Any]]:
+    """As a partner sends them."""
+    if isinstance(rows, pd.DataFrame):
+        rows = rows.astype(object).where(rows.notna(), None).to_numpy()
+    found: list[list[Any]] = rows.tolist()
+    return found
+
+
+def probes(rows: Any) -> Any:
+    """As scikit-learn is given them."""
+    if isinstance(rows, pd.DataFrame):
+        return rows
+    if rows.shape[1] == 1:
+        return rows[:, 0]
+    return np.where(rows == None, nan, rows) if rows.dtype == object else rows  # noqa: E711
 
 
 def compare(estimator: Any, rows: Any, answers: list[dict[str, Any]], contract: Contract) -> None:
