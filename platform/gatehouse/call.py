@@ -8,6 +8,8 @@ SCOPE_KEY = "gatehouse.call"
 """Where the call lies in an ASGI scope."""
 CONNECTION_KEY = "gatehouse.connection"
 """Where the server puts what tells that the caller has gone."""
+REFUSAL_KEY = "gatehouse.refusal"
+"""Where the server puts the problem that it found in the bytes of a request, in their head or later in their body."""
 CLIENT_GONE = 499
 """Status in log and usage of a call whose caller went away before there was an answer."""
 

@@ -4,8 +4,11 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from stage import IRIS_ROW, Live, Stage, instances
+from sqlmodel import select
+from stage import IRIS_ROW, Live, Stage, instances, key_id, wait_until
 from wire import head, post, wire
+
+from gatehouse.db.tables import UsageEventTable
 
 GOOD = json.dumps(instances(IRIS_ROW)).encode()
 
@@ -19,6 +22,11 @@ def live(module_stage: Stage) -> Iterator[Live]:
 @pytest.fixture(scope="module")
 def key(live: Live) -> str:
     return live.stage.tenant("acme", "iris")
+
+
+def begun(key: str, *fields: str) -> bytes:
+    """The head of a prediction whose body is framed by `fields`."""
+    return head("POST /v1/models/iris/predict", f"Authorization: Bearer {key}", "Content-Type: application/json", *fields)
 
 
 HOSTS = ["", "a b", "a/b", "a,b", "user@host", "host:port", "host:123456", "[::1", "host?x", "-leading", "host\\x", "<b>"]
@@ -79,6 +87,70 @@ def test_row_79_framing_that_can_be_read_in_two_ways_is_400_and_closed(live: Liv
         )
         assert connection.answer().status == 400
         assert connection.closed()
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "chunked, chunked", "identity", "gzip", "chunked, gzip", "x", "", "\tchunked;q=1"])
+def test_row_81_a_transfer_coding_other_than_chunked_is_400_and_closed(live: Live, key: str, coding: str) -> None:
+    with wire(live.port) as connection:
+        connection.send(begun(key, f"Transfer-Encoding: {coding}"), b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD), GOOD))
+        answer = connection.answer()
+        assert (answer.status, answer.json()["code"], answer.header("connection")) == (400, "malformed_request", "close")
+        assert connection.closed()
+
+
+def test_row_81_http_1_0_has_no_transfer_coding(live: Live, key: str) -> None:
+    with wire(live.port) as connection:
+        connection.send(begun(key, "Transfer-Encoding: chunked").replace(b"HTTP/1.1", b"HTTP/1.0"), b"0\r\n\r\n")
+        assert connection.answer().status == 400
+        assert connection.closed()
+
+
+VERSIONS = ["HTTP/2.0", "HTTP/0.9", "HTTP/1.2", "HTTP/3", "HTTP/1.10", "http/1.1", "HTTPS/1.1", ""]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_row_81_a_version_other_than_1_0_and_1_1_is_400_and_closed(live: Live, key: str, version: str) -> None:
+    with wire(live.port) as connection:
+        connection.send(f"GET /account {version}\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+        answer = connection.answer("GET")
+        assert (answer.status, answer.json()["code"], answer.header("connection")) == (400, "malformed_request", "close")
+        assert connection.closed()
+
+
+BAD_CHUNKS = [
+    b"x\r\n",
+    b"5\r\n{}\r\n0\r\n\r\nxxxxxxxx",
+    b"-1\r\n",
+    b"1 \r\n{\r\n",
+    b"fffffffffffffffff\r\n",
+    b"2\n{}\n0\n\n",
+    b"0x2\r\n{}\r\n",
+]
+
+
+@pytest.mark.parametrize("chunks", BAD_CHUNKS)
+def test_row_79_a_bad_chunk_gets_one_400_and_the_connection_ends(live: Live, key: str, chunks: bytes) -> None:
+    with wire(live.port) as connection:
+        connection.send(begun(key, "Transfer-Encoding: chunked"), b"%x\r\n%b\r\n" % (len(GOOD), GOOD), chunks)
+        answer = connection.answer()
+        assert (answer.status, answer.json()["code"], answer.header("connection")) == (400, "malformed_request", "close")
+        assert connection.closed()
+
+
+def test_row_79_a_bad_chunk_is_a_refused_call_of_its_caller_and_scores_nothing(live: Live) -> None:
+    key = live.stage.tenant("chunky", "iris")
+    with wire(live.port) as connection:
+        connection.send(begun(key, "Transfer-Encoding: chunked"))
+        connection.send(b"%x\r\n%b\r\n" % (len(GOOD), GOOD))
+        wait_until(lambda: live.app.concurrency.all_inside == 1)
+        assert connection.send(b"zz\r\n").answer().status == 400
+    wait_until(lambda: live.app.concurrency.all_inside == 0)
+
+    def used() -> list[tuple[int, int]]:
+        with live.stage.database.read() as session:
+            return [(row.status, row.rows) for row in session.exec(select(UsageEventTable)) if row.key_id == key_id(key)]
+
+    wait_until(lambda: used() == [(400, 0)])
 
 
 def test_chunks_of_any_size_make_one_body(live: Live, key: str) -> None:

@@ -87,7 +87,8 @@ def test_row_50_a_length_that_is_no_number_is_400(live: Live, key: str, declared
 def test_row_50_a_length_smaller_than_the_body_makes_the_rest_a_bad_request_and_ends_the_connection(live: Live, key: str) -> None:
     with wire(live.port) as connection:
         connection.send(post(key, GOOD).replace(b"Content-Length: %d" % len(GOOD), b"Content-Length: 20"))
-        assert connection.answer().status == 400
+        assert connection.answer().json()["code"] == "invalid_json"
+        assert connection.answer().json()["code"] == "malformed_request"
         assert connection.closed()
 
 
@@ -156,7 +157,7 @@ def test_row_52_a_long_target_is_414(live: Live, key: str, start: str, length: i
 def test_row_52_a_target_beyond_64_kib_is_400_by_the_http_parser(live: Live, key: str, start: str) -> None:
     with wire(live.port) as connection:
         answer = connection.send(head(f"GET {start.ljust(100_000, 'a')}", f"Authorization: Bearer {key}")).answer()
-        assert (answer.status, answer.body) == (400, b"Invalid HTTP request received.")
+        assert (answer.status, answer.json()["code"]) == (400, "malformed_request")
         assert connection.closed()
 
 

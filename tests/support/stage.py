@@ -255,7 +255,7 @@ class Stage:
         more = {f"GATEHOUSE_{name.upper()}": value for name, value in values.items()}
         given = settings_from(self.values | {"GATEHOUSE_LISTEN_PORT": str(port)} | more, self.state_dir)
         app = create_app(given)
-        server = server_for(app, 30)
+        server = server_for(app, app.connections, 30)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
         thread.start()
         try:

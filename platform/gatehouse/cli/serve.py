@@ -2,28 +2,30 @@
 
 import socket
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from starlette.types import ASGIApp
 
 from gatehouse.cli.deployment import settings_or_refusal
 from gatehouse.errors import Refused
 from gatehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from gatehouse.app import Application
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
     """An app with all that it needs opened and loaded, and how long its longest call can take."""
 
-    app: ASGIApp
+    app: "Application"
     grace_s: float
 
     def run(self, listener: socket.socket) -> None:
         """Serve until a signal ends it; calls that are under way are finished first."""
         from gatehouse.server.run import run
 
-        run(self.app, listener, self.grace_s)
+        run(self.app, self.app.connections, listener, self.grace_s)
 
 
 def serve(

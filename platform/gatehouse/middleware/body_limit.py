@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatehouse.call import SCOPE_KEY, Call
+from gatehouse.call import REFUSAL_KEY, SCOPE_KEY, Call
 from gatehouse.errors import BodyTimeout, BodyTooLarge, ClientGone, Overloaded
 
 RETRY_AFTER_S = "1"
@@ -52,7 +52,7 @@ class _Body:
         self.whole = False
 
     async def receive(self) -> Message:
-        """The next part. Raises BodyTooLarge, BodyTimeout, Overloaded, ClientGone."""
+        """The next part. Raises BodyTooLarge, BodyTimeout, Overloaded, ClientGone, or what the server found wrong in its framing."""
         if self.whole:
             return await self.receive_next()
         if self.cap < 0:
@@ -65,6 +65,9 @@ class _Body:
             raise BodyTimeout() from None
         if message["type"] == "http.disconnect":
             raise ClientGone()
+        if REFUSAL_KEY in self.scope:
+            self.call.body_pending = True
+            raise self.scope[REFUSAL_KEY]
         self._count(len(message.get("body", b"")))
         if not message.get("more_body", False):
             self.whole = True

@@ -1,10 +1,10 @@
-"""Is the request well-formed: method, target, Host and the size of its headers. Before anybody is asked who they are."""
+"""Is the request well-formed: version, method, target, Host, framing and the size of its headers. Before anybody is asked who they are."""
 
 import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatehouse.call import SCOPE_KEY, Call
+from gatehouse.call import REFUSAL_KEY, SCOPE_KEY, Call
 from gatehouse.errors import HeadersTooLarge, MalformedRequest, MethodNotAllowed, TargetTooLong
 from gatehouse.middleware.problems import DISCARDED_BODY_BYTES
 
@@ -12,6 +12,7 @@ MAX_TARGET_BYTES = 2048
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 16 * 1024
 _HOST = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_VERSIONS = ("1.1", "1.0")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -27,29 +28,42 @@ class Framing:
 
 
 def check_framing(scope: Scope) -> None:
-    """Raises MethodNotAllowed, TargetTooLong, HeadersTooLarge or MalformedRequest; notes whether a body was announced."""
+    """Raises MethodNotAllowed, TargetTooLong, HeadersTooLarge, MalformedRequest, or what the server found; notes an announced body."""
     call: Call = scope[SCOPE_KEY]
+    if REFUSAL_KEY in scope:
+        raise scope[REFUSAL_KEY]
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     call.body_pending = _body_is_large(headers)
+    if scope["http_version"] not in _VERSIONS:
+        call.body_pending = True
+        raise MalformedRequest("This service speaks HTTP/1.1 and HTTP/1.0.", reason="http_version")
     if scope["method"] not in _METHODS:
         raise MethodNotAllowed(headers=[("Allow", ", ".join(sorted(_METHODS)))], reason="method_refused")
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
         raise TargetTooLong()
     if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
         raise HeadersTooLarge()
-    hosts = 0
+    _check_fields(headers, scope["http_version"], call)
+
+
+def _check_fields(headers: list[tuple[bytes, bytes]], version: str, call: Call) -> None:
+    hosts = codings = 0
     for name, value in headers:
         if name == b"host":
             hosts += 1
             if not _HOST.fullmatch(value):
                 raise MalformedRequest("The Host header is not a host name.", reason="host_malformed")
+        elif name == b"transfer-encoding":
+            codings += 1
+            if codings > 1 or value.lower() != b"chunked" or version == "1.0":
+                raise MalformedRequest("The only transfer coding is 'chunked', once, in HTTP/1.1.", reason="transfer_coding")
         elif name == b"upgrade":
             # the parser reads no body behind it, and nothing that follows on this connection
             call.body_pending = True
             raise MalformedRequest("This service speaks HTTP/1.1 and nothing else. Send the request without Upgrade.", reason="upgrade")
         elif _CONTROL.search(value):
             raise MalformedRequest("A header holds a control character.", reason="header_control_character")
-    if hosts > 1 or (hosts == 0 and scope["http_version"] != "1.0"):
+    if hosts > 1 or (hosts == 0 and version != "1.0"):
         raise MalformedRequest("The request needs one Host header.", reason="host_count")
 
 

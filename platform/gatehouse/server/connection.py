@@ -1,10 +1,23 @@
-"""uvicorn's connection, which also tells a waiting call that its caller has gone, without a byte of the body being asked for."""
+"""One TCP connection: uvicorn's, with deadlines and a bound on its headers, and refusals that go the road of every call.
 
+What can be judged from whole headers is judged in `middleware/framing`; here is what no middleware sees: headers that never end,
+bytes that are no HTTP, silence, and a caller that has gone.
+"""
+
+import asyncio
 from collections.abc import Callable
+from time import monotonic
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gatehouse.call import CONNECTION_KEY
+from gatehouse.call import CONNECTION_KEY, REFUSAL_KEY
+from gatehouse.errors import HeadersTimeout, HeadersTooLarge, MalformedRequest, Problem
+from gatehouse.server.connections import Connections
+
+MAX_UNFINISHED_HEAD_BYTES = 64 * 1024
+"""Of a request's line and headers that have come without their end; what is whole is measured by `middleware/framing`."""
 
 
 class Connection(HttpToolsProtocol):
@@ -13,11 +26,151 @@ class Connection(HttpToolsProtocol):
     when_lost: Callable[[], None] | None = None
     """Called once, when the connection has ended. Whoever sets it takes it back."""
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope[CONNECTION_KEY] = self  # type: ignore[typeddict-unknown-key]  # an extension of ours
+    def __init__(self, *, connections: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self.held_by = connections
+        self.address = ""
+        self._head_open = False
+        self._head_bytes = 0
+        self._deaf = False
+        """Nothing that comes is read any more: the next answer but those under way is the last."""
+        self._unsent = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        refusal = self.held_by.admit(self, self.address, self.loop)
+        if refusal is not None:
+            self.refuse(refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.held_by.forget(self, self.address)
         if self.when_lost is not None:
             self.when_lost()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._deaf = True  # refused in its turn; the parser reads nothing behind it
+        except httptools.HttpParserError:
+            self._cannot_be_read()
+        else:
+            if self._head_open:
+                self._await_head(len(data))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope[CONNECTION_KEY] = self  # type: ignore[literal-required]  # an extension of ours
+        self.held_by.silent.pop(self, None)
+        self._head_open = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._head_open = False
+        if self._head_bytes:
+            self.held_by.heads.pop(self, None)
+
+    def on_response_complete(self) -> None:
+        """uvicorn's, without a timer for each call."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            self.held_by.falls_silent(self, monotonic())  # until the caller has taken the answer
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif not self._head_open:
+            self.held_by.falls_silent(self, monotonic())
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.held_by.falls_silent(self, monotonic())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.held_by.silent.pop(self, None)
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer this when the calls before it have been answered, read nothing more, and close."""
+        self._deaf = True
+        self.held_by.waits_no_more(self)
+        self.on_message_begin()
+        self._head_open = False
+        # nothing that came is taken over: not whole, or not HTTP
+        refused: dict[str, Any] = {"method": "", "path": "", "raw_path": b"", "query_string": b"", REFUSAL_KEY: problem}
+        self.scope.update(refused)  # type: ignore[typeddict-item]
+        before, self.cycle = self.cycle, self._last_cycle()
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def is_idle(self) -> bool:
+        """Whether no call is under way, no request has begun and no part of an answer is unsent."""
+        answered = self.cycle is None or (self.cycle.response_complete and not self.pipeline)
+        return answered and not self._head_open and not self.transport.is_closing() and self.transport.get_write_buffer_size() == 0
+
+    def end(self) -> None:
+        """Close it; for one that has nothing to say."""
+        self.transport.close()
+
+    def silence_is_over(self) -> bool:
+        """End it; False if its caller has taken some of its answer since the last time."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and unsent != self._unsent:
+            self._unsent = unsent
+            return False
+        if unsent or self.transport.is_closing():
+            self.transport.abort()
+        else:
+            self.transport.close()
+        return True
+
+    def headers_are_late(self) -> None:
+        """The headers of a request did not come in time."""
+        self.refuse(HeadersTimeout())
+
+    def _await_head(self, size: int) -> None:
+        if not self._head_bytes:
+            self.held_by.heads[self] = monotonic()
+        # of the first bytes some may be of the message before
+        self._head_bytes += size if self._head_bytes else 1
+        if self._head_bytes > MAX_UNFINISHED_HEAD_BYTES:
+            self.refuse(HeadersTooLarge(reason="headers_without_end"))
+
+    def _cannot_be_read(self) -> None:
+        cycle = self.cycle
+        if cycle is None or self._head_open or not cycle.more_body:
+            self.refuse(MalformedRequest("These bytes are no HTTP/1.1 request.", reason="request_malformed"))
+            return
+        self._deaf = True
+        if cycle.response_complete:  # the rest of a body that nobody wanted
+            self.transport.close()
+            return
+        found: dict[str, Any] = {REFUSAL_KEY: MalformedRequest("The body is not framed as its headers say.", reason="body_malformed")}
+        cycle.scope.update(found)  # type: ignore[typeddict-item]
+        cycle.keep_alive = False
+        cycle.more_body = False
+        cycle.message_event.set()
+
+    def _last_cycle(self) -> RequestResponseCycle:
+        return RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )

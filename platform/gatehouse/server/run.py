@@ -1,15 +1,19 @@
 """Runs the ASGI app under uvicorn with httptools and uvloop, on a socket that was bound before."""
 
+import asyncio
 import errno
 import math
 import socket
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from gatehouse.server.connection import Connection
+from gatehouse.server.connections import Connections
+from gatehouse.server.open_files import room_for
 
-KEEP_ALIVE_S = 20
 BACKLOG = 1024
 
 
@@ -33,27 +37,27 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server_for(app: ASGIApp, grace_s: float) -> uvicorn.Server:
+def server_for(app: ASGIApp, connections: Connections, grace_s: float) -> uvicorn.Server:
     """A server of one process, whose calls may take `grace_s` after SIGTERM.
 
     It believes no forwarded header, names no product and writes no log of its own.
     """
+    connections.at_once = room_for(connections.limits.at_once)
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=Connection,
+        http=cast(type[asyncio.Protocol], partial(Connection, connections=connections)),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=math.ceil(grace_s),
     )
     return uvicorn.Server(config)
 
 
-def run(app: ASGIApp, listener: socket.socket, grace_s: float) -> None:
+def run(app: ASGIApp, connections: Connections, listener: socket.socket, grace_s: float) -> None:
     """Serve until a signal ends it; calls that are under way are finished first, for at most `grace_s`."""
-    server_for(app, grace_s).run(sockets=[listener])
+    server_for(app, connections, grace_s).run(sockets=[listener])
