@@ -7,7 +7,6 @@ for each feature, `n` for a number, `t` for a text.
 import importlib.util
 import subprocess
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from gatehouse.serving.convertible import lower_columns, spell_nulls, word_patte
 from gatehouse.serving.graph_inputs import inputs_for
 from gatehouse.serving.plain_input import by_position
 from gatehouse.serving.runtime import HERE, Runtime
+from gatehouse.serving.scratch import scratch_folder
 
 TIMEOUT_S = 120.0
 _MEMORY_BYTES = 8 * 1024**3
@@ -36,11 +36,11 @@ def convert(artifact: bytes, columns: str, *, runtime: Runtime = HERE, timeout_s
     """The graph of a joblib file's estimator. Raises NotConvertible."""
     if runtime.python == HERE.python and not converter_installed():
         raise NotConvertible("the converter is not installed (pip install 'gatehouse[publish]')")
-    with tempfile.TemporaryDirectory(prefix="gatehouse-convert-") as folder:
-        source, target = Path(folder, "model.joblib"), Path(folder, "model.onnx")
+    with scratch_folder("gatehouse-convert-") as folder:
+        source, target = folder / "model.joblib", folder / "model.onnx"
         source.write_bytes(artifact)
         try:
-            ended = runtime.run("gatehouse.serving.convert", [str(source), str(target), columns], Path(folder), timeout_s)
+            ended = runtime.run("gatehouse.serving.convert", [str(source), str(target), columns], folder, timeout_s)
         except subprocess.TimeoutExpired:
             raise NotConvertible(f"the conversion did not end within {timeout_s:g} s") from None
         if ended.returncode == 0 and target.is_file():

@@ -2,9 +2,7 @@
 
 import json
 import subprocess
-import tempfile
 from math import nan
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +14,7 @@ from gatehouse.serving.facts import EstimatorFacts
 from gatehouse.serving.fit import PublishRefused
 from gatehouse.serving.plain_arrays import from_plain, to_plain
 from gatehouse.serving.runtime import Runtime
+from gatehouse.serving.scratch import scratch_folder
 
 TIMEOUT_S = 300.0
 _MODULE = "gatehouse.serving.estimator_child"
@@ -61,8 +60,7 @@ class EstimatorElsewhere:
 
     def _ask(self, question: dict[str, Any]) -> Any:
         """One question to a fresh child. Raises PublishRefused, or what the estimator raised, by the name of its class."""
-        with tempfile.TemporaryDirectory(prefix="gatehouse-estimator-") as name:
-            folder = Path(name)
+        with scratch_folder("gatehouse-estimator-") as folder:
             model, asked, answered = folder / "model.joblib", folder / "question.json", folder / "answer.json"
             model.write_bytes(self._artifact)
             asked.write_text(json.dumps(question))

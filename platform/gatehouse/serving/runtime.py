@@ -1,8 +1,10 @@
 """The Python in which an estimator is loaded by a process of its own: this one, or one with another scikit-learn."""
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +38,22 @@ class Runtime:
             code.write_bytes(self.code)
             arguments = [*arguments, str(code)]
         command = [str(self.python), "-P", "-m", module, *arguments]
-        return subprocess.run(
-            command, cwd=folder, env=environment, timeout=timeout_s, stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
+        return _run(command, folder, environment, timeout_s)
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
+    """As subprocess.run, but whatever ends the wait ends the child's own children as well."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True
+    ) as process:
+        try:
+            told, complained = process.communicate(timeout=timeout_s)
+        except BaseException:  # the end of its time, or the publisher's Ctrl-C, which a session of its own does not hear
+            with suppress(ProcessLookupError):  # all of them have just ended
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return subprocess.CompletedProcess(command, process.returncode, told, complained)
 
 
 HERE = Runtime(Path(sys.executable))
