@@ -18,6 +18,7 @@ from starlette.types import Scope as AsgiScope
 
 from gatehouse import __version__
 from gatehouse.api.account import AccountSources, account_router
+from gatehouse.api.account_limits import LimitSources, account_limits_router
 from gatehouse.api.account_usage import account_usage_router
 from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
 from gatehouse.api.documents import docs_router, pages_router
@@ -58,6 +59,7 @@ from gatehouse.limits.deployment_rates import DeploymentRates
 from gatehouse.limits.failed_credentials import FailedCredentials
 from gatehouse.limits.gate import Gate
 from gatehouse.limits.observed import Observed
+from gatehouse.limits.overview import LimitLeft, limits_left
 from gatehouse.limits.quota import QuotaBook
 from gatehouse.limits.rate import MemoryRates
 from gatehouse.limits.redis_lines import RedisLines
@@ -80,6 +82,7 @@ from gatehouse.migration.release import CanaryShare
 from gatehouse.principal import Principal, Scope, Verified
 from gatehouse.server.changes import ChangeFollower
 from gatehouse.server.connections import ConnectionLimits, Connections
+from gatehouse.server.joining import wait_until_counted
 from gatehouse.server.process import ProcessRow
 from gatehouse.server.releases import Releases
 from gatehouse.serving.batching import Batching
@@ -92,6 +95,7 @@ from gatehouse.settings import Settings
 from gatehouse.usage.figures_store import read_usage
 from gatehouse.usage.meter import Meter
 from gatehouse.usage.recorder import Recorder
+from gatehouse.usage.retention import Retention
 from gatehouse.usage.spool import LINE_BYTES, Bounds, Spool
 from gatehouse.usage.sync import GroupSync
 
@@ -105,6 +109,7 @@ WAITING_IN_A_LANE = 64
 RECALLS_EVERY_S = 0.2
 STANDINGS_EVERY_S = 0.5
 COUNT_SOFT_EVERY_S = 2.0
+LOOP_WAIT_S = 10.0
 RETURN_IDLE_QUOTA_S = 10.0
 SETTLE_EXPIRED_EVERY_S = 60.0
 
@@ -210,7 +215,8 @@ class Application:
         )
         self.spool = Spool.open(folder, self.process_id, bounds, durable=self.settings.usage_fsync)
         self.syncing = ThreadPoolExecutor(1, thread_name_prefix="usage-sync")
-        self.recorder = Recorder(self.spool, self.database, self.quota.settle)
+        retention = Retention(self.database, self.settings.usage_retention_days)
+        self.recorder = Recorder(self.spool, self.database, self.quota.settle, retention)
         self.meter = Meter(self.spool, GroupSync(self.spool, self.syncing) if self.settings.usage_fsync else None)
 
     def _compose_road(self) -> None:
@@ -258,9 +264,15 @@ class Application:
         )
         sources = AccountSources(self._key_expires_at, self._rows_left)
         api.include_router(pages_router(docs=settings.docs != "off"))
-        api.include_router(health_router(lambda: {"/".join(name): reason for name, reason in self.registry.failures.items()}))
+        api.include_router(
+            health_router(
+                lambda: {"/".join(name): reason for name, reason in self.registry.failures.items()}, lambda: self.connections.draining
+            )
+        )
         api.include_router(models_router(self.endpoints, self._describe, self._summary, throttle, per_minute))
         api.include_router(account_router(self.endpoints, sources, self._summary, throttle, per_minute))
+        limits = LimitSources(self._limits_left, self._rows_left, utc_now)
+        api.include_router(account_limits_router(limits, throttle, per_minute))
         api.include_router(account_usage_router(partial(read_usage, self.database), throttle, per_minute))
         api.include_router(keys_router(self.database, self.peppers.current, self.authenticator.prover, throttle, per_minute))
         keyring, per_address = self.token_keys, settings.token_requests_per_minute
@@ -277,11 +289,12 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
         share_evenly()
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         await self.rates.attach()
-        await loop.run_in_executor(self.threads, self.process.start)  # before the first call, so that all others know of this one
+        await loop.run_in_executor(self.threads, self.process.start)
         self.follower.start(loop, self._changed)
-        self.rates.join()
+        await loop.run_in_executor(self.threads, wait_until_counted, self.database, self.process_id)  # before the first call
+        await self.rates.join()
         self.recorder.start()
         self.key_uses.start()
         self.tender.start()
@@ -373,6 +386,10 @@ class Application:
     def _key_expires_at(self, key_id: str) -> datetime | None:
         stored = self._find_key(key_id)
         return stored.expires_at if stored else None
+
+    def _limits_left(self, principal: Principal) -> list[LimitLeft]:
+        """In a route's thread; the rates belong to the event loop."""
+        return asyncio.run_coroutine_threadsafe(limits_left(self.rates, principal), self._loop).result(LOOP_WAIT_S)
 
     def _rows_left(self, principal: Principal) -> int:
         return self.quota.left(principal.tenant_id, principal.plan)

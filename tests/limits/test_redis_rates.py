@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
-from gatehouse.limits.redis_lines import RedisLines, RedisRefused, RedisUnanswered
-from gatehouse.limits.redis_rates import EXACT_TICKS, LEASE_US, SCRIPT, RedisRates, storable
+from gatehouse.limits.redis_lines import RedisLines
+from gatehouse.limits.redis_rates import LEASE_US, SCRIPT, RedisRates
 
 SECOND = 1_000_000
 BEGIN = 1_790_000_000 * SECOND

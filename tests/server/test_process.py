@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -166,3 +167,25 @@ def test_the_row_says_what_has_been_taken_in_and_never_more(stage: Stage) -> Non
             revision = record_change(session, "key", "unknown")
         wait_until(lambda: rows_of(stage.database)[live.app.process_id].revision_seen == revision, 2)
         assert live.app.follower.revision == revision
+
+
+def test_after_a_time_without_the_database_nobody_counts_fewer_than_before_until_all_had_time_to_come_back(
+    start: Start, database: Database
+) -> None:
+    one = start("p1")
+    start("p2")
+    one.confirm(1)
+    wait_until(lambda: one.live == 2)
+    for id in ("p1", "p2"):
+        age(database, id, 2 * FRESH)
+    one._process = replace(one._process, last_seen_at=one._process.last_seen_at - 2 * FRESH)
+    with database.read() as session:
+        before = last_revision(session)
+    one.confirm(2)
+    wait_until(lambda: rows_of(database)["p1"].revision_seen == 2)
+    assert one.live == 2
+    with database.read() as session:
+        assert [change.kind for change in changes_since(session, before)] == ["process"]
+    one._holds_until = one._process.last_seen_at
+    one.confirm(3)
+    wait_until(lambda: one.live == 1)

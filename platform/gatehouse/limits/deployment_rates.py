@@ -65,10 +65,9 @@ class DeploymentRates:
         return Decision(True, decision.limits, tuple(max(0, backlog - taken.get(limit.id, 0)) for limit, backlog in pairs))
 
     async def attach(self) -> None:
-        """Ask Redis to decide, and go on asking; before the process is counted by others."""
+        """Ask Redis to decide, and go on asking; before the process is counted by others, and without deciding anything yet."""
         if self._redis is None:
             return
-        self._shares.start_spent(self._clock_us() + LEASE_US)  # until then the others' leases may not know of this process
         await self._beat(self._redis)
         if not self._attached:
             LOGGER.warning("Redis cannot be reached: each process takes its share of every limit")
@@ -76,10 +75,14 @@ class DeploymentRates:
         await self._check_memory_policy(self._redis)
         self._keeping = asyncio.get_running_loop().create_task(self._keep(self._redis))
 
-    def join(self) -> None:
+    async def join(self) -> None:
         """All others reckon with this process now: where there are some, its share starts with nothing left."""
-        if self._redis is None and self._processes() > 1:
-            self._shares.start_spent()
+        if self._redis is None:
+            if self._processes() > 1:
+                self._shares.start_spent()
+            return
+        self._shares.start_spent(self._clock_us() + LEASE_US)  # until then the others' leases may not know of this process
+        await self._beat(self._redis)  # so that Redis knows how many there are
 
     async def close(self) -> None:
         """Ask no more. The lease ends by itself, when the others no longer count this process."""

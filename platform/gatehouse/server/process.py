@@ -46,6 +46,7 @@ class ProcessRow:
         self._beat_s = beat_s
         self._wake = threading.Event()
         self._joined = self._stopping = False
+        self._holds_until = now
         self._written = True
         self._thread: threading.Thread | None = None
         self.live = 1
@@ -101,11 +102,16 @@ class ProcessRow:
     def _write(self, session: Session, now: datetime) -> None:
         if not self._joined:
             self._process = replace(self._process, started_at=now)
+            self._holds_until = now
             remove_processes_unseen_since(session, now - FORGOTTEN)
+        elif now - self._process.last_seen_at > FRESH:  # it was cut off or stood still, and so may all others have been
+            self._holds_until = now + FRESH
+        if not self._joined or self._holds_until == now + FRESH:
             record_change(session, "process", self.id)  # so that all others count anew at once
         self._process = replace(self._process, last_seen_at=now, revision_seen=self._revision)
         write_process(session, self._process)
-        self.live = max(1, len(fresh(list_processes(session), now)))
+        live = len(fresh(list_processes(session), now))
+        self.live = max(1, live, self.live if now < self._holds_until else 0)
 
 
 def fresh(processes: Sequence[Process], now: datetime) -> list[Process]:
