@@ -53,8 +53,8 @@ maximum = 120
 example = 40
 [features.big]
 type = "integer"
-minimum = 16777200
-maximum = 16777230
+minimum = 0
+maximum = 999999999
 example = 16777216
 [features.flag]
 type = "boolean"

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,5 +27,5 @@ def remove_old(within: Path, prefix: str, before: float, user: int) -> None:
             found = folder.lstat()
         except OSError:  # another publish was quicker
             continue
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == user and found.st_mtime < before:
-            shutil.rmtree(folder, ignore_errors=True)
+        if found.st_uid == user and found.st_mtime < before:
+            shutil.rmtree(folder, ignore_errors=True)  # takes neither files nor links
