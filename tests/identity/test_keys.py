@@ -146,8 +146,26 @@ def test_a_second_rotation_ends_the_oldest_secret_and_none_is_kept_without_a_gra
     found = stored(acme, first.key.id)
     assert found.previous == StoredSecret(digest(second.text, PEPPER.secret), 1)
     assert found.digest == digest(third.text, PEPPER.secret)
+    assert found.previous_since == second.key.rotated_at
     keys.rotate_key(acme, ALICE, first.key.id, PEPPER, timedelta(0))
-    assert stored(acme, first.key.id).previous is None
+    found = stored(acme, first.key.id)
+    assert (found.previous, found.previous_since) == (None, None)
+
+
+def test_row_13_a_token_of_the_oldest_secret_ends_with_the_second_rotation(acme: Database) -> None:
+    lead = minter(acme)
+    principal, now = stored(acme, id_of(lead)).principal, int(time.time()) - 60
+    token = ISSUER.issue(
+        tenant_id=principal.tenant_id, key_id=principal.key_id, scopes=TENANT_SCOPES, jti="jti1", now=now, expires_at=now + 900
+    )
+    with acme.read() as session:
+        assert PROVER.within(session).prove(token, "10.1.2.3").principal.key_id == id_of(lead)
+    keys.rotate_key(acme, ALICE, id_of(lead), PEPPER)
+    with acme.read() as session:
+        assert PROVER.within(session).prove(token, "10.1.2.3").principal.key_id == id_of(lead)
+    keys.rotate_key(acme, ALICE, id_of(lead), PEPPER)
+    with acme.read() as session, pytest.raises(CredentialInvalid):
+        PROVER.within(session).prove(token, "10.1.2.3")
 
 
 def test_row_49_who_did_what_to_a_key_from_where_is_written_down(acme: Database) -> None:

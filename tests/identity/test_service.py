@@ -453,6 +453,22 @@ def test_a_token_got_by_the_secret_before_never_outlives_the_grace(
         assert door.look_up(key.text).expires_at == NOW + 0.5 + grace_s, "which is the end of every token got by it"
 
 
+def test_row_13_a_second_rotation_ends_the_tokens_of_the_oldest_secret_and_no_others(
+    door: Authenticator, database: Store, clock: Clock
+) -> None:
+    key = database.add()
+    oldest = token_of(key, iat=NOW - 5, nbf=NOW - 5)
+    second = rotated(database, key, grace_s=60, at=NOW + 0.5)
+    by_second = token_of(key, iat=NOW + 1, nbf=NOW + 1, exp=NOW + 601, jti="jti2")
+    clock.now = NOW + 2
+    assert door.look_up(oldest).expires_at == NOW + 60.5
+    database.change(key, previous_since=database.keys[key.id].rotated_at)
+    rotated(database, second, grace_s=86_400, at=NOW + 10.5)
+    clock.now = NOW + 11
+    assert refusal(door, oldest) == "key_secret_rotated"
+    assert door.look_up(by_second).expires_at == NOW + 601
+
+
 def test_a_bound_key_and_its_tokens_are_used_from_its_networks_alone(door: Authenticator, database: Store) -> None:
     key = database.add()
     principal = replace(database.keys[key.id].principal, networks=parse_networks(["10.0.0.0/8", "2001:db8::/32"]))

@@ -112,6 +112,8 @@ class ApiKeyTable(SQLModel, table=True):
     previous_digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary(32), nullable=True))
     """Of the secret before the last rotation, good until `grace_ends_at`."""
     previous_pepper_version: int | None = None
+    previous_since: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """When that secret was made, where a rotation had made it."""
     rotated_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     grace_ends_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     last_used_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))

@@ -65,6 +65,8 @@ class StoredKey:
     tenant_suspended: bool
     principal: Principal
     previous: StoredSecret | None = None
+    previous_since: datetime | None = None
+    """When the previous secret was made, where a rotation had made it."""
     rotated_at: datetime | None = None
     grace_ends_at: datetime | None = None
 
@@ -127,6 +129,7 @@ def find_key(session: Session, key_id: str) -> StoredKey | None:
         tenant_suspended=tenant.suspended_at is not None,
         principal=principal,
         previous=_previous_secret(key.previous_digest, key.previous_pepper_version),
+        previous_since=key.previous_since,
         rotated_at=key.rotated_at,
         grace_ends_at=key.grace_ends_at,
     )
@@ -190,6 +193,7 @@ def rotate_secret(session: Session, key: ApiKey, digest: bytes, *, keep_previous
         .values(
             previous_digest=col(ApiKeyTable.digest) if keep_previous else None,
             previous_pepper_version=col(ApiKeyTable.pepper_version) if keep_previous else None,
+            previous_since=col(ApiKeyTable.rotated_at) if keep_previous else None,
             digest=digest,
             pepper_version=key.pepper_version,
             rotated_at=key.rotated_at,

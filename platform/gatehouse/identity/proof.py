@@ -101,7 +101,7 @@ class Prover:
         redigest = renewal(text, stored, place, self.peppers)
         if redigest is not None:
             self.uses.renew(redigest)
-        return replace(verified, issued_from=_rotation_over(stored))
+        return replace(verified, issued_from=_over(stored.rotated_at))
 
     def _prove_token(self, text: str) -> Verified:
         now = self.now()
@@ -110,7 +110,9 @@ class Prover:
         if stored is None or stored.principal.tenant_id != claims.tenant_id:
             raise CredentialInvalid(reason="token_key_unknown")
         verified = _alive(stored, now)
-        if claims.issued_at < _rotation_over(stored):  # got by the secret before the last rotation, or by one older still
+        if claims.issued_at < _over(stored.previous_since):  # got by a secret older than the two that work
+            raise CredentialInvalid(reason="key_secret_rotated")
+        if claims.issued_at < _over(stored.rotated_at):  # got by the secret before the last rotation
             verified = _in_grace(verified, stored, now)
         if self._is_revoked(claims.jti):
             raise CredentialInvalid(reason="token_revoked")
@@ -158,10 +160,10 @@ def _in_grace(verified: Verified, stored: StoredKey, now: float) -> Verified:
     return replace(verified, expires_at=min(verified.expires_at, ends_at))
 
 
-def _rotation_over(stored: StoredKey) -> int:
-    """The first whole second behind the last rotation; 0 without one. A token says its age in whole seconds, so those got by the
+def _over(rotated_at: datetime | None) -> int:
+    """The first whole second behind a rotation; 0 without one. A token says its age in whole seconds, so those got by the
     new secret are dated then or later (`Verified.issued_from`), and of an earlier one it is certain that the new secret did not get it."""
-    return 0 if stored.rotated_at is None else int(stored.rotated_at.timestamp()) + 1
+    return 0 if rotated_at is None else int(rotated_at.timestamp()) + 1
 
 
 def _why_unproven(stored: StoredSecrets | None, peppers: Peppers) -> str:
