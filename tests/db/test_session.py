@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 
-from gatehouse.db.session import DatabaseUnreachable, open_database, wait_until_reachable
+from gatehouse.db.session import Database, DatabaseUnreachable, open_database, wait_until_reachable
 
 
 def test_a_database_that_comes_late_is_waited_for(tmp_path: Path) -> None:
@@ -52,3 +53,10 @@ def test_row_100_a_postgresql_that_vanishes_without_a_word_is_noticed_soon(postg
     assert idle + interval * count <= 15
     assert int(given["tcp_user_timeout"]) <= 15_000
     assert int(given["connect_timeout"]) <= 15
+
+
+def test_row_98_a_statement_that_fails_does_not_tell_its_values(database: Database) -> None:
+    with pytest.raises(DBAPIError) as failed, database.write() as session:
+        session.execute(text("INSERT INTO nowhere (jti) VALUES (:jti)"), {"jti": "canary-5417"})
+    assert "nowhere" in str(failed.value)
+    assert "canary-5417" not in str(failed.value) + repr(failed.value)

@@ -78,12 +78,12 @@ def open_database(url: str) -> Database:
         raise DatabaseUrlInvalid(f"the password is not where it belongs; {WRITE}")
     if backend == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        return Database(
-            create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_timeout=5, connect_args=dict(POSTGRESQL_DEADLINES))
-        )
+        pool = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
+        return Database(create_engine(parsed, hide_parameters=True, connect_args=dict(POSTGRESQL_DEADLINES), **pool))
     if backend != "sqlite":
         raise DatabaseUrlInvalid(f"'{backend}' is not supported; {WRITE}")
-    engine = create_engine(parsed.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    # hide_parameters, here and above: a statement that fails is logged, and its values may be digests or ids of tokens
+    engine = create_engine(parsed.set(drivername="sqlite+pysqlite"), hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Database(engine)
