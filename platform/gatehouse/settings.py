@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     spool_min_free_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     spool_max_bytes: int = Field(default=1024 * 1024 * 1024, ge=16 * 1024 * 1024)
     """Of one process's usage that waits for the database."""
+    usage_retention_days: int = Field(default=90, ge=32, le=36_500)
+    """For so long usage events are kept; sums by hour and day stay."""
     usage_fsync: bool = False
     """Whether an answer waits until its usage event outlives a loss of power."""
     stale_identity_s: float = Field(default=300.0, ge=1, le=86_400, allow_inf_nan=False)

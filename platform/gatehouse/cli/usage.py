@@ -7,7 +7,10 @@ import typer
 
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.output import Json, example, print_json
-from gatehouse.cli.usage_lines import facts, print_figures
+from gatehouse.cli.usage_erase import erase
+from gatehouse.cli.usage_export import export
+from gatehouse.cli.usage_lines import counted, facts, print_figures
+from gatehouse.cli.usage_verify import verify
 from gatehouse.cli.wishes import names, past_day
 from gatehouse.identity.tenants import named_tenant
 from gatehouse.usage.figures_store import By, Usage, read_usage
@@ -59,10 +62,9 @@ def show(
 def _say_totals(found: Usage, span: str) -> None:
     if found.figures:
         calls, rows = sum(each.calls for each in found.figures), sum(each.rows for each in found.figures)
-        typer.echo(f"{span}: {calls:,} {'call' if calls == 1 else 'calls'}, {rows:,} {'row' if rows == 1 else 'rows'} metered")
+        typer.echo(f"{span}: {counted(calls, 'call')}, {counted(rows, 'row')} metered")
     for refused in found.refused:
-        calls = refused.calls
-        typer.echo(f"beside them, counted only: {calls:,} {'call' if calls == 1 else 'calls'} with {refused.status}, {refused.limit}")
+        typer.echo(f"beside them, counted only: {counted(refused.calls, 'call')} with {refused.status}, {refused.limit}")
 
 
 def _chosen(by: str) -> list[By]:
@@ -70,3 +72,11 @@ def _chosen(by: str) -> list[By]:
     if wrong or not names(by):
         raise typer.BadParameter(f"write --by as day,tenant: of {CHOICES}" + (f"; not '{wrong[0]}'" if wrong else ""))
     return [each for each in By if each in names(by)]
+
+
+for command, shown in (
+    (export, "gatehouse usage export --tenant acme --since 2026-11-01 --until 2026-11-30 --out acme.csv"),
+    (verify, "gatehouse usage verify"),
+    (erase, "gatehouse usage erase acme --before 2026-11-01"),
+):
+    app.command(epilog=example(shown))(command)

@@ -1,10 +1,11 @@
 """Usage as people and programs read it: lines, sums and bars."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gatehouse.cli.output import print_table
 from gatehouse.usage.figures_store import By, Figures
+from gatehouse.usage.ledger_store import TenantDay
 
 HEADINGS = {By.KEY: "key id", By.API_VERSION: "API version"}
 SUMS = ("calls", "rows", "bytes_in", "bytes_out")
@@ -29,6 +30,16 @@ def print_figures(found: Sequence[Figures], by: Sequence[By]) -> None:
         cells = [_text(figures, each) or "none" for each in by]
         lines.append((*cells, f"{figures.calls:,}", f"{figures.rows:,}", f"{mean_ms(figures):,.1f}", bar(share)))
     print_table(columns, lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 call`, `2,000 calls`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def in_order(days: Iterable[TenantDay], names: Mapping[str, str]) -> list[TenantDay]:
+    """By the names of the tenants, then by time."""
+    return sorted(days, key=lambda of: (names.get(of.tenant_id, of.tenant_id), of.tenant_id, of.day))
 
 
 def mean_ms(figures: Figures) -> float:

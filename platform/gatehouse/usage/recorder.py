@@ -11,6 +11,7 @@ from threading import Event, RLock, Thread
 from gatehouse.db.session import GONE, Database
 from gatehouse.usage import store
 from gatehouse.usage.batch import Batch, read_batch, whole_lines
+from gatehouse.usage.retention import Retention
 from gatehouse.usage.spool import Segment, Spool, lock_path, segments, try_lock
 
 LOG = logging.getLogger("gatehouse.usage")
@@ -24,7 +25,7 @@ class Recorder:
     """Drains one process's spool in a thread of its own.
 
     `on_ended` is called with a process id once all its usage is in the database: of an adopted process, and of this one at
-    `close`. It may be called again for the same process after a failure.
+    `close`. It may be called again for the same process after a failure. Between two rounds, `retention` takes old events away.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Recorder:
         spool: Spool,
         database: Database,
         on_ended: Callable[[str], None],
+        retention: Retention | None = None,
         *,
         interval_s: float = INTERVAL_S,
         adopt_every_s: float = ADOPT_EVERY_S,
@@ -41,6 +43,7 @@ class Recorder:
         self._folder = spool.folder
         self._database = database
         self._on_ended = on_ended
+        self._retention = retention
         self._interval_s = interval_s
         self._adopt_every_s = adopt_every_s
         self._batch_bytes = batch_bytes
@@ -96,6 +99,8 @@ class Recorder:
             self.drain()
             if adopt:
                 self.adopt_orphans()
+            if self._retention:
+                self._retention.step()
             if self._failing:
                 LOG.info("usage goes into the database again")
             self._failing = False
