@@ -33,7 +33,7 @@ from gatehouse.db.session import Database, open_database
 from gatehouse.identity.key_wishes import KeyWish
 from gatehouse.identity.keys import DEFAULT_GRACE, create_key, edit_key, revoke_key, rotate_key
 from gatehouse.identity.peppers import Peppers
-from gatehouse.identity.plans import create_plan
+from gatehouse.identity.plans import create_plan, edit_plan
 from gatehouse.identity.tenants import add_grant, create_tenant, suspend_tenant
 from gatehouse.migration.store import activate, api_versions_by_model, create_endpoint
 from gatehouse.principal import Plan, Rate
@@ -246,6 +246,10 @@ class Stage:
     def plan(self, plan: Plan) -> str:
         create_plan(self.database, ACTOR, plan)
         return plan.name
+
+    def edit_plan(self, name: str, **limits: Any) -> None:
+        """Change a plan as an operator does."""
+        edit_plan(self.database, ACTOR, name, lambda before: replace(before, **limits))
 
     @contextmanager
     def serving(self, **values: str) -> Iterator["Live"]:

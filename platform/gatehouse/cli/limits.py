@@ -2,6 +2,7 @@
 
 import typer
 
+from gatehouse.cli.limits_show import show
 from gatehouse.cli.output import example
 
 app = typer.Typer(
@@ -9,5 +10,12 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     help="What callers are allowed, and whether the limits hold.",
-    epilog=example("gatehouse limits selftest"),
+    epilog=example("gatehouse limits show acme"),
 )
+
+app.command(epilog=example("gatehouse limits show acme --json"))(show)
+
+
+@app.callback()
+def _limits() -> None:
+    """What callers are allowed, and whether the limits hold."""

@@ -69,14 +69,14 @@ class Standings:
     def count(self, principal: Principal, rows: int, left: int | None = None) -> Standing | None:
         """Rows that are let in (fewer than none: that come back); how far the month is used, from 80 % of the quota on.
 
-        `left` is what the quota itself has just said, where it has.
+        `left` is what the quota itself has just said in a refusal, which shows it in any case.
         """
         now, quota = self._now(), principal.plan.rows_per_month
         known = self._of(principal, now)
         known.let_in += rows
         known.counted_at = now
         used = known.used if left is None else quota - left
-        if used is None or used * 100 < quota * WARN_PERCENT[-1]:
+        if used is None or (left is None and used * 100 < quota * WARN_PERCENT[-1]):
             return None
         window, wait = (int((known.month.end - start).total_seconds()) for start in (known.month.start, now))
         policy, state = f'"{NAME}";q={quota};qu="rows";w={window}', f'"{NAME}";r={max(0, quota - used)};t={max(1, wait)}'

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.session import Database
-from gatehouse.db.tables import ObservedRefusalTable, QuotaTable, UsageSummaryTable
+from gatehouse.db.tables import ObservedRefusalTable, QuotaBlockTable, QuotaTable, UsageSummaryTable
 from gatehouse.limits.month import Month
 
 METER = Actor("gatehouse", "quota")
@@ -25,6 +25,17 @@ class ObservedRefusal:
     calls: int
     rows: int
     last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MonthStanding:
+    """A tenant's month. What is held ahead is not metered yet: to be used, to be given back, or on its way into the database."""
+
+    metered: int
+    held: int
+    holders: int
+    """Processes that hold a block."""
+    warned_percent: int
 
 
 class StandingStore:
@@ -46,6 +57,16 @@ class StandingStore:
         with self._database.read() as session:
             metered, warned = dict(session.exec(rows).all()), dict(session.exec(shares).all())
         return {tenant_id: (int(metered.get(tenant_id, 0)), warned.get(tenant_id, 0)) for tenant_id in tenant_ids}
+
+    def month_standing(self, tenant_id: str, month: Month) -> MonthStanding:
+        """All that is known of the month of one tenant."""
+        metered, warned = self.standings([tenant_id], month)[tenant_id]
+        mine = (QuotaTable.tenant_id == tenant_id, QuotaTable.month == month.name)
+        held = (QuotaBlockTable.tenant_id == tenant_id, QuotaBlockTable.month == month.name)
+        with self._database.read() as session:
+            taken = session.exec(select(QuotaTable.taken).where(*mine)).first() or 0
+            holders = session.exec(select(func.count()).select_from(QuotaBlockTable).where(*held)).one()
+        return MonthStanding(metered, max(0, taken - metered), holders, warned)
 
     def note_share(self, tenant_id: str, tenant: str, month: Month, percent: int, detail: Mapping[str, Any]) -> bool:
         """Remember the share that is reached; a higher one than before is an event. Whether it is, and no other process was first.
