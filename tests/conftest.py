@@ -9,12 +9,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import secrecy
 from sqlalchemy import URL, create_engine, make_url
 
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.session import Database, open_database
 
 pytest_plugins = ["stage"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _watched_log() -> Iterator[None]:
+    with secrecy.watched_log():
+        yield
+    assert secrecy.found() == [], "said after the last test"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_secret_is_said() -> Iterator[None]:
+    """No log line, error or audit row of the whole suite holds a secret (SECURITY.md, row 98)."""
+    yield
+    assert secrecy.found() == []
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import uvicorn
 from estimators import Crowd, Fragile, Line, Slow
+from secrecy import remember, watch_answer, watch_audit
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -216,9 +217,14 @@ class Stage:
 
     def key(self, tenant: str, **wish: Any) -> str:
         """A further key."""
-        text = create_key(self.database, ACTOR, tenant, self.peppers.current, KeyWish(**wish)).text
+        text = remember(create_key(self.database, ACTOR, tenant, self.peppers.current, KeyWish(**wish)).text)
         self.issued.append(text)
         return text
+
+    def close(self) -> None:
+        with self.database.read() as session:
+            watch_audit(session)
+        self.database.close()
 
     @property
     def peppers(self) -> Peppers:
@@ -236,7 +242,7 @@ class Stage:
 
     def rotate(self, key: str, grace: timedelta = DEFAULT_GRACE) -> str:
         """A key's new secret."""
-        text = rotate_key(self.database, ACTOR, key_id(key), self.peppers.current, grace).text
+        text = remember(rotate_key(self.database, ACTOR, key_id(key), self.peppers.current, grace).text)
         self.issued.append(text)
         return text
 
@@ -264,7 +270,8 @@ class Stage:
         thread.start()
         try:
             wait_until(lambda: server.started or not thread.is_alive())
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            hooks = {"response": [watch_answer]}
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, event_hooks=hooks) as client:
                 yield Live(self, app, client, server)
         finally:
             server.should_exit = True
@@ -332,7 +339,7 @@ def module_stage(tmp_path_factory: pytest.TempPathFactory, published: Path, sqli
     shutil.copyfile(sqlite_template, folder / "gatehouse.db")
     made = Stage(folder, published, f"sqlite:///{folder / 'gatehouse.db'}")
     yield made
-    made.database.close()
+    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -348,7 +355,7 @@ def stage(tmp_path: Path, published: Path, sqlite_url: str) -> Iterator[Stage]:
     (tmp_path / "state").mkdir()
     made = Stage(tmp_path / "state", published, sqlite_url)
     yield made
-    made.database.close()
+    made.close()
 
 
 @pytest.fixture
@@ -357,4 +364,4 @@ def stage_on_each_database(tmp_path: Path, published: Path, database_url: str) -
     (tmp_path / "state").mkdir()
     made = Stage(tmp_path / "state", published, database_url)
     yield made
-    made.database.close()
+    made.close()

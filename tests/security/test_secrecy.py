@@ -1,0 +1,126 @@
+"""No secret is said again: the search of the whole suite finds what it must, and nothing that is read from outside holds one."""
+
+import json
+import logging
+from typing import Any
+
+import httpx2
+import pytest
+import secrecy
+from sqlalchemy import text
+from stage import IRIS_ROW, Live, Stage, instances, key_id
+
+from gatehouse.db.audit import Actor, record_audit
+from gatehouse.principal import TENANT_SCOPES, Scope
+
+CANARY = "Canary5c1e9d77f0"
+"""No name of a key, or it would rightly be kept."""
+
+
+def token_of(live: Live, key: str) -> str:
+    form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
+    token: str = live.client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
+    return token
+
+
+@pytest.fixture
+def key(stage: Stage) -> str:
+    return stage.tenant("acme", "iris", "fragile")
+
+
+@pytest.mark.parametrize("logger", ["gatehouse.calls", "gatehouse.keys", "uvicorn.error", "sqlalchemy.engine"])
+def test_row_98_the_search_of_the_whole_suite_finds_a_secret_in_a_log_line(stage: Stage, key: str, logger: str) -> None:
+    with stage.serving() as live:
+        token = token_of(live, key)
+    assert secrecy.found() == []
+    for said in (key, f"the secret {key[22:-6]} alone", f"x{key[22:]}y", token, token.rpartition(".")[0]):
+        logging.getLogger(logger).warning("a call: %s", said)
+        assert len(secrecy.found()) >= 1, said
+    logging.getLogger(logger).warning("key %s of a manifest %s", key_id(key), "0123456789abcdef" * 4)
+    assert secrecy.found() == []
+
+
+def test_row_98_the_search_of_the_whole_suite_finds_a_secret_in_an_error_and_in_an_audit_row(stage: Stage, key: str) -> None:
+    request = httpx2.Request("GET", "http://gatehouse.test/")
+    for answer in (
+        httpx2.Response(422, text=f"not {key[22:-6]}", request=request),
+        httpx2.Response(401, headers={"x": key}, request=request),
+    ):
+        secrecy.watch_answer(answer)
+        assert secrecy.found() != []
+    secrecy.watch_answer(httpx2.Response(201, text=key, request=request))
+    with stage.database.read() as session:  # what it writes is rolled back
+        secrecy.watch_audit(session)
+        assert secrecy.found() == []
+        record_audit(session, Actor("key:x", "127.0.0.1"), "key.create", "x", {"name": key[22:]})
+        secrecy.watch_audit(session)
+        assert secrecy.found() != []
+
+
+def test_row_98_no_error_metric_audit_or_usage_row_repeats_what_was_sent(stage: Stage, key: str) -> None:
+    lead, scraper = stage.key("acme", scopes=TENANT_SCOPES), stage.key("_operator", scopes={Scope.METRICS_READ})
+    with stage.serving() as live:
+        credentials = [lead, token_of(live, lead), key]
+        said = [answer for credential in credentials for answer in answers(live, credential, key_id(key))]
+        said.append(live.get("/metrics", scraper))
+    assert len({answer.status_code for answer in said}) > 6
+    kept = rows(stage)
+    secret = [part for credential in (*credentials, scraper) for part in (credential, credential[22:-6])]
+    for value in (CANARY, *secret):
+        assert not [kind for kind, content in kept if value in content], value
+        for answer in said:
+            assert value not in answer.text + str(answer.headers), (value, answer.request.url, answer.status_code)
+
+
+def answers(live: Live, credential: str, other: str) -> list[httpx2.Response]:
+    """All kinds of calls, with the credential and a canary at every place that is not theirs."""
+    own = {"authorization": f"Bearer {credential}"}
+    odd = own | {"user-agent": CANARY, "referer": credential, "cookie": f"key={credential}", "x-api-version": CANARY, "origin": CANARY}
+    found: list[httpx2.Response] = []
+
+    def send(method: str, path: str, headers: dict[str, str], **body: Any) -> None:
+        found.append(live.client.request(method, path, headers=headers, **body))
+
+    for method, path in (
+        ("GET", "/account"),
+        ("GET", "/account/usage"),
+        ("GET", "/account/keys"),
+        ("GET", f"/account/keys/{other}"),
+        ("GET", f"/account/keys/{credential}"),
+        ("GET", f"/account/{CANARY}"),
+        ("GET", f"/v1/models/{CANARY}"),
+        ("GET", "/v1/models"),
+        ("PUT", "/account/keys"),
+        ("GET", "/oauth/token"),
+        ("GET", "/health/ready"),
+    ):
+        send(method, f"{path}?key={credential}&since={CANARY}", odd)
+        send(method, path, {"x-api-key": CANARY})
+        send(method, path, {"authorization": f"Basic {credential}", "x-request-id": f"{CANARY} {credential}"})
+    bodies: list[dict[str, Any]] = [{credential: CANARY}]
+    for member in ("name", "scopes", "networks", "expires_at", "requests", "grace_s"):
+        bodies += [{member: value} for value in (CANARY, [CANARY], [credential], {credential: 1})]
+    for body in bodies:
+        for method, path in (("POST", "/account/keys"), ("PATCH", f"/account/keys/{other}"), ("POST", f"/account/keys/{other}/rotate")):
+            send(method, path, odd, json=body)
+    for field in IRIS_ROW:
+        for value in (CANARY, [CANARY], {credential: CANARY}, credential):
+            send("POST", "/v1/models/iris/predict", odd, json=instances({**IRIS_ROW, field: value}))
+    send("POST", "/v1/models/iris/predict", odd | {"idempotency-key": credential}, content=f"{CANARY} {credential}".encode())
+    for form in (
+        {"client_id": CANARY, "client_secret": credential},
+        {"client_id": credential, "client_secret": CANARY},
+        {CANARY: credential},
+    ):
+        send("POST", "/oauth/token", {}, data={"grant_type": CANARY, "scope": credential} | form)
+        send("POST", "/oauth/token", {}, data={"grant_type": "client_credentials", "scope": CANARY} | form)
+        send("POST", "/oauth/revoke", {}, data={"token": credential, "token_type_hint": CANARY} | form)
+    return found
+
+
+def rows(stage: Stage) -> list[tuple[str, str]]:
+    """Every table of the database, as text, but for the digests of keys and the sealed halves of token keys."""
+    with stage.database.read() as session:
+        connection = session.connection()
+        tables = [name for (name,) in connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'"))]
+        return [(name, json.dumps([list(map(str, row)) for row in connection.execute(text(f'SELECT * FROM "{name}"'))])) for name in tables]

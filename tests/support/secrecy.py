@@ -1,0 +1,79 @@
+"""What the whole suite is searched for: no secret that was issued, and nothing of a credential's shape, in logs, errors and audit rows."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+from sqlmodel import Session, select
+
+from gatehouse.db.tables import AuditTable
+from gatehouse.identity.api_keys import CHECKSUM_CHARACTERS, SECRET_CHARACTERS
+from gatehouse.middleware.request_log import JsonLines
+
+CLIENTS = ("httpx2", "httpcore2")
+_SHAPES = re.compile(r"gate(?:test)?_[0-9A-Za-z]{16}_[0-9A-Za-z]{20,}|eyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}")
+_RUN = re.compile(rf"[0-9A-Za-z]{{{SECRET_CHARACTERS},}}")
+_issued: set[str] = set()
+_found: list[str] = []
+
+
+def remember(key: str) -> str:
+    """A key whose secret must be nowhere from now on."""
+    _issued.add(key[-CHECKSUM_CHARACTERS - SECRET_CHARACTERS : -CHECKSUM_CHARACTERS])
+    return key
+
+
+def secrets_in(text: str) -> list[str]:
+    """What of `text` is secret: whole credentials of any origin, and secrets that were issued, also bare ones."""
+    windows = (run[n : n + SECRET_CHARACTERS] for run in _RUN.findall(text) for n in range(len(run) - SECRET_CHARACTERS + 1))
+    return _SHAPES.findall(text) + [window for window in windows if window in _issued]
+
+
+def watch(where: str, text: str) -> None:
+    """Remember what is found there for the end of the test."""
+    _found.extend(f"{where}: {secret} in {text[:500]}" for secret in secrets_in(text))
+
+
+def watch_answer(answer: httpx2.Response) -> None:
+    """A hook of a client: errors repeat nothing that was sent."""
+    if answer.status_code >= 400:
+        watch(f"answer {answer.status_code}", answer.read().decode("utf-8", "replace") + str(answer.headers))
+
+
+def watch_audit(session: Session) -> None:
+    """All rows of the audit trail."""
+    for row in session.exec(select(AuditTable)):
+        watch("audit", f"{row.actor} {row.source} {row.action} {row.subject} {row.detail}")
+
+
+def found() -> list[str]:
+    """What was found since this was asked last."""
+    taken = list(_found)
+    _found.clear()
+    return taken
+
+
+class WatchedLog(logging.Handler):
+    """Every line of the service as it would be written; not those of a test's own client, which knows its secrets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = JsonLines()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.name.startswith(CLIENTS):
+            watch("log", self._lines.format(record))
+
+
+@contextmanager
+def watched_log() -> Iterator[None]:
+    """Every line of every logger meanwhile, also those of calls."""
+    logging.getLogger("gatehouse.calls").setLevel(logging.INFO)
+    handler = WatchedLog()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
