@@ -20,9 +20,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from gatehouse.serving.engines.sklearn import SklearnEngine
+from gatehouse.serving.estimator_elsewhere import EstimatorElsewhere
 from gatehouse.serving.opening import open_estimator
 from gatehouse.serving.options import PublishOptions
 from gatehouse.serving.publish import Publication, PublishRefused
+from gatehouse.serving.runtime import HERE
 
 _DICE = np.random.default_rng(5)
 COUNT = 160
@@ -259,3 +262,10 @@ def test_a_function_that_wants_a_data_frame_is_refused_with_the_reason(publish_p
     estimator = forest(FunctionTransformer(by_its_names)).fit(FRAME, LEAVES)
     with pytest.raises(PublishRefused, match="its own functions and classes get arrays in the contract's order, not data frames"):
         publish_pair(estimator, TOML)
+
+
+@pytest.mark.parametrize("name", ["selectors of types", "missing texts that are None, beside NaN as a category"])
+def test_asked_in_another_process_it_answers_as_it_does_the_data_frame(name: str, fitted: dict[str, Any]) -> None:
+    frame = FITS[name][1]
+    engine = SklearnEngine(EstimatorElsewhere(dumped(fitted[name]), HERE), classifies=True, texts=TEXTS)
+    assert np.abs(engine.score(rows_of(frame)) - fitted[name].predict_proba(frame)).max() < 1e-12
