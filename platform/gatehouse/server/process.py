@@ -72,9 +72,7 @@ class ProcessRow:
         self._wake.set()
         self._thread.join()
         try:
-            with self._database.write() as session:
-                remove_process(session, self.id)
-                record_change(session, "process", self.id)
+            forget_process(self._database, self.id)
         except GONE as error:
             LOGGER.warning("the row of process %s stays until it is old (%s)", self.id, type(error).__name__)
 
@@ -112,6 +110,13 @@ class ProcessRow:
         write_process(session, self._process)
         live = len(fresh(list_processes(session), now))
         self.live = max(1, live, self.live if now < self._holds_until else 0)
+
+
+def forget_process(database: Database, id: str) -> None:
+    """Remove the row of a process that has ended, so that all others count anew at once. Raises what a database that is gone raises."""
+    with database.write() as session:
+        remove_process(session, id)
+        record_change(session, "process", id)
 
 
 def fresh(processes: Sequence[Process], now: datetime) -> list[Process]:
