@@ -265,3 +265,14 @@ def test_inputs_are_matched_by_what_they_hold_and_where_they_stand() -> None:
 )
 def test_inputs_that_do_not_fit_the_contract_are_refused(found: list[Given]) -> None:
     assert inputs_of(found, 3, (1, 2)) is None
+
+
+def test_long_texts_leave_the_event_loop_sooner(workshop: Any, publish_pair: Callable[..., Publication]) -> None:
+    estimator = make_pipeline(of(("w", TfidfVectorizer(), NOTE)), LogisticRegression()).fit(TABLE, LEAVES)
+    rows = []
+    for version, length in (("1.0.0", 20), ("1.0.1", 1_000_000)):
+        toml = TOML.replace('example = "a late refund"', f'example = "a late refund"\nmax_length = {length}')
+        assert publish_pair(estimator, toml, version).engine == "onnx"
+        predictor = workshop.registry().load("pair", "v1", version).predictor
+        rows.append(max(count for count in range(200) if predictor.fits_inline(count)))
+    assert rows[0] > rows[1] == 0

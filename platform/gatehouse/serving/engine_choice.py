@@ -15,7 +15,7 @@ from gatehouse.serving.manifest import EngineName, Parity, WorstRow
 from gatehouse.serving.reference import Reference
 from gatehouse.serving.runtime import Runtime
 from gatehouse.serving.shape import Cell, ContractShape, text_places
-from gatehouse.serving.space import example_row, to_values
+from gatehouse.serving.space import longest_row, to_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ def choose_engine(
         return EngineChoice("sklearn", artifact, reason, None)
     progress("converting to ONNX")
     try:
-        texts, example = text_places(contract.features), example_row(contract.features)
-        graph = convert(artifact, "".join("nt"[place in texts] for place in range(len(example))), runtime=runtime)
-        candidate = OnnxEngine(graph, len(example), reference.engine.classes, texts=texts, example=example)
+        texts, longest = text_places(contract.features), longest_row(contract.features)
+        graph = convert(artifact, "".join("nt"[place in texts] for place in range(len(longest))), runtime=runtime)
+        candidate = OnnxEngine(graph, len(longest), reference.engine.classes, texts=texts, longest=longest)
         scores = parity.score_both_ways(candidate, to_values(contract.features, rows))
     except (NotConvertible, EngineUnusable) as error:
         return EngineChoice("sklearn", artifact, str(error).removesuffix(": publish the model again"), None)

@@ -17,7 +17,7 @@ from gatehouse.serving.parity import SEED, TOLERANCE
 from gatehouse.serving.predictor import Predictor
 from gatehouse.serving.repository import Repository, VerifiedVersion, VersionInvalid, VersionMissing
 from gatehouse.serving.shape import ContractShape, FeatureShape, text_places
-from gatehouse.serving.space import draw_rows, example_row, to_values
+from gatehouse.serving.space import draw_rows, longest_row, to_values
 
 C = TypeVar("C")
 MEMORY_FACTOR = {"onnx": 8, "sklearn": 2}
@@ -210,8 +210,8 @@ def _predictor(verified: VerifiedVersion, shape: ContractShape) -> Predictor:
 def _engine(verified: VerifiedVersion, features: Sequence[FeatureShape]) -> Engine:
     manifest = verified.manifest
     if manifest.engine == "onnx":
-        texts, example = text_places(features), example_row(features)
-        return OnnxEngine(verified.artifact, len(example), manifest.classes, texts=texts, example=example)
+        texts, longest = text_places(features), longest_row(features)
+        return OnnxEngine(verified.artifact, len(longest), manifest.classes, texts=texts, longest=longest)
     # a server whose models are all ONNX never imports a pickle loader
     from gatehouse.serving.engines.sklearn import SklearnEngine
 

@@ -39,6 +39,17 @@ def example_row(features: Sequence[FeatureShape]) -> tuple[Cell, ...]:
     return tuple(_example(feature) for feature in features)
 
 
+def longest_row(features: Sequence[FeatureShape]) -> tuple[Cell, ...]:
+    """The examples, texts as long as the contract allows: a row that takes a model as long as any."""
+    return tuple(_longest(feature, cell) for feature, cell in zip(features, example_row(features), strict=True))
+
+
+def _longest(feature: FeatureShape, cell: Cell) -> Cell:
+    if not isinstance(cell, str) or feature.allowed or feature.max_length is None:
+        return cell
+    return (f"{cell or 'a'} " * feature.max_length)[: feature.max_length]
+
+
 def draw_rows(
     features: Sequence[FeatureShape], count: int, seed: int, ranges: Ranges = NO_RANGES, known: KnownCells = NOTHING_KNOWN
 ) -> list[tuple[Cell, ...]]:

@@ -31,10 +31,10 @@ class OnnxEngine:
         classes: Classes,
         *,
         texts: Sequence[int] = (),
-        example: Sequence[Cell] | None = None,
+        longest: Sequence[Cell] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`texts`: which of the features are texts; `example`: a row that the graph can answer. Raises EngineUnusable."""
+        """`texts`: which of the features are texts; `longest`: a row that takes as long as any. Raises EngineUnusable."""
         self.classes = classes
         try:
             self._session = onnxruntime.InferenceSession(artifact, _options(), providers=["CPUExecutionProvider"])
@@ -48,7 +48,7 @@ class OnnxEngine:
             raise EngineUnusable("the graph does not take one table of floats: publish the model again")
         self._input = inputs[0].name
         self._output = [outputs[-1 if classes else 0].name]
-        self.inline_rows = self._measure(_row(example or (0.0,) * features, texts), clock)
+        self.inline_rows = self._measure(_row(longest or (0.0,) * features, texts), clock)
 
     def score(self, values: Values) -> Scores:
         (scores,) = self._session.run(self._output, self._fed(values))
@@ -66,9 +66,10 @@ class OnnxEngine:
 
     def _measure(self, row: Values, clock: Callable[[], float]) -> int:
         """Rows that fit into INLINE_SECONDS, by the best of a few tries; also warms the session up."""
-        one, many = (self._seconds(row.repeat(rows, axis=0), clock) for rows in (1, MAX_INLINE_ROWS))
+        one = self._seconds(row, clock)
         if one > INLINE_SECONDS:
             return 0
+        many = self._seconds(row.repeat(MAX_INLINE_ROWS, axis=0), clock)
         per_row = max(many - one, 0.0) / (MAX_INLINE_ROWS - 1)
         return MAX_INLINE_ROWS if per_row == 0 else min(MAX_INLINE_ROWS, 1 + int((INLINE_SECONDS - one) / per_row))
 
