@@ -18,12 +18,19 @@ async def read_body(receive: Receive) -> list[bytes]:
     return parts
 
 
-def whole_body(parts: list[bytes], pause: Pause) -> bytes:
-    """The parts of a large body as one, without the blanks behind its end. Changes `parts`."""
-    while len(parts) > 1:
-        parts[-1] = parts[-1].rstrip(BLANK)
-        if parts[-1]:
-            break
-        parts.pop()
+def whole_body(parts: list[bytes], longest_blank: int, pause: Pause) -> bytes:
+    """The parts of a large body as one. Where more blanks stand in a row than `longest_blank`, which is more than any text may hold, just
+    so many are kept: what was right stays right, what was wrong stays wrong, and a body blown up with blanks costs little.
+    """
+    kept: list[bytes] = []
+    blanks = 0
+    for part in parts:
+        inner = part.lstrip(BLANK)
+        leading = len(part) - len(inner)
+        kept.append(part[: max(0, min(leading, longest_blank - blanks))])
+        blanks += leading
+        if inner:
+            blanks = len(inner) - len(inner.rstrip(BLANK))
+            kept.append(inner[: longest_blank - blanks] if blanks > longest_blank else inner)
         pause()
-    return b"".join(parts)  # a copy that lets go of the interpreter
+    return b"".join(kept)  # a copy that lets go of the interpreter

@@ -122,7 +122,7 @@ class Predict:
         most = principal.plan.rows_per_call
         if sum(map(len, parts)) <= INLINE_BYTES and contract.decoder.fits_inline(body := b"".join(parts)):
             return read_rows(contract, own, body, most), False
-        read = partial(self._turns.run, lambda pause: read_rows_in_steps(contract, own, whole_body(parts, pause), most, pause))
+        read = partial(self._turns.run, lambda pause: read_rows_in_steps(contract, own, parts, most, pause))
         return await self._workers.run(read, self._deadline_s, tenant=principal.tenant_id), True
 
     async def _answer(
@@ -154,8 +154,9 @@ def read_rows(contract: CompiledContract, own: CompiledContract, body: bytes, ma
     return replace(rows, values=own.decoder.decode(body, max_rows).values)
 
 
-def read_rows_in_steps(contract: CompiledContract, own: CompiledContract, body: bytes, max_rows: int, pause: Pause) -> Decoded:
+def read_rows_in_steps(contract: CompiledContract, own: CompiledContract, parts: list[bytes], max_rows: int, pause: Pause) -> Decoded:
     """The same of a large body."""
+    body = whole_body(parts, contract.decoder.longest_blank, pause)
     rows = contract.decoder.decode_in_steps(body, max_rows, pause)
     if own.contract.digest == contract.contract.digest:
         return rows

@@ -12,6 +12,7 @@ from gatehouse.contracts.row_slices import SLICE_CELLS
 from gatehouse.contracts.strict_decode import StrictDecoder
 
 INLINE_BYTES = 64 * 1024
+LEAST_LONGEST_BLANK = 4096
 INLINE_CELLS = 20_000
 """Rows of optional fields are two bytes each and become as many cells as the contract has fields."""
 
@@ -33,6 +34,8 @@ class Decoder:
         self._fast = FastDecoder(contract)
         self._strict = StrictDecoder(contract)
         self._width = len(contract.features)
+        self.longest_blank = max(LEAST_LONGEST_BLANK, *(1 + (feature.max_length or 0) for feature in contract.features))
+        """More blanks in a row than any text of this contract may hold."""
 
     def fits_inline(self, body: bytes) -> bool:
         """Whether the body is so small, in bytes and in the cells that it can become, that it may be decoded on the event loop."""

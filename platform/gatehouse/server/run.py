@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from gatehouse.server.connection import Connection
 from gatehouse.server.connections import Connections
+from gatehouse.server.garbage import leave_out_what_is_loaded
 from gatehouse.server.open_files import room_for
 
 BACKLOG = 1024
@@ -60,4 +61,5 @@ def server_for(app: ASGIApp, connections: Connections, grace_s: float) -> uvicor
 
 def run(app: ASGIApp, connections: Connections, listener: socket.socket, grace_s: float) -> None:
     """Serve until a signal ends it; calls that are under way are finished first, for at most `grace_s`."""
+    leave_out_what_is_loaded()
     server_for(app, connections, grace_s).run(sockets=[listener])
