@@ -196,13 +196,31 @@ def test_a_crash_while_writing_leaves_no_version(workshop, pair, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(VersionInvalid, match="No space left on device"):
+    with pytest.raises(
+        VersionInvalid, match=r"there is no room left in .*/pair \(No space left on device\): make room, then publish again"
+    ):
         workshop.write(pair)
     monkeypatch.undo()
     assert workshop.repository.versions("pair") == ()
     assert list((workshop.repository.root / "pair").iterdir()) == []
     workshop.write(pair)
     assert workshop.repository.read("pair", "1.0.0").artifact == pair
+
+
+def test_a_folder_that_takes_no_files_is_named(workshop, pair, monkeypatch):
+    opened = os.open
+
+    def read_only(name, flags, *rest, **where):
+        if flags & os.O_CREAT:
+            raise OSError(30, "Read-only file system", name)
+        return opened(name, flags, *rest, **where)
+
+    (workshop.repository.root / "pair").mkdir(parents=True)
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(
+        VersionInvalid, match=r"written: /.*/pair takes no files \(Read-only file system\): check its owner and permissions"
+    ):
+        workshop.write(pair)
 
 
 def test_versions_are_ordered_by_number_and_the_next_one_is_free(workshop, pair):

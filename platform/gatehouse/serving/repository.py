@@ -124,7 +124,7 @@ class Repository:
         except FileExistsError:
             raise VersionExists(f"{model} {version} is published already and is never changed: publish the next version") from None
         except OSError as error:
-            raise VersionInvalid(f"{model} {version} cannot be written: {_explain(error)}") from None
+            raise VersionInvalid(f"{model} {version} cannot be written: {_why_unwritten(error, self.root / model)}") from None
         return self.root / model / version
 
     def models(self) -> tuple[str, ...]:
@@ -264,3 +264,12 @@ def _explain(error: OSError) -> str:
     if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
         return f"{error.filename} is a link or no folder: put the published files themselves there"
     return f"{error.filename} cannot be read ({error.strerror}): check the folder's owner and permissions"
+
+
+def _why_unwritten(error: OSError, folder: Path) -> str:
+    """The folder is named, since a full disk names no file and a name that was tried beside the version says nothing."""
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+        return _explain(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"there is no room left in {folder} ({error.strerror}): make room, then publish again"
+    return f"{folder} takes no files ({error.strerror}): check its owner and permissions, then publish again"
