@@ -3,6 +3,8 @@
 import base64
 import json
 import stat
+import subprocess
+import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,6 +31,25 @@ def test_a_key_is_never_overwritten(signer, tmp_path):
     with pytest.raises(PublishingKeyUnusable, match="exists"):
         create_publishing_key(tmp_path / "key.pem", tmp_path / "trusted")
     assert (tmp_path / "key.pem").read_bytes() == before
+    assert [path.stem for path in (tmp_path / "trusted").iterdir()] == [signer.key_id]
+
+
+@pytest.mark.parametrize("what", ["private part", "public part"])
+def test_a_key_that_cannot_be_kept_whole_leaves_nothing(tmp_path, what):
+    trusted, key = tmp_path / "trusted", tmp_path / "key.pem"
+    script = f"""
+import resource, signal
+from pathlib import Path
+from gatehouse.serving.signing import create_publishing_key
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({115 if what == "private part" else 20},) * 2)
+create_publishing_key(Path({str(key)!r}), Path({str(trusted)!r}))
+"""
+    failed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "File too large" in failed.stderr
+    assert not key.exists()
+    assert list(trusted.glob("*.pem")) == []
+    assert create_publishing_key(key, trusted).key_id in TrustedKeys.load(trusted).ids
 
 
 def test_every_changed_byte_of_the_manifest_is_found(signer, tmp_path):

@@ -87,19 +87,32 @@ class Signer:
 def create_publishing_key(private_path: Path, trusted_dir: Path) -> Signer:
     """A new key: private PEM at `private_path` (mode 600), public PEM in `trusted_dir` as `<key id>.pem`.
 
-    Raises PublishingKeyUnusable where `private_path` exists: a key is never overwritten.
+    Raises PublishingKeyUnusable where `private_path` exists, since a key is never overwritten; OSError. Then nothing is left of it.
     """
     private = Ed25519PrivateKey.generate()
     signer = Signer(private)
     private_path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(private_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise PublishingKeyUnusable(f"{private_path} exists; choose another path, or go on with that key") from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    # trusted first: a crash in between leaves no key here that nobody trusts
     trust_publishing_key(signer, trusted_dir)
+    try:
+        _write_new(private_path, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    except OSError as error:
+        (trusted_dir / f"{signer.key_id}.pem").unlink()
+        if isinstance(error, FileExistsError):
+            raise PublishingKeyUnusable(f"{private_path} exists; choose another path, or go on with that key") from None
+        raise
     return signer
+
+
+def _write_new(file: Path, content: bytes) -> None:
+    """Mode 600; nothing is left where it cannot be written whole. Raises OSError, FileExistsError among them."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(content)
+    except OSError:
+        file.unlink()
+        raise
 
 
 def trust_publishing_key(signer: Signer, trusted_dir: Path) -> bool:
