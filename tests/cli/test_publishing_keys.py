@@ -48,6 +48,18 @@ def test_row_83_what_a_retired_key_has_signed_is_not_released(published: Any, es
     assert published("endpoints", "show", "pair", "v1", "--json").json["stable_version"] == "1.0.0"
 
 
+def test_a_retired_key_signs_nothing_and_the_way_to_another_is_said(
+    published: Any, state_dir: Path, estimator: Path, contract: Contract, tmp_path: Path
+) -> None:
+    [key] = published("publishing-keys", "list", "--json").json
+    published("publishing-keys", "retire", key["id"])
+    publish = ("models", "publish", estimator, "--contract", contract("pair"))
+    refused = published(*publish, code=1)
+    assert f"publishing key {key['id']} was retired here: gatehouse publishing-keys create --file new-key.pem" in refused.error
+    published("publishing-keys", "create", "--file", tmp_path / "new-key.pem")
+    assert "pair 1.0.1" in published(*publish, "--publishing-key", tmp_path / "new-key.pem").out
+
+
 def test_row_83_a_strangers_version_is_released_only_after_the_key_is_trusted(
     published: Any, state_dir: Path, estimator: Path, contract: Contract, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gatehouse.cli.contract_choice import ContractChoice
 from gatehouse.cli.deployment import Deployment
 from gatehouse.cli.published_contract import repository_of
-from gatehouse.cli.signing_key import signer_of
+from gatehouse.cli.signing_key import signer_of, trusted_keys_folder
 from gatehouse.cli.version_choice import VersionChoice, choose_version
 from gatehouse.db.audit import record_audit
 from gatehouse.errors import Refused
@@ -19,6 +19,7 @@ from gatehouse.serving.kept_estimator import FOLDER, keep_estimator
 from gatehouse.serving.names import NameInvalid
 from gatehouse.serving.options import PublishOptions
 from gatehouse.serving.repository import Repository
+from gatehouse.serving.trust import retired_ids
 
 if TYPE_CHECKING:
     from gatehouse.serving.publish import Publication
@@ -58,9 +59,7 @@ def publish_model(deployment: Deployment, wish: PublishWish, progress: Callable[
     signer, made_key = signer_of(deployment, wish.publishing_key)
     repository = repository_of(deployment.settings)  # anew: it may trust a key more
     if not repository.trusts(signer.key_id):
-        raise Refused(
-            f"publishing key {signer.key_id} is not trusted here, so no server would load what it signs: gatehouse publishing-keys list"
-        )
+        raise Refused(_untrusted(deployment, signer.key_id))
     publication = _publish(wish, choice, repository, signer, progress)
     _keep(deployment, publication, wish, progress)
     with deployment.database.write() as session:
@@ -69,6 +68,18 @@ def publish_model(deployment: Deployment, wish: PublishWish, progress: Callable[
         if endpoint is None:
             endpoint = create_endpoint(session, deployment.actor, publication.model, publication.version)
     return Published(publication, wish.contract, endpoint, endpoint.stable_version == publication.version, made_key)
+
+
+def _untrusted(deployment: Deployment, key_id: str) -> str:
+    if key_id in retired_ids(trusted_keys_folder(deployment.settings)):
+        return (
+            f"publishing key {key_id} was retired here: gatehouse publishing-keys create --file new-key.pem makes another,"
+            " then publish with --publishing-key new-key.pem"
+        )
+    return (
+        f"publishing key {key_id} is not trusted here, so no server would load what it signs:"
+        " gatehouse publishing-keys trust FILE takes its public key, as its owner has it"
+    )
 
 
 def _keep(deployment: Deployment, publication: "Publication", wish: PublishWish, progress: Callable[[str], None]) -> None:

@@ -46,7 +46,8 @@ def create(
         return
     typer.echo(f"publishing key {key_id}: the private part is {path}, the public part is trusted here")
     typer.echo(f"keep {path} where you publish, never on a serving machine; {FOLLOWED}")
-    typer.echo(f"next: gatehouse models publish FILE --sample rows.csv --publishing-key {path}")
+    by_name = "" if file is None else f" --publishing-key {path}"
+    typer.echo(f"next: gatehouse models publish FILE --sample rows.csv{by_name}")
 
 
 @app.command("list", epilog=example("gatehouse publishing-keys list --json"))
