@@ -44,7 +44,8 @@ def read_sample(source: bytes, origin: str) -> Sample:
             if not columns:
                 columns = _header(row, origin)
             elif len(row) != len(columns):
-                raise Refused(f"{origin}, line {reader.line_num}: has {len(row)} cells, the header has {len(columns)}")
+                what = f"has {len(row)} cells, the header has {len(columns)}" if row else "is blank; remove the line"
+                raise Refused(f"{origin}, line {reader.line_num}: {what}")
             else:
                 rows.append(tuple(row))
     except csv.Error as error:
@@ -89,6 +90,8 @@ def _text(source: bytes, origin: str) -> str:
         raise Refused(f"{origin} is empty; write a header with the names of the columns, then rows")
     if len(source) > MAX_BYTES:
         raise Refused(f"{origin} is larger than {MAX_BYTES // 1024**2} MiB; some thousand rows are enough")
+    if source.startswith((b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0")):
+        raise Refused(f"{origin} is a workbook or a packed file; save its rows as CSV in UTF-8")
     if source.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise Refused(f"{origin} starts with a byte-order mark; save it as UTF-8 without one (in Python: encoding='utf-8')")
     if b"\0" in source:
@@ -100,13 +103,13 @@ def _text(source: bytes, origin: str) -> str:
 
 
 def _header(names: Sequence[str], origin: str) -> tuple[str, ...]:
+    if len(names) == 1 and re.search(r"[;\t|]", names[0]):
+        raise Refused(f"{origin}: the header has one column only; separate columns by commas")
     for place, name in enumerate(names, 1):
         if not name.strip():
             raise Refused(f"{origin}: column {place} has no name; pandas writes none for its index unless to_csv(index=False)")
         if name != name.strip() or not name.isprintable():
             raise Refused(f"{origin}: the name of column {place} has blanks around it or characters that cannot be seen; remove them")
-    if len(names) == 1 and re.search(r"[;\t|]", names[0]):
-        raise Refused(f"{origin}: the header has one column only; separate columns by commas")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise Refused(f"{origin}: the header names {_named(twice)} more than once")
