@@ -127,6 +127,11 @@ def test_all_complaints_come_at_once() -> None:
     assert len(text.splitlines()) >= 6
 
 
+def test_a_byte_order_mark_is_named() -> None:
+    with pytest.raises(ContractInvalid, match="starts with a byte-order mark; save it as UTF-8 without one"):
+        parse_contract(b"\xef\xbb\xbf" + GOOD.encode(), "odd.toml")
+
+
 @pytest.mark.parametrize(
     "source", [b"", b"format =", b"\xff", b"a = " + b"[" * 5000, b"a = " + b"9" * 5000, b"features = 1", b"[features]"]
 )

@@ -71,6 +71,8 @@ def parse_contract(source: bytes, origin: str) -> Contract:
 def _toml(source: bytes, origin: str) -> dict[str, Any]:
     if len(source) > MAX_FILE_BYTES:
         raise ContractInvalid(origin, [f"the file is larger than {MAX_FILE_BYTES} bytes; a contract is a short file"])
+    if source.startswith(b"\xef\xbb\xbf"):
+        raise ContractInvalid(origin, ["the file starts with a byte-order mark; save it as UTF-8 without one"])
     try:
         return tomllib.loads(source.decode("utf-8"))
     except UnicodeDecodeError:
