@@ -109,6 +109,12 @@ def test_diff_names_each_change_and_the_verdict(gatehouse: Any, contract: Write,
     assert lines[-1] == "compatible: callers can go on unchanged; the next version is a minor"
     assert gatehouse("contracts", "diff", old, narrower).lines[-1].startswith("breaking: make a new major")
     assert gatehouse("contracts", "diff", old, narrower, "--exit-code", code=1).lines[-1].startswith("breaking: make a new major")
+    major = tmp_path / "major.toml"
+    major.write_text(narrower.read_text().replace('"v1"', '"v2"'))
+    verdict = "breaking, as a new major may be: callers of v1 stay there until they move to v2"
+    assert gatehouse("contracts", "diff", old, major).lines[-1] == verdict
+    assert gatehouse("contracts", "diff", old, major, "--exit-code", code=1).lines[-1] == verdict
+    assert gatehouse("contracts", "diff", major, old).lines[-1].startswith("breaking: make a new major")
     assert gatehouse("contracts", "diff", old, narrower, "--json").json == {
         "level": "major",
         "compatible": False,

@@ -17,6 +17,7 @@ from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.feature import NUMERIC_TYPES, Feature
 from gatehouse.contracts.openapi import describe
 from gatehouse.errors import Refused
+from gatehouse.serving.names import parse_api_version
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +32,7 @@ VERDICTS: dict[Level, str] = {
     "minor": "compatible: callers can go on unchanged; the next version is a minor",
     "major": "breaking: make a new major, with the next api_version, so that callers of the old one stay where they are",
 }
+NEW_MAJOR = "breaking, as a new major may be: callers of {old} stay there until they move to {new}"
 SOURCE = "A TOML file, or MODEL@VERSION of a published one."
 
 
@@ -72,12 +74,15 @@ def diff(
     json: Json = False,
 ) -> None:
     """Say field by field what changed, and whether callers can go on unchanged."""
-    changes = compare(_contract(old), _contract(new))
+    before, after = _contract(old), _contract(new)
+    changes = compare(before, after)
     needed = level(changes)
     if json:
         print_json({"level": needed, "compatible": needed != "major", "changes": [_change_facts(change) for change in changes]})
     else:
-        _show_changes(changes, needed)
+        _show_changes(changes)
+        new_major = before.model == after.model and parse_api_version(before.api_version) < parse_api_version(after.api_version)
+        typer.echo(NEW_MAJOR.format(old=before.api_version, new=after.api_version) if new_major else VERDICTS[needed])
     if exit_code and needed == "major":
         raise typer.Exit(1)
 
@@ -116,11 +121,10 @@ def _write(file: Path, text: str) -> None:
         raise Refused(f"{file} cannot be written: {error.strerror}") from None
 
 
-def _show_changes(changes: tuple[Change, ...], needed: Level) -> None:
+def _show_changes(changes: tuple[Change, ...]) -> None:
     if changes:
         rows = [(each.place, each.kind, "compatible" if each.compatible else "breaking", each.detail or each.reason) for each in changes]
         print_table(("where", "change", "for callers", ""), rows)
-    typer.echo(VERDICTS[needed])
 
 
 def _change_facts(change: Change) -> dict[str, Any]:
