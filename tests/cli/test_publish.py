@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sqlmodel import select
 from typer.testing import CliRunner
@@ -111,7 +112,7 @@ def test_the_key_that_a_first_publish_makes_is_audited(outside: Path) -> None:
         ((), "fitted without names of columns: give them in its order with --sample rows.csv"),
         (("--features", "age,spend"), "fitted on 3 features, --features names 2"),
         (("--sample", "rows.csv", "--model", "../churn"), "--model gives another name"),
-        (("--sample", "rows.csv", "--version", "x.0.0"), "API version"),
+        (("--sample", "rows.csv", "--version", "x.0.0"), "a model version is MAJOR.MINOR.PATCH"),
         (("--sample", "none.csv"), "none.csv cannot be read: No such file or directory"),
         (("--sample", "churn.joblib"), "churn.joblib"),
     ],
@@ -144,6 +145,62 @@ def test_columns_may_have_other_names_in_the_contract_than_in_the_sample(outside
     (outside / "flowers.csv").write_text("größe,Sepal Length (cm)\n2,1\n4,3\n")
     run("models", "publish", "flower.joblib", "--sample", "flowers.csv")
     assert run("models", "publish", "flower.joblib", "--sample", "flowers.csv", "--json").stdout.count("1.0.1") == 1
+
+
+def test_options_of_a_draft_do_not_contradict_a_contract_that_is_there(outside: Path) -> None:
+    publish = ("models", "publish", "churn.joblib", "--features", "age,money/spent,visits", "--labels", "goes,stays")
+    run(*publish)
+    assert "1.0.1" in run(*publish).stdout  # the same words again: the next version
+    for option, names, held in (("--features", "age,spend,visits", "age, money_spent, visits"), ("--labels", "stays,goes", "goes, stays")):
+        refused = run("models", "publish", "churn.joblib", option, names, code=1)
+        told = f"models/churn/v1.toml is there already and names {held}, not {names.replace(',', ', ')}"
+        assert refused.stderr == f"gatehouse: {told}: correct the contract, or leave {option} out\n"
+    contract = outside / "models" / "churn" / "v1.toml"
+    refused = run("models", "publish", "churn.joblib", "--contract", contract, "--targets", "price", code=1)
+    assert "names none, not price" in refused.stderr
+    contract.write_text(contract.read_text().replace("[features.money_spent]", "[features.spend]").replace('"age"', '"years"'))
+    refused = run("models", "publish", "churn.joblib", "--sample", "rows.csv", "--features", "age,spend,visits", code=1)
+    assert "field renamed?" in refused.stderr  # the options agree with the sample and the contract: it goes on to the next check
+
+
+def test_names_of_targets_and_of_their_classes_are_held_against_the_contract(outside: Path) -> None:
+    rows = np.random.default_rng(9).uniform(0, 9, (60, 2))
+    answers = np.column_stack([rows[:, 0] > 4, rows[:, 1] > 4]).astype(int)
+    joblib.dump(MultiOutputClassifier(LogisticRegression()).fit(rows, answers), outside / "both.joblib")
+    publish = ("models", "publish", "both.joblib", "--features", "a,b")
+    told = ("--targets", "left,right", "--labels", "no,yes", "--labels", "small,large")
+    run(*publish, *told)
+    assert "1.0.1" in run(*publish, *told).stdout
+    refused = run(*publish, *told[:2], "--labels", "no,yes", "--labels", "large,small", code=1)
+    assert "names no, yes, small, large, not no, yes, large, small" in refused.stderr
+    assert "names left, right, not right, left" in run(*publish, "--targets", "right,left", code=1).stderr
+
+
+def test_a_version_that_is_none_is_said_before_anything_is_drafted(outside: Path) -> None:
+    for version in ("01.0.0", "1.0", "2", "v1.0.0"):
+        refused = run("models", "publish", "churn.joblib", "--sample", "rows.csv", "--version", version, code=1)
+        assert "a model version is MAJOR.MINOR.PATCH" in refused.stderr
+    assert not (outside / "models").exists()
+
+
+def test_a_draft_that_cannot_be_written_whole_is_not_left(outside: Path) -> None:
+    script = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from gatehouse.cli.contract_choice import _write_new\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "_write_new(Path('models/churn/v1.toml'), 'x' * 500, 'v1.toml')\n"
+    )
+    failed = subprocess.run([sys.executable, "-c", script], cwd=outside, capture_output=True, text=True, check=False)
+    assert "v1.toml cannot be written: File too large; --contract names a contract elsewhere" in failed.stderr
+    assert not (outside / "models" / "churn" / "v1.toml").exists()
+
+
+def test_labels_are_for_classes_only(outside: Path) -> None:
+    joblib.dump(LinearRegression().fit(np.arange(40.0).reshape(-1, 2), np.arange(20.0)), outside / "line.joblib")
+    refused = run("models", "publish", "line.joblib", "--features", "a,b", "--labels", "no,yes", code=1)
+    assert "the estimator answers values, not classes: leave --labels out" in refused.stderr
 
 
 def test_training_rows_that_an_estimator_keeps_are_accepted_by_word_and_audited(outside: Path) -> None:

@@ -61,7 +61,18 @@ def _project(settings: Settings) -> Path:
 def _write_new(file: Path, text: str, shown: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as target:
+        target = file.open("x", encoding="utf-8")
+    except OSError as error:
+        if file.exists():
+            raise Refused(f"{shown} was drafted by another command meanwhile: read it, then publish again") from None
+        raise Refused(_unwritten(shown, error)) from None
+    try:
+        with target:
             target.write(text)
     except OSError as error:
-        raise Refused(f"{shown} cannot be written: {error.strerror}; --contract names a contract elsewhere") from None
+        file.unlink()  # half a contract would be taken for the author's
+        raise Refused(_unwritten(shown, error)) from None
+
+
+def _unwritten(shown: str, error: OSError) -> str:
+    return f"{shown} cannot be written: {error.strerror}; --contract names a contract elsewhere"

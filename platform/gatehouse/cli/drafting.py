@@ -112,6 +112,8 @@ def _columns(facts: "EstimatorFacts", names: Sequence[str], sample: Sample | Non
 
 
 def _answers(facts: "EstimatorFacts", told: Told) -> list[Answer]:
+    if told.labels and not facts.classes:
+        raise Refused("the estimator answers values, not classes: leave --labels out")
     if told.labels and len(told.labels) != len(facts.classes):
         raise Refused(f"the estimator classifies {len(facts.classes)} outputs: give --labels once for each, not {len(told.labels)} times")
     if told.targets and len(told.targets) != (facts.outputs if facts.outputs > 1 else 0):

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatehouse.cli.contract_choice import ContractChoice, named_contract, usual_contract
+from gatehouse.cli.contradiction import check_told
 from gatehouse.cli.drafting import Told, draft_contract, facts_of_artifact, model_name, renamed_sample
 from gatehouse.cli.published_contract import read_file
 from gatehouse.cli.publishing import PublishWish
 from gatehouse.cli.sample import Sample, number_ranges, read_sample
+from gatehouse.errors import Refused
+from gatehouse.serving.names import NameInvalid, parse_version
 from gatehouse.serving.options import PublishOptions
 from gatehouse.settings import Settings
 
@@ -44,6 +47,8 @@ def wish_of(request: PublishRequest, settings: Settings, show: Callable[[Contrac
     choice = _contract(request, settings, sample, facts)
     if choice.drafted:
         show(choice)
+    else:
+        check_told(request.told, choice, sample, facts)
     options = request.options
     if sample is not None:
         renamed = renamed_sample(sample, choice.contract, facts, request.told)
@@ -55,6 +60,13 @@ def _contract(request: PublishRequest, settings: Settings, sample: Sample | None
     if request.contract is not None:
         return named_contract(request.contract, request.model)
     model = request.model or model_name(request.file.stem)
-    # a version's major number is its API version
-    api_version = f"v{request.version.partition('.')[0]}" if request.version else "v1"
+    api_version = _api_version(request.version)
     return usual_contract(settings, model, api_version, lambda: draft_contract(facts(), model, api_version, sample, request.told))
+
+
+def _api_version(version: str | None) -> str:
+    """A version's major number is its API version."""
+    try:
+        return f"v{parse_version(version)[0]}" if version else "v1"
+    except NameInvalid as error:
+        raise Refused(str(error)) from None

@@ -43,14 +43,20 @@ class Answer:
 def draft(model: str, api_version: str, columns: Sequence[Column], answers: Sequence[Answer]) -> str:
     """The TOML text; several answers make a multioutput, each with its target's name. Raises DraftIncomplete."""
     head = [f"{HEAD}format = {FORMAT}", f"model = {_toml(model)}", f"api_version = {_toml(api_version)}", ""]
-    taken: set[str] = set()
-    fields = chain.from_iterable(_field(column, _valid_name(column.name, place, taken)) for place, column in enumerate(columns, 1))
+    names = valid_names([column.name for column in columns])
+    fields = chain.from_iterable(_field(column, name) for column, name in zip(columns, names, strict=True))
     text = "\n".join([*head, *fields, *_output(answers)]) + "\n"
     try:
         parse_contract(text.encode(), "draft")
     except ContractInvalid as error:
         raise DraftIncomplete(f"no contract can be drafted: {error.messages[0]}") from None
     return text
+
+
+def valid_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names that a draft gives to columns or targets of these names."""
+    taken: set[str] = set()
+    return tuple(_valid_name(name, place, taken) for place, name in enumerate(names, 1))
 
 
 def _field(column: Column, name: str) -> Iterator[str]:
