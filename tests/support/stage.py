@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -195,6 +196,7 @@ class Stage:
             "GATEHOUSE_TOKEN_REQUESTS_PER_MINUTE": "100000",
             "GATEHOUSE_ACCOUNT_REQUESTS_PER_MINUTE": "100000",
             "GATEHOUSE_SPOOL_MIN_FREE_BYTES": "0",
+            "GATEHOUSE_DRAIN_S": "0",
             **{f"GATEHOUSE_{name.upper()}": value for name, value in values.items()},
         }
         self.database: Database = open_database(database_url)
@@ -258,14 +260,14 @@ class Stage:
         edit_plan(self.database, ACTOR, name, lambda before: replace(before, **limits))
 
     @contextmanager
-    def serving(self, **values: str) -> Iterator["Live"]:
-        """The app that ships, on a port of its own, in a thread."""
+    def serving(self, grace_s: float = 30, **values: str) -> Iterator["Live"]:
+        """The app that ships, on a port of its own, in a thread; calls have `grace_s` when it ends."""
         listener = bind("127.0.0.1", 0)
         port = listener.getsockname()[1]
         more = {f"GATEHOUSE_{name.upper()}": value for name, value in values.items()}
         given = settings_from(self.values | {"GATEHOUSE_LISTEN_PORT": str(port)} | more, self.state_dir)
         app = create_app(given)
-        server = server_for(app, app.connections, 30)
+        server = server_for(app, app.connections, grace_s, given.drain_s)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
         thread.start()
         try:
@@ -310,6 +312,13 @@ def key_id(key: str) -> str:
 def instances(*rows: dict[str, Any]) -> dict[str, Any]:
     """A body of records."""
     return {"instances": list(rows)}
+
+
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> float:
