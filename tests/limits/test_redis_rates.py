@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
-from gatehouse.limits.redis_lines import RedisLines
-from gatehouse.limits.redis_rates import LEASE_US, SCRIPT, RedisRates
+from gatehouse.limits.redis_lines import RedisLines, RedisRefused, RedisUnanswered
+from gatehouse.limits.redis_rates import EXACT_TICKS, LEASE_US, SCRIPT, RedisRates, storable
 
 SECOND = 1_000_000
 BEGIN = 1_790_000_000 * SECOND
@@ -142,3 +142,101 @@ def test_redis_decides_as_memory_does(make_store: Callable[[], Store], shapes: S
 @given(shapes=shapes, age=ages, steps=steps)
 def test_redis_decides_as_memory_does_in_10_000_cases(make_store: Callable[[], Store], shapes: Shapes, age: int, steps: Steps) -> None:
     no_difference(make_store, shapes, age, steps)
+
+
+def spent_store(make_store: Callable[[], Store]) -> Store:
+    """One that is long past its beginning, and of whose limit a burst of 20 has just been let in."""
+    store = make_store()
+    store.at(BEGIN + 3600 * SECOND)
+    assert store.decide((limit(), 20)).admitted
+    return store
+
+
+def test_a_clock_that_is_set_back_lets_nothing_in_before_its_time(make_store: Callable[[], Store]) -> None:
+    store = spent_store(make_store)
+    store.at(store.now - 600 * SECOND)
+    assert store.decide((limit(), 0)).remaining() == (0,)
+    store.at(store.now + SECOND)
+    assert store.decide((limit(), 0)).remaining() == (5,), "it fills from there on, and does not stand still for ten minutes"
+
+
+def test_a_clock_set_back_behind_the_beginning_of_the_store_begins_it_anew(make_store: Callable[[], Store]) -> None:
+    store = spent_store(make_store)
+    store.at(BEGIN - 600 * SECOND)
+    assert store.decide((limit(id="another"), 0)).remaining() == (0,)
+    store.at(store.now + 2 * SECOND)
+    assert store.decide((limit(), 0), (limit(id="another"), 0)).remaining() == (10, 10)
+
+
+def test_a_store_that_lost_everything_starts_with_nothing_left(make_store: Callable[[], Store]) -> None:
+    store = spent_store(make_store)
+    keys = [f"{store.prefix}:{name}" for name in ("mark", "leases", limit().id)]
+    store.run(store.lines._answer("DEL", *keys))
+    store.at(store.now + SECOND)
+    assert store.decide((limit(), 1)).admitted is False
+    assert store.decide((limit(), 0)).remaining() == (0,)
+
+
+def test_another_run_of_the_server_with_the_same_data_starts_with_nothing_left(make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    store.at(BEGIN + 3600 * SECOND)
+    mark = f"{store.prefix}:mark"
+    _, rest = str(store.run(store.lines._answer("GET", mark))).split(" ", 1)
+    store.run(store.lines._answer("SET", mark, f"another-run {rest}"))  # as after a restart from a snapshot, which may be old
+    store.at(store.now)
+    assert store.decide((limit(), 0)).remaining() == (0,)
+
+
+def test_processes_with_a_lease_get_their_part_of_all_and_whoever_has_none_is_left_out(make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    store.at(BEGIN + SECOND, processes=4)  # three others do not reach Redis
+    store.at(BEGIN + 3600 * SECOND, processes=4)
+    assert store.decide((limit(count=8, burst=20), 6)).refused_by == limit(count=8, burst=20).share(1, 4)
+    assert store.decide((limit(count=8, burst=20), 5)).admitted
+    another = RedisRates(store.lines, "prc_2", store.prefix)
+    store.run(another.attach(store.now + LEASE_US, 4))
+    assert store.decide((limit(count=8, burst=20), 0)).remaining() == (0,), "a larger part starts with nothing left"
+    store.at(store.now + SECOND, processes=4)
+    assert store.decide((limit(count=8, burst=20), 0)).remaining() == (4,)
+
+
+def test_without_any_lease_redis_lets_nothing_in(make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    store.at(BEGIN + 3600 * SECOND, processes=2)
+    clock = ("HSET", f"{store.prefix}:mark:clock", "s", BEGIN // SECOND + 3610)
+    store.run(store.lines._answer(*clock))
+    with pytest.raises(RedisRefused, match="no process is attached"):
+        store.decide((limit(), 1))
+
+
+def test_0_allowed_and_more_than_a_burst_are_refused_for_ever_and_take_nothing(make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    store.at(BEGIN + 3600 * SECOND)
+    for never in ((limit(count=0), 1), (limit(burst=0), 1), (limit(), 21)):
+        decision = store.decide((limit(id="other"), 1), never)
+        assert (decision.admitted, decision.refused_by, decision.wait_us) == (False, never[0], None)
+    assert store.decide((limit(id="other"), 0)).remaining() == (20,)
+
+
+def test_a_server_that_hangs_or_refuses_is_told_apart(valkey_url: str, runner: asyncio.Runner) -> None:
+    async def ask() -> None:
+        hanging = RedisLines(valkey_url, "while true do end", deadline_s=0.01)
+        with pytest.raises(RedisUnanswered):
+            await hanging._answer("BLPOP", "nothing", 5)
+        failing = RedisLines(valkey_url, "return redis.call('NONSENSE')", deadline_s=10)
+        with pytest.raises(RedisRefused):
+            await failing.run((), "decide")
+        await hanging.close()
+        await failing.close()
+
+    runner.run(ask())
+
+
+def test_a_limit_too_large_for_doubles_lets_in_less_and_never_more() -> None:
+    huge = limit(999_983, 86_400 * SECOND, 999_999_937)
+    stored = storable(huge)
+    assert stored.depth <= EXACT_TICKS
+    assert stored.burst <= huge.burst
+    assert stored.count * huge.period_us <= huge.count * stored.period_us
+    assert stored.whole == huge
+    assert storable(limit()) == limit()
