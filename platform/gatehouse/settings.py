@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     idle_deadline_s: float = Field(default=75.0, gt=0, le=86_400, allow_inf_nan=False)
     max_connections: int = Field(default=8192, ge=1)
     max_connections_per_address: int = Field(default=512, ge=1)
+    drain_s: float = Field(default=5.0, ge=0, le=3600, allow_inf_nan=False)
+    """From SIGTERM on, calls are answered and told to go elsewhere."""
+    shutdown_deadline_s: float = Field(default=0.0, ge=0, le=3600, allow_inf_nan=False)
+    """For calls under way, after `drain_s`; 0 is as long as one may take."""
     prediction_deadline_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
     max_calls_at_once: int = Field(default=256, ge=1)
     max_calls_at_once_per_tenant: int = Field(default=64, ge=1)

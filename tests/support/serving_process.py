@@ -51,11 +51,9 @@ def refusal_of(values: Mapping[str, str], folder: Path) -> tuple[int, str]:
 
 
 @contextmanager
-def serving_process(stage: Stage, **settings: str) -> Iterator[ServingProcess]:
-    """Start it on a deployment and wait until it is ready."""
-    chosen = bind("127.0.0.1", 0)
-    port = chosen.getsockname()[1]
-    chosen.close()
+def serving_process(stage: Stage, port: int = 0, **settings: str) -> Iterator[ServingProcess]:
+    """Start it on a deployment, on a free port unless one is given, and wait until it is ready."""
+    port = port or free_port()
     more = {f"GATEHOUSE_{name.upper()}": value for name, value in settings.items()}
     values = {**stage.values, "GATEHOUSE_STATE_DIR": str(stage.state_dir), "GATEHOUSE_LOG_FORMAT": "json", **more}
     log = stage.state_dir / "serve.log"
@@ -70,6 +68,13 @@ def serving_process(stage: Stage, **settings: str) -> Iterator[ServingProcess]:
         finally:
             if process.poll() is None:
                 process.kill()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    chosen = bind("127.0.0.1", 0)
+    with chosen:
+        return int(chosen.getsockname()[1])
 
 
 def _ready(port: int) -> bool:

@@ -11,8 +11,8 @@ from gatehouse.api.probing import get_and_head
 from gatehouse.principal import Scope
 
 
-def health_router(failures: Callable[[], Mapping[str, str]]) -> APIRouter:
-    """`failures` names the endpoints that are not served, and why."""
+def health_router(failures: Callable[[], Mapping[str, str]], draining: Callable[[], bool]) -> APIRouter:
+    """`failures` names the endpoints that are not served, and why; `draining` says that the process is about to end."""
     router = APIRouter(tags=["health"])
 
     @get_and_head(router, "/health", summary="Is the process alive", operation_id="health")
@@ -22,6 +22,8 @@ def health_router(failures: Callable[[], Mapping[str, str]]) -> APIRouter:
 
     @get_and_head(router, "/health/ready", summary="Can it serve; with admin:read also what it cannot", operation_id="health_ready")
     def ready(request: Request) -> JSONResponse:
+        if draining():
+            return JSONResponse({"status": "draining"}, 503, {"retry-after": "1"})
         failed = dict(failures())
         content: dict[str, Any] = {"status": "degraded" if failed else "ready"}
         principal = call_of(request).principal

@@ -1,5 +1,6 @@
 """The one translation of problems to HTTP: RFC 9457 documents, with nothing internal in them."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatehouse.call import SCOPE_KEY, Call
-from gatehouse.errors import ClientGone, InternalError, Problem
+from gatehouse.errors import ClientGone, InternalError, Problem, ServiceUnavailable
 
 LOGGER = logging.getLogger("gatehouse.problems")
 DISCARDED_BODY_BYTES = 64 * 1024
@@ -33,6 +34,11 @@ class Problems:
         except ClientGone:
             call.reason = "client_gone"
             self.on_refused(call)
+        except asyncio.CancelledError:  # the server ends, and will not wait for the call
+            if answer.started:
+                raise
+            ending = ServiceUnavailable("The server ended before the call did.", reason="server_ended", headers=[("Retry-After", "1")])
+            await self._refuse(scope, call, ending, send)
         except Exception as error:
             if answer.started:
                 if not answer.complete:

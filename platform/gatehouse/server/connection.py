@@ -71,6 +71,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        if self.held_by.draining:
+            self.cycle.keep_alive = False
         self._head_open = False
         if self._head_bytes:
             self.held_by.heads.pop(self, None)
@@ -111,6 +113,16 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(self.cycle, self.app)
         else:
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def answer_is_the_last(self) -> None:
+        """The server is about to end: the answer under way closes this connection if it has not begun."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """The server ends. A request whose headers have begun is still read, and answered."""
+        if not self._head_open:
+            super().shutdown()
 
     def is_idle(self) -> bool:
         """Whether no call is under way, no request has begun and no part of an answer is unsent."""

@@ -58,6 +58,8 @@ class Connections:
         """Since when nothing has come, oldest first: between calls, before the first one, or while an answer is not taken."""
         self.heads: dict[Held, float] = {}
         """Since when a request's headers are unfinished, oldest first."""
+        self.draining = False
+        """The process is about to end: each answer is the last one of its connection."""
         self.held = 0
         self.ended_for_room = 0
         self.refused = 0
@@ -102,12 +104,6 @@ class Connections:
         """From now on it has `idle_deadline_s`."""
         self.silent.pop(connection, None)  # to the end of the order
         self.silent[connection] = now
-
-    def end_idle(self) -> None:
-        """Close all that are idle now."""
-        for connection in list(self.silent):
-            if connection.is_idle():
-                self._end(connection)
 
     def _refusal(self, own: set[Held], address: str) -> Overloaded | None:
         limit = self.limits.per_address

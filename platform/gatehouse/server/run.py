@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from gatehouse.server.connection import Connection
 from gatehouse.server.connections import Connections
+from gatehouse.server.drain import DrainingServer
 from gatehouse.server.garbage import leave_out_what_is_loaded
 from gatehouse.server.open_files import room_for
 
@@ -38,8 +39,8 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server_for(app: ASGIApp, connections: Connections, grace_s: float) -> uvicorn.Server:
-    """A server of one process, whose calls may take `grace_s` after SIGTERM.
+def server_for(app: ASGIApp, connections: Connections, grace_s: float, drain_s: float = 0) -> DrainingServer:
+    """A server of one process, which announces its end for `drain_s` after SIGTERM; calls may take `grace_s` more.
 
     It believes no forwarded header, names no product and writes no log of its own.
     """
@@ -56,10 +57,10 @@ def server_for(app: ASGIApp, connections: Connections, grace_s: float) -> uvicor
         server_header=False,
         timeout_graceful_shutdown=math.ceil(grace_s),
     )
-    return uvicorn.Server(config)
+    return DrainingServer(config, connections, drain_s)
 
 
-def run(app: ASGIApp, connections: Connections, listener: socket.socket, grace_s: float) -> None:
-    """Serve until a signal ends it; calls that are under way are finished first, for at most `grace_s`."""
+def run(app: ASGIApp, connections: Connections, listener: socket.socket, grace_s: float, drain_s: float) -> None:
+    """Serve until a signal ends it; that is announced for `drain_s`, and calls under way are finished, for at most `grace_s`."""
     leave_out_what_is_loaded()
-    server_for(app, connections, grace_s).run(sockets=[listener])
+    server_for(app, connections, grace_s, drain_s).run(sockets=[listener])
