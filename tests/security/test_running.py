@@ -524,7 +524,7 @@ def refuses(port: int) -> bool:
     """Whether nobody listens any more."""
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
-    except ConnectionError:
+    except OSError:  # refused, or not answered
         return True
     return False
 
