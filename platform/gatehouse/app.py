@@ -189,8 +189,8 @@ class Application:
                 Duty(SETTLE_EXPIRED_EVERY_S, self.quota.settle_expired),
             ]
         )
-        watch = Watch(self.rates, self.standings, self.observed)
-        self.gate = Gate(self.rates, self.concurrency, self.quota, self.threads, watch)
+        self.watch = Watch(self.rates, self.standings, self.observed)
+        self.gate = Gate(self.rates, self.concurrency, self.quota, self.threads, self.watch)
         self.failures = FailedCredentials(
             MemoryRates(monotonic_us), self.settings.failed_credentials_per_minute, lambda: self.live_processes
         )
@@ -369,6 +369,7 @@ class Application:
             Reading("usage_backlog_bytes", "Of usage that is not in the database yet.", lambda: self.spool.backlog_bytes),
             Reading("usage_has_room", "1 while calls can be metered, else 0: predictions get 503.", lambda: self.spool.no_room is None),
             Reading("usage_events_lost_total", "Refused calls that could not be written down.", lambda: self.meter.lost, counts=True),
+            *self._quota_readings(),
             Reading("wrong_secret_alarms_total", "Keys at which somebody guesses.", lambda: self.wrong_secrets.alarms, counts=True),
             Reading("connections", "Connections that are held.", lambda: self.connections.held),
             Reading(
@@ -381,6 +382,21 @@ class Application:
                 "connections_ended_for_room_total", "Idle ones closed for new ones.", lambda: self.connections.ended_for_room, counts=True
             ),
             Reading("connections_refused_total", "Found no room beside calls under way.", lambda: self.connections.refused, counts=True),
+        ]
+
+    def _quota_readings(self) -> list[Reading]:
+        return [
+            Reading("quota_rows_held", "Rows of quotas that this process holds ahead.", lambda: self.quota.rows_held),
+            Reading("quota_refusals_total", "Calls that a quota refused.", lambda: self.watch.exhausted, counts=True),
+            Reading(
+                "quota_unavailable_total", "Calls refused with a block spent and no database.", lambda: self.watch.unavailable, counts=True
+            ),
+            Reading(
+                "observed_refusals_total",
+                "What limits in observe mode, and soft quotas, would have refused.",
+                lambda: sum(self.observed.totals.values()),
+                counts=True,
+            ),
         ]
 
     def _key_expires_at(self, key_id: str) -> datetime | None:

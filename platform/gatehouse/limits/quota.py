@@ -49,6 +49,12 @@ class QuotaBook:
         self._lock = Lock()  # never held while the database is asked
         self._owns_blocks = False
 
+    @property
+    def rows_held(self) -> int:
+        """Rows that are held ahead and that no call has taken."""
+        with self._lock:
+            return sum(held.rows for held in self._held.values())
+
     def try_take(self, tenant_id: str, plan: Plan, rows: int) -> Taken | None:
         """Take rows from memory; None when the database has to be asked (`take`). A soft quota never has to.
 

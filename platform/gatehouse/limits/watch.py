@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from gatehouse.call import Call
-from gatehouse.errors import QuotaExhausted
+from gatehouse.errors import QuotaExhausted, QuotaUnavailable
 from gatehouse.limits.allowance import limits_of
 from gatehouse.limits.observed import Observed
 from gatehouse.limits.quota_refusal import NAME
@@ -28,6 +28,10 @@ class Watch:
         self._standings = standings
         self._observed = observed
         self._asking: set[asyncio.Task[None]] = set()
+        self.exhausted = 0
+        """Calls that a quota refused here."""
+        self.unavailable = 0
+        """Calls refused because the database could not say what a quota has left."""
 
     def request(self, principal: Principal) -> None:
         """A call that was let in."""
@@ -48,7 +52,12 @@ class Watch:
 
     def refused(self, call: Call, principal: Principal, error: BaseException) -> None:
         """A call whose rows were not let in."""
-        left: int | None = error.members["quota"]["rows_left"] if isinstance(error, QuotaExhausted) else None
+        left: int | None = None
+        if isinstance(error, QuotaExhausted):
+            self.exhausted += 1
+            left = error.members["quota"]["rows_left"]
+        elif isinstance(error, QuotaUnavailable):
+            self.unavailable += 1
         _show(call, self._standings.count(principal, 0, left))
 
     def _ask(self, principal: Principal, limits: Sequence[RateLimit], amount: int, rows: int) -> None:
