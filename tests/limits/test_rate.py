@@ -52,9 +52,7 @@ limits_of_any_shape = st.builds(
 gaps = st.one_of(st.just(0), st.integers(0, 50), st.integers(0, 3 * SECOND))
 
 
-@settings(max_examples=700, deadline=None)
-@given(limits_of_any_shape, st.lists(st.tuples(gaps, st.integers(1, 32)), max_size=40))
-def test_exactly_what_the_definition_allows_is_let_in(rule: RateLimit, calls: list[tuple[int, int]]) -> None:
+def no_difference_from_the_definition(rule: RateLimit, calls: list[tuple[int, int]]) -> None:
     clock, oracle = Clock(12345), Oracle(rule)
     rates = MemoryRates(clock)
     for gap, amount in calls:
@@ -67,6 +65,22 @@ def test_exactly_what_the_definition_allows_is_let_in(rule: RateLimit, calls: li
         (left,) = decision.remaining()
         assert left == 0 or oracle.allows(clock.now, left)
         assert not oracle.allows(clock.now, left + 1)
+
+
+calls_of_one = st.lists(st.tuples(gaps, st.integers(1, 32)), max_size=40)
+
+
+@settings(max_examples=700, deadline=None)
+@given(limits_of_any_shape, calls_of_one)
+def test_exactly_what_the_definition_allows_is_let_in(rule: RateLimit, calls: list[tuple[int, int]]) -> None:
+    no_difference_from_the_definition(rule, calls)
+
+
+@pytest.mark.soak
+@settings(max_examples=10_000, deadline=None)
+@given(limits_of_any_shape, calls_of_one)
+def test_exactly_what_the_definition_allows_is_let_in_in_10_000_cases(rule: RateLimit, calls: list[tuple[int, int]]) -> None:
+    no_difference_from_the_definition(rule, calls)
 
 
 @settings(max_examples=500, deadline=None)

@@ -193,6 +193,8 @@ def test_processes_with_a_lease_get_their_part_of_all_and_whoever_has_none_is_le
     store.at(BEGIN + 3600 * SECOND, processes=4)
     assert store.decide((limit(count=8, burst=20), 6)).refused_by == limit(count=8, burst=20).share(1, 4)
     assert store.decide((limit(count=8, burst=20), 5)).admitted
+    store.at(store.now + 3600 * SECOND, processes=4)
+    assert store.decide((limit(count=8, burst=20), 0)).remaining() == (5,)
     another = RedisRates(store.lines, "prc_2", store.prefix)
     store.run(another.attach(store.now + LEASE_US, 4))
     assert store.decide((limit(count=8, burst=20), 0)).remaining() == (0,), "a larger part starts with nothing left"

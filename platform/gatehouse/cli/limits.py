@@ -2,6 +2,7 @@
 
 import typer
 
+from gatehouse.cli.limits_selftest import selftest
 from gatehouse.cli.limits_show import show
 from gatehouse.cli.output import example
 
@@ -14,6 +15,7 @@ app = typer.Typer(
 )
 
 app.command(epilog=example("gatehouse limits show acme --json"))(show)
+app.command(epilog=example("gatehouse limits selftest"))(selftest)
 
 
 @app.callback()

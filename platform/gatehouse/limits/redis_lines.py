@@ -81,6 +81,10 @@ class RedisLines:
         said = str(await self._answer("INFO", "memory"))
         return next((line.partition(":")[2].strip() for line in said.splitlines() if line.startswith("maxmemory_policy:")), "")
 
+    async def remove(self, keys: Sequence[str]) -> None:
+        """Remove what is stored. Raises RedisUnavailable."""
+        await self._answer("DEL", *keys)
+
     async def run(self, keys: Sequence[str], operation: str, *arguments: Any) -> list[str]:
         """Run the script: `operation`, then the server's run, then `arguments`. Raises RedisUnavailable."""
         answer: list[str] = await self._answer(None, keys, operation, arguments)

@@ -70,6 +70,10 @@ class RedisRates:
             told = [text for claim in claims for text in (claim.limit.ticks, claim.limit.cost, claim.limit.depth, claim.cost, *claim[2:])]
             await self._lines.run(keys, "return", LEASE_US, *told)
 
+    async def remove(self, limits: Sequence[RateLimit]) -> None:
+        """Remove what is stored of these limits and of the processes, where they are a test's own. Raises RedisUnavailable."""
+        await self._lines.remove([*self._marks, *(f"{self._prefix}:{limit.id}" for limit in limits)])
+
     async def close(self) -> None:
         """Close the connections."""
         await self._lines.close()
