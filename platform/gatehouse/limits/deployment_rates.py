@@ -78,8 +78,11 @@ class DeploymentRates:
     async def join(self) -> None:
         """All others reckon with this process now: where there are some, its share starts with nothing left."""
         if self._redis is None:
-            if self._processes() > 1:
+            if (processes := self._processes()) > 1:
                 self._shares.start_spent()
+                LOGGER.warning(
+                    "each of %d processes takes its share of every limit; with GATEHOUSE_REDIS_URL they share them whole", processes
+                )
             return
         self._shares.start_spent(self._clock_us() + LEASE_US)  # until then the others' leases may not know of this process
         await self._beat(self._redis)  # so that Redis knows how many there are
