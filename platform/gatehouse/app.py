@@ -74,6 +74,7 @@ from gatehouse.middleware.admission import Access, Admission
 from gatehouse.middleware.body_limit import BodyLimit
 from gatehouse.middleware.framing import Framing
 from gatehouse.middleware.problems import Problems, problem_response
+from gatehouse.middleware.recognition import Recognition
 from gatehouse.middleware.request_log import RequestLog
 from gatehouse.middleware.security_headers import SecurityHeaders
 from gatehouse.migration.endpoint import Endpoint
@@ -220,7 +221,9 @@ class Application:
         self.meter = Meter(self.spool, GroupSync(self.spool, self.syncing) if self.settings.usage_fsync else None)
 
     def _compose_road(self) -> None:
+        recognition = Recognition(self.authenticator, self._prove, self.failures, self.threads)
         predict = Predict(
+            recognition=recognition,
             endpoints=self.endpoints,
             releases=self.releases,
             gate=self.gate,
@@ -238,11 +241,8 @@ class Application:
             road,
             match=match_prediction,
             access=access_of(self.settings),
-            credentials=self.authenticator,
-            prove=self._prove,
-            failures=self.failures,
+            recognition=recognition,
             door=self.gate,
-            threads=self.threads,
         )
         road = Framing(road)
         road = Problems(road, base_url, self.meter.record_refused)

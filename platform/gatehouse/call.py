@@ -34,7 +34,9 @@ class Call:
     path: str = ""
     principal: Principal | None = None
     credential: str = field(default="", repr=False)
-    """What the caller was let in by, on other paths than predictions, for those that must prove it anew; never written down."""
+    """What the caller was let in by, for steps that must prove it anew; never written down."""
+    generation: int = 0
+    """Which changes of keys, tenants and grants had been seen when it was."""
     route: Route | None = None
     """Set on prediction paths only."""
     status: int = 0

@@ -9,8 +9,9 @@ import pytest
 
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.errors import IdentityUnavailable
-from gatehouse.middleware import admission
+from gatehouse.middleware import recognition
 from gatehouse.middleware.admission import Access, Admission
+from gatehouse.middleware.recognition import Recognition
 
 
 class NobodyKnown:
@@ -29,7 +30,7 @@ class NoFailures:
 
 
 def test_row_100_a_database_that_hangs_is_503_and_never_401(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "LOOK_UP_DEADLINE_S", 0.05)
+    monkeypatch.setattr(recognition, "LOOK_UP_DEADLINE_S", 0.05)
     answered = threading.Event()
 
     def hang(_text: str, _address: str) -> Any:
@@ -45,11 +46,8 @@ def test_row_100_a_database_that_hangs_is_503_and_never_401(monkeypatch: pytest.
             app,
             match=lambda _path: None,
             access=Access(frozenset(), frozenset()),
-            credentials=NobodyKnown(),
-            prove=hang,
-            failures=NoFailures(),
+            recognition=Recognition(NobodyKnown(), hang, NoFailures(), threads),
             door=door,
-            threads=threads,
         )
         scope = {"type": "http", "path": "/account", "headers": [(b"x-api-key", b"gate_x")], SCOPE_KEY: Call("req_1", 0)}
         with pytest.raises(IdentityUnavailable) as refused:

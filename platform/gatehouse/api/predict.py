@@ -10,7 +10,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from gatehouse.api.body import read_body, whole_body
-from gatehouse.call import SCOPE_KEY, Call
+from gatehouse.call import SCOPE_KEY, Call, Route
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.decode import INLINE_BYTES, Decoded, Decoder
 from gatehouse.errors import CredentialMissing, MethodNotAllowed, ScopeMissing, UnsupportedMediaType
@@ -47,6 +47,17 @@ class Meter(Protocol):
         """Write the call down; returns what is to be awaited before the answer leaves, if anything. Both raise UsageUnavailable."""
 
 
+class Recognition(Protocol):
+    """Who a call's credential stands for, once more after the call had to wait."""
+
+    @property
+    def generation(self) -> int:
+        """While it stays the same, the caller still holds what it held."""
+
+    async def again(self, call: Call) -> Principal:
+        """Raises what admission raises."""
+
+
 class Releases(Protocol):
     """The stable contract of an endpoint, and the version that answers this key."""
 
@@ -63,6 +74,7 @@ class Predict:
     def __init__(
         self,
         *,
+        recognition: Recognition,
         endpoints: Endpoints,
         releases: Releases,
         gate: Gate,
@@ -72,6 +84,7 @@ class Predict:
         meter: Meter,
         deadline_s: float,
     ) -> None:
+        self._recognition = recognition
         self._endpoints = endpoints
         self._releases = releases
         self._gate = gate
@@ -94,7 +107,10 @@ class Predict:
         contract, served = self._releases.find(endpoint, key_id) or await self._releases.load(endpoint, key_id, self._deadline_s)
         call.model_version, call.engine = served.manifest.version, served.predictor.engine_name
         check_content(scope)
-        rows, large = await self._rows(contract, served.contract, await read_body(receive), principal)
+        body = await read_body(receive)
+        if call.generation != self._recognition.generation:  # it may have sent its body for half a minute
+            principal = await self._still_granted(call, endpoint)
+        rows, large = await self._rows(contract, served.contract, body, principal)
         self._meter.ensure_room()
         taken = await self._gate.take_rows(call, principal, rows.rows)
         try:
@@ -114,6 +130,13 @@ class Predict:
             }
         )
         await send({"type": "http.response.body", "body": answer})
+
+    async def _still_granted(self, call: Call, endpoint: Endpoint) -> Principal:
+        """The caller by now, who may still call this endpoint. Raises what admission, the scope and the grant raise."""
+        call.principal = principal = await self._recognition.again(call)
+        check_scope(principal)
+        self._endpoints.find(principal, Route(endpoint.api_version, endpoint.model))
+        return principal
 
     async def _rows(
         self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal

@@ -1,39 +1,18 @@
 """Who is calling, and may they call now. No byte of the body is read before this."""
 
-import asyncio
 import re
 from collections.abc import Callable
-from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call, Route
-from gatehouse.errors import CredentialInvalid, CredentialMalformed, CredentialMissing, IdentityUnavailable, Problem
-from gatehouse.principal import Principal, Verified
+from gatehouse.errors import CredentialInvalid, CredentialMalformed, CredentialMissing
+from gatehouse.middleware.recognition import Recognition, challenged
+from gatehouse.principal import Principal
 
 _BEARER = re.compile(rb"bearer(?: +(.*))?", re.IGNORECASE)
-CHALLENGE = 'Bearer realm="gatehouse"'
 MAX_CREDENTIAL_BYTES = 4096
-LOOK_UP_DEADLINE_S = 5.0
-RETRY_AFTER_S = "5"
-
-
-class Credentials(Protocol):
-    """What admission needs of identity; both are quick."""
-
-    generation: int
-
-    def recall(self, text: str, address: str) -> Principal | None: ...
-
-    def remember(self, text: str, verified: Verified, generation: int) -> None: ...
-
-
-class Failures(Protocol):
-    """What admission needs of the limit on failed credentials by address."""
-
-    def check(self, address: str) -> None:
-        """Raises TooManyFailures when no more credential from there is to be looked up."""
 
 
 class Door(Protocol):
@@ -58,7 +37,7 @@ class Access:
 
 
 class Admission:
-    """`prove` looks a credential up (text, caller's address), counts a failure, and may block."""
+    """Every path but the public ones is entered by a credential; a prediction also by its limits."""
 
     def __init__(
         self,
@@ -66,20 +45,14 @@ class Admission:
         *,
         match: Callable[[str], Route | None],
         access: Access,
-        credentials: Credentials,
-        prove: Callable[[str, str], Verified],
-        failures: Failures,
+        recognition: Recognition,
         door: Door,
-        threads: Executor,
     ) -> None:
         self.app = app
         self.match = match
         self.access = access
-        self.credentials = credentials
-        self.prove = prove
-        self.failures = failures
+        self.recognition = recognition
         self.door = door
-        self.threads = threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,7 +65,8 @@ class Admission:
             return
         text = credential_of(scope, optional=path in self.access.optional)
         if text is not None:
-            call.principal = principal = self._recall(text, call.address) or await self._look_up(text, call)
+            call.credential = text
+            call.principal = principal = self.recognition.recall(call) or await self.recognition.look_up(call)
             call.route = self.match(path)
             if call.route is not None:  # by whatever method: each of these calls is written down as usage
                 queued = self.door.enter(call, principal)
@@ -103,7 +77,6 @@ class Admission:
                 finally:
                     self.door.leave(principal)
                 return
-            call.credential = text
         await self.app(scope, receive, send)
 
     async def _take_turn(self, queued: Any, scope: Scope) -> None:
@@ -116,25 +89,6 @@ class Admission:
             await self.door.turn(queued)
         finally:
             connection.when_lost = None
-
-    def _recall(self, text: str, address: str) -> Principal | None:
-        try:
-            return self.credentials.recall(text, address)
-        except CredentialInvalid as refusal:
-            raise challenged(refusal) from None
-
-    async def _look_up(self, text: str, call: Call) -> Principal:
-        self.failures.check(call.address)
-        generation = self.credentials.generation
-        try:
-            async with asyncio.timeout(LOOK_UP_DEADLINE_S):
-                proven = await asyncio.get_running_loop().run_in_executor(self.threads, self.prove, text, call.address)
-        except (CredentialInvalid, CredentialMalformed) as refusal:
-            raise challenged(refusal) from None
-        except TimeoutError:  # a database that hangs answers nothing, not even an error
-            raise IdentityUnavailable(reason="identity_database_hangs", headers=[("Retry-After", RETRY_AFTER_S)]) from None
-        self.credentials.remember(text, proven, generation)
-        return proven.principal
 
 
 def credential_of(scope: Scope, *, optional: bool) -> str | None:
@@ -166,11 +120,3 @@ def credential_of(scope: Scope, *, optional: bool) -> str | None:
     if api_keys and "." in text:
         raise challenged(CredentialMalformed(reason="token_in_x_api_key"))
     return text
-
-
-def challenged(refusal: Problem) -> Problem:
-    """Add the challenge of RFC 6750 3, which names no error where no credential was sent."""
-    missing = isinstance(refusal, CredentialMissing)
-    challenge = CHALLENGE if missing else f'{CHALLENGE}, error="invalid_token"'
-    refusal.headers = (*refusal.headers, ("WWW-Authenticate", challenge))
-    return refusal

@@ -1,0 +1,81 @@
+"""Who a call's credential stands for: from memory where it is known, else looked up in the database."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Protocol
+
+from gatehouse.call import Call
+from gatehouse.errors import CredentialInvalid, CredentialMalformed, CredentialMissing, IdentityUnavailable, Problem
+from gatehouse.principal import Principal, Verified
+
+CHALLENGE = 'Bearer realm="gatehouse"'
+LOOK_UP_DEADLINE_S = 5.0
+RETRY_AFTER_S = "5"
+
+
+class Credentials(Protocol):
+    """What is asked of identity; all of it is quick."""
+
+    generation: int
+    """Rises with every change that a credential that is remembered may feel."""
+
+    def recall(self, text: str, address: str) -> Principal | None: ...
+
+    def remember(self, text: str, verified: Verified, generation: int) -> None: ...
+
+
+class Failures(Protocol):
+    """The limit on failed credentials by address."""
+
+    def check(self, address: str) -> None:
+        """Raises TooManyFailures when no more credential from there is to be looked up."""
+
+
+class Recognition:
+    """Used on the event loop. `prove` looks a credential up (text, caller's address), counts a failure, and may block."""
+
+    def __init__(self, credentials: Credentials, prove: Callable[[str, str], Verified], failures: Failures, threads: Executor) -> None:
+        self._credentials = credentials
+        self._prove = prove
+        self._failures = failures
+        self._threads = threads
+
+    @property
+    def generation(self) -> int:
+        """While it stays the same, whoever was recognised still holds what they held."""
+        return self._credentials.generation
+
+    def recall(self, call: Call) -> Principal | None:
+        """Raises CredentialInvalid or IdentityUnavailable."""
+        call.generation = self._credentials.generation
+        try:
+            return self._credentials.recall(call.credential, call.address)
+        except CredentialInvalid as refusal:
+            raise challenged(refusal) from None
+
+    async def look_up(self, call: Call) -> Principal:
+        """Raises CredentialInvalid, CredentialMalformed, IdentityUnavailable or TooManyFailures."""
+        self._failures.check(call.address)
+        generation = self._credentials.generation
+        try:
+            async with asyncio.timeout(LOOK_UP_DEADLINE_S):
+                proven = await asyncio.get_running_loop().run_in_executor(self._threads, self._prove, call.credential, call.address)
+        except (CredentialInvalid, CredentialMalformed) as refusal:
+            raise challenged(refusal) from None
+        except TimeoutError:  # a database that hangs answers nothing, not even an error
+            raise IdentityUnavailable(reason="identity_database_hangs", headers=[("Retry-After", RETRY_AFTER_S)]) from None
+        self._credentials.remember(call.credential, proven, generation)
+        return proven.principal
+
+    async def again(self, call: Call) -> Principal:
+        """Who it is by now, for a call that was let in before something changed. Raises what `recall` and `look_up` raise."""
+        return self.recall(call) or await self.look_up(call)
+
+
+def challenged(refusal: Problem) -> Problem:
+    """Add the challenge of RFC 6750 3, which names no error where no credential was sent."""
+    missing = isinstance(refusal, CredentialMissing)
+    challenge = CHALLENGE if missing else f'{CHALLENGE}, error="invalid_token"'
+    refusal.headers = (*refusal.headers, ("WWW-Authenticate", challenge))
+    return refusal
