@@ -5,6 +5,7 @@ import json
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -110,3 +111,20 @@ def test_a_private_key_that_others_can_read_is_not_used(signer, tmp_path):
 
 def test_no_folder_means_no_trusted_key(tmp_path):
     assert TrustedKeys.load(tmp_path / "nowhere").ids == ()
+
+
+def test_a_key_that_is_retired_after_the_listing_is_left_out_and_the_others_hold(signer, tmp_path, monkeypatch):
+    trusted = tmp_path / "trusted"
+    other = create_publishing_key(tmp_path / "other.pem", trusted)
+    opened = Path.open
+
+    def retire_then_open(path, *how):
+        (trusted / f"{signer.key_id}.pem").unlink(missing_ok=True)
+        return opened(path, *how)
+
+    monkeypatch.setattr(Path, "open", retire_then_open)
+    assert TrustedKeys.load(trusted).ids == (other.key_id,)
+    monkeypatch.undo()
+    (trusted / f"{signer.key_id}.pem").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(PublishingKeyUnusable, match=f"{signer.key_id}.pem cannot be read"):
+        TrustedKeys.load(trusted)

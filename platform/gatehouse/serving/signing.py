@@ -138,7 +138,8 @@ class TrustedKeys:
         """All `<key id>.pem` of a folder; none where it is missing. Raises PublishingKeyUnusable."""
         if not folder.is_dir():
             return cls({})
-        return cls(dict(_read_public(path) for path in sorted(folder.glob("*.pem"))))
+        found = (_read_public(path) for path in sorted(folder.glob("*.pem")))
+        return cls(dict(key for key in found if key is not None))
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -171,11 +172,14 @@ class TrustedKeys:
         return written.key_id
 
 
-def _read_public(path: Path) -> tuple[str, Ed25519PublicKey]:
+def _read_public(path: Path) -> tuple[str, Ed25519PublicKey] | None:
+    """None for a key that was retired since the folder was listed. Raises PublishingKeyUnusable."""
     try:
         with path.open("rb") as file:
             source = file.read(_MAX_PEM_BYTES)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            return None
         raise PublishingKeyUnusable(f"the trusted key {path} cannot be read ({error.strerror})") from None
     if b"PRIVATE KEY" in source:
         raise PublishingKeyUnusable(f"{path} holds a private key, which must not be on a serving machine: move it to the publisher's")
