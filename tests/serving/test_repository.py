@@ -1,14 +1,19 @@
 """The folder of published versions: whole or not at all, verified before use, nothing outside it is ever opened."""
 
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from gatehouse.serving.manifest import ManifestInvalid
+from gatehouse.serving.new_folder import remove_half_written
 from gatehouse.serving.repository import Repository, VersionExists, VersionInvalid, VersionMissing
+from gatehouse.serving.scratch import OLD_S
 from gatehouse.serving.signing import TrustedKeys, create_publishing_key
 
 FILES = ("manifest.json", "manifest.sig", "contract.toml", "model.joblib")
@@ -205,6 +210,42 @@ def test_a_crash_while_writing_leaves_no_version(workshop, pair, monkeypatch):
     assert list((workshop.repository.root / "pair").iterdir()) == []
     workshop.write(pair)
     assert workshop.repository.read("pair", "1.0.0").artifact == pair
+
+
+def test_what_a_killed_publish_left_goes_with_the_next_one_when_it_is_old(workshop, pair):
+    model = workshop.repository.root / "pair"
+    model.mkdir(parents=True)
+    killed = """
+import os, signal, sys
+from gatehouse.serving.new_folder import write_folder
+os.rename = lambda *_names, **_places: os.kill(os.getpid(), signal.SIGKILL)
+write_folder(os.open(sys.argv[1], os.O_RDONLY), "1.0.2", {"model.joblib": b"half"})
+"""
+    ended = subprocess.run([sys.executable, "-c", killed, str(model)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    (left,) = model.iterdir()
+    assert (left / "model.joblib").read_bytes() == b"half"
+    workshop.write(pair)
+    assert left.is_dir()  # it may still be at work
+    os.utime(left, (time.time() - OLD_S - 60,) * 2)
+    workshop.write(pair, version="1.0.1")
+    assert sorted(path.name for path in model.iterdir()) == ["1.0.0", "1.0.1"]
+
+
+def test_nothing_else_is_taken_for_a_half_written_version(tmp_path):
+    kept = [".1.0.2.abc", "1.0.2", ".1.0.2.0123456789abcdeX", ".notes.0123456789abcdef"]
+    for name in (*kept, ".1.0.2.0123456789abcdef"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".1.0.3.0123456789abcdef").write_text("a file")
+    (tmp_path / ".1.0.4.0123456789abcdef").symlink_to(tmp_path / "1.0.2")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    later = time.time() + 60
+    remove_half_written(folder, later, os.getuid() + 1)
+    assert (tmp_path / ".1.0.2.0123456789abcdef").is_dir()
+    remove_half_written(folder, later, os.getuid())
+    os.close(folder)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*kept, ".1.0.3.0123456789abcdef", ".1.0.4.0123456789abcdef"}
 
 
 def test_a_folder_that_takes_no_files_is_named(workshop, pair, monkeypatch):

@@ -7,8 +7,8 @@ What is read is verified first, and the very bytes that were verified are what t
 import errno
 import hashlib
 import os
-import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from pathlib import Path
 
 from gatehouse.serving.manifest import CODE_FILE, CONTRACT_FILE, FileDigest, Manifest, ManifestInvalid, decode_manifest, encode_manifest
 from gatehouse.serving.names import NameInvalid, check_model, parse_version
+from gatehouse.serving.new_folder import OPEN_FOLDER, remove_half_written, write_folder
+from gatehouse.serving.scratch import OLD_S
 from gatehouse.serving.signing import SignatureInvalid, Signer, TrustedKeys
 
 MANIFEST_FILE = "manifest.json"
@@ -23,7 +25,6 @@ SIGNATURE_FILE = "manifest.sig"
 MAX_ARTIFACT_BYTES = 2 * 1024**3
 _MAX_SMALL_FILE_BYTES = 4 * 1024 * 1024
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: opening a pipe must not hang
-_OPEN_FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class VersionMissing(Exception):
@@ -120,7 +121,8 @@ class Repository:
         try:
             (self.root / model).mkdir(parents=True, exist_ok=True)
             with _folder(self.root, model) as parent:
-                _publish(parent, version, content)
+                remove_half_written(parent, time.time() - OLD_S, os.getuid())
+                write_folder(parent, version, content)
         except FileExistsError:
             raise VersionExists(f"{model} {version} is published already and is never changed: publish the next version") from None
         except OSError as error:
@@ -156,7 +158,7 @@ def _folder(root: Path, *names: str) -> Iterator[int]:
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in names:
-            inner = os.open(name, _OPEN_FOLDER, dir_fd=descriptor)
+            inner = os.open(name, OPEN_FOLDER, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = inner
         yield descriptor
@@ -186,54 +188,6 @@ def _read_listed(folder: int, name: str, listed: FileDigest, limit: int) -> byte
     if len(content) != listed.bytes or hashlib.sha256(content).hexdigest() != listed.sha256:
         raise _FileRefused(f"{name} was changed after it was signed: put back the file that was published, or publish the model again")
     return content
-
-
-def _publish(parent: int, version: str, content: dict[str, bytes]) -> None:
-    """Write beside, then rename: nobody ever sees half a version. Raises FileExistsError."""
-    if _exists(parent, version):
-        raise FileExistsError(errno.EEXIST, "exists", version)
-    temporary = f".{version}.{secrets.token_hex(8)}"
-    os.mkdir(temporary, 0o755, dir_fd=parent)
-    try:
-        folder = os.open(temporary, _OPEN_FOLDER, dir_fd=parent)
-        try:
-            for name, data in content.items():
-                descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(descriptor)
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-        os.rename(temporary, version, src_dir_fd=parent, dst_dir_fd=parent)
-        os.fsync(parent)
-    except OSError as error:
-        _remove(parent, temporary, content)
-        if error.errno == errno.ENOTEMPTY:  # another publisher was first
-            raise FileExistsError(errno.EEXIST, "exists", version) from None
-        raise
-
-
-def _remove(parent: int, temporary: str, content: dict[str, bytes]) -> None:
-    if not _exists(parent, temporary):
-        return
-    folder = os.open(temporary, _OPEN_FOLDER, dir_fd=parent)
-    try:
-        for name in content:
-            if _exists(folder, name):
-                os.unlink(name, dir_fd=folder)
-    finally:
-        os.close(folder)
-    os.rmdir(temporary, dir_fd=parent)
-
-
-def _exists(parent: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _folders_in(path: Path) -> list[str]:
