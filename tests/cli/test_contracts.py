@@ -149,6 +149,13 @@ def test_show_is_what_partners_see(published: Any, tmp_path: Path) -> None:
     assert (shown["model"], shown["api_version"], shown["output"]["labels"]) == ("pair", "v1", ["low", "high"])
 
 
+def test_a_published_contract_is_read_without_its_artifact(published: Any, contract: Write, state_dir: Path) -> None:
+    (artifact,) = (state_dir / "models" / "pair" / "1.0.0").glob("model.*")
+    artifact.unlink()
+    assert published("contracts", "show", "pair@1.0.0").lines[-1] == "labels: low, high"
+    assert published("contracts", "diff", "pair@1.0.0", contract("pair"), "--json").json["level"] == "patch"
+
+
 def test_every_recipe_of_the_repository_can_be_shown(gatehouse: Any) -> None:
     for file in (Path(__file__).parents[2] / "models").glob("*/v*.toml"):
         contract: Contract = parse_contract(file.read_bytes(), file.name)

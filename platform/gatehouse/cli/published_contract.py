@@ -19,12 +19,12 @@ def repository_of(settings: Settings) -> Repository:
 
 
 def contract_of(settings: Settings, model: str, version: str) -> Contract:
-    """The contract of a published version. Raises Refused."""
+    """The contract of a published version, whose artifact is not read. Raises Refused."""
     try:
-        verified = repository_of(settings).read(model, version)
+        _, source = repository_of(settings).read_contract(model, version)
     except (VersionMissing, VersionInvalid) as error:
         raise Refused(str(error)) from None
-    return read_contract(verified.contract, f"contract of {model} {version}")
+    return read_contract(source, f"contract of {model} {version}")
 
 
 def read_contract(source: bytes, origin: str) -> Contract:
