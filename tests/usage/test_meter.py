@@ -13,7 +13,8 @@ from gatehouse.principal import Plan, Principal, Rate
 from gatehouse.usage.event import Entry, RefusedCalls, UsageEvent, decode_line
 from gatehouse.usage.meter import Meter
 from gatehouse.usage.outcomes import OUTCOMES, outcome_of
-from gatehouse.usage.spool import Spool, segments
+from gatehouse.usage.spool import Spool
+from gatehouse.usage.spool_folder import segments
 
 RATE = Rate(1, 1, 1)
 PRINCIPAL = Principal("t", "acme", "k", frozenset(), Plan("p", RATE, RATE, 1, "hard", 1, 1))

@@ -19,7 +19,8 @@ from gatehouse.db.tables import RefusedCallsTable, SpoolSegmentTable, UsageDayTa
 from gatehouse.usage import store
 from gatehouse.usage.event import RefusedCalls, UsageEvent, encode_line
 from gatehouse.usage.recorder import Recorder
-from gatehouse.usage.spool import Segment, Spool, lock_path, segments
+from gatehouse.usage.spool import Spool
+from gatehouse.usage.spool_folder import Segment, lock_path, segments
 
 OpenSpool = Callable[..., Spool]
 Record = Callable[..., Recorder]

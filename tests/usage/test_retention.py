@@ -26,7 +26,8 @@ from gatehouse.usage.event import RefusedCalls, UsageEvent, encode_line
 from gatehouse.usage.ledger_store import Checked, TenantDay, check, hold_still, tenant_days
 from gatehouse.usage.recorder import Recorder
 from gatehouse.usage.retention import EVERY, Retention, erase
-from gatehouse.usage.spool import Segment, Spool, lock_path
+from gatehouse.usage.spool import Spool
+from gatehouse.usage.spool_folder import Segment, lock_path
 from gatehouse.usage.store import add_refused, insert_batch
 
 DAY_US = 86_400_000_000

@@ -18,7 +18,8 @@ from gatehouse.errors import UsageUnavailable
 from gatehouse.usage import disk_space
 from gatehouse.usage import spool as spool_module
 from gatehouse.usage.event import decode_line, encode_line
-from gatehouse.usage.spool import CHUNK_BYTES, LINE_BYTES, Segment, Spool, lock_path, segments, try_lock
+from gatehouse.usage.spool import CHUNK_BYTES, LINE_BYTES, Spool
+from gatehouse.usage.spool_folder import Segment, lock_path, segments, try_lock
 
 OpenSpool = Callable[..., Spool]
 

@@ -15,7 +15,8 @@ from gatehouse.db.session import Database
 from gatehouse.errors import UsageUnavailable
 from gatehouse.usage.event import decode_line
 from gatehouse.usage.recorder import Recorder
-from gatehouse.usage.spool import Segment, Spool, segments
+from gatehouse.usage.spool import Spool
+from gatehouse.usage.spool_folder import Segment, segments
 from gatehouse.usage.store import make_durable
 from gatehouse.usage.sync import GroupSync
 

@@ -12,7 +12,8 @@ from gatehouse.db.session import GONE, Database
 from gatehouse.usage import store
 from gatehouse.usage.batch import Batch, read_batch, whole_lines
 from gatehouse.usage.retention import Retention
-from gatehouse.usage.spool import Segment, Spool, lock_path, segments, try_lock
+from gatehouse.usage.spool import Spool
+from gatehouse.usage.spool_folder import Segment, lock_path, segments, try_lock
 
 LOG = logging.getLogger("gatehouse.usage")
 BATCH_BYTES = 512 * 1024

@@ -1,6 +1,5 @@
 """The spool: each process appends its usage events to files of its own, which outlive it."""
 
-import fcntl
 import logging
 import os
 import time
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from gatehouse.errors import UsageUnavailable
 from gatehouse.usage.disk_space import take_ahead
 from gatehouse.usage.event import Entry, encode_line
+from gatehouse.usage.spool_folder import Segment, make_lock
 
 LOG = logging.getLogger("gatehouse.usage")
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -29,36 +29,6 @@ MEANINGS = {
     "write_failed": "the spool cannot be written",
     "sync_failed": "the spool cannot be synced to its disk",
 }
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Segment:
-    """One file of a spool, `<process id>.<number>.ndjson`."""
-
-    process_id: str
-    number: int
-
-    @property
-    def id(self) -> str:
-        return f"{self.process_id}.{self.number:06d}"
-
-    def path(self, folder: Path) -> Path:
-        return folder / f"{self.id}.ndjson"
-
-
-def lock_path(folder: Path, process_id: str) -> Path:
-    """The file whose flock a process holds as long as it lives, or its adopter while it takes over."""
-    return folder / f"{process_id}.lock"
-
-
-def segments(folder: Path) -> list[Segment]:
-    """All segments in the folder, in the order in which each process wrote them."""
-    found = []
-    for path in folder.glob("*.ndjson"):
-        process_id, dot, number = path.stem.rpartition(".")
-        if dot and number.isdecimal():
-            found.append(Segment(process_id, int(number)))
-    return sorted(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +71,7 @@ class Spool:
     def open(cls, folder: Path, process_id: str, bounds: Bounds, *, durable: bool = False) -> "Spool":
         """Make a spool for a process that starts; `process_id` was never used before. Raises OSError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _make_lock(folder, process_id)
+        lock = make_lock(folder, process_id)
         spool = cls(folder, process_id, lock, bounds, durable)
         spool.check_room()
         return spool
@@ -272,31 +242,6 @@ class Mark(NamedTuple):
     file: int
     number: int
     size: int
-
-
-def try_lock(path: Path) -> int | None:
-    """The open lock file when nobody holds it (its process has ended), else None. Close it to let go."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(lock).st_ino == path.stat().st_ino:
-            return lock
-    except (BlockingIOError, FileNotFoundError):
-        pass  # held by a living process, or adopted and removed by another one meanwhile
-    os.close(lock)
-    return None
-
-
-def _make_lock(folder: Path, process_id: str) -> int:
-    path = lock_path(folder, process_id)
-    if path.exists():
-        raise FileExistsError(f"{path.name} exists: a process id is used once")
-    # locked before it has its name, so that nobody takes a process that is starting for one that has ended
-    unnamed = folder / f"{process_id}.starting"
-    lock = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    unnamed.rename(path)
-    return lock
 
 
 def _unavailable(reason: str) -> UsageUnavailable:
