@@ -15,6 +15,7 @@ from gatehouse.errors import Refused
 COMMANDS = {
     "dev": ("gatehouse.cli.dev:dev", "Prepare a local demo with models and a key, and serve it."),
     "serve": ("gatehouse.cli.serve:serve", "Serve the endpoints of this deployment."),
+    "doctor": ("gatehouse.cli.doctor:doctor", "Check every part of this deployment and say what to do."),
     "models": ("gatehouse.cli.models:app", "Publish model versions and see what is published."),
     "contracts": ("gatehouse.cli.contracts:app", "What partners may send and will get: draft, show, diff."),
     "endpoints": ("gatehouse.cli.endpoints:app", "What serves each endpoint; release another version."),

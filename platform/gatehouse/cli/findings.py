@@ -1,0 +1,222 @@
+"""What `gatehouse doctor` looks at: each part of a deployment, without changing anything."""
+
+import http.client
+import json
+import resource
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from gatehouse.cli.signing_key import PUBLISHING_KEY
+from gatehouse.db.clock import database_now
+from gatehouse.db.migrate import is_current
+from gatehouse.db.session import GONE, Database, DatabaseUrlInvalid, open_database
+from gatehouse.migration.store import list_endpoints
+from gatehouse.server.open_files import FILES_BESIDE_CONNECTIONS
+from gatehouse.server.process import fresh
+from gatehouse.server.run import PortTaken, bind
+from gatehouse.server.store import list_processes
+from gatehouse.serving.repository import Repository, VersionInvalid, VersionMissing
+from gatehouse.serving.signing import PublishingKeyUnusable, TrustedKeys
+from gatehouse.settings import SETTINGS_FILE, Settings
+from gatehouse.usage.spool_folder import segments
+
+State = Literal["ok", "warning", "problem"]
+CLOCK_TOLERANCE_S = 5.0
+PROBE_S = 3.0
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part, how it is, and what to do where it is not well."""
+
+    part: str
+    state: State
+    detail: str
+    remedy: str | None = None
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Every part in the order in which a start meets it."""
+    yield _settings(settings)
+    yield from _folders(settings)
+    yield from _database(settings)
+    if settings.redis_url.get_secret_value():
+        yield _redis(settings)
+    yield _trusted_keys(settings)
+    yield _disk(settings)
+    yield _open_files(settings)
+    yield _port(settings)
+
+
+def _settings(settings: Settings) -> Finding:
+    if settings.environment == "production" and not settings.public_url:
+        return Finding("settings", "warning", f"links and the issuer of tokens say {settings.base_url}", "set GATEHOUSE_PUBLIC_URL")
+    return Finding("settings", "ok", f"{settings.environment}; the secrets are strong and differ")
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    folder = settings.state_dir
+    if not folder.is_dir():
+        yield Finding("state folder", "warning", f"{folder} is not there yet", "start a server, or run a command that makes something")
+        return
+    yield _private("state folder", folder, "700")
+    for name in (SETTINGS_FILE, "gatehouse.db"):
+        if (folder / name).is_file():
+            yield _private(name, folder / name, "600", behind=folder)
+    if settings.environment == "production" and (folder / PUBLISHING_KEY).exists():
+        yield Finding(
+            "publishing key", "warning", f"{folder / PUBLISHING_KEY} can sign models", "keep it where you publish, not where you serve"
+        )
+
+
+def _private(part: str, path: Path, mode: str, behind: Path | None = None) -> Finding:
+    """Whether nobody else can read it, also because of the folder that it lies in."""
+    closed = path.stat().st_mode & 0o077 == 0 or (behind is not None and behind.stat().st_mode & 0o011 == 0)
+    if closed:
+        return Finding(part, "ok", f"{path} is for its owner alone")
+    return Finding(part, "problem", f"{path} can be read by other users", f"chmod {mode} {path}")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    file = Path(settings.database.removeprefix("sqlite:///"))
+    if settings.database.startswith("sqlite:///") and not file.is_file():
+        yield Finding("database", "warning", f"{file} is not there yet", "start a server, or run a command that makes something")
+        return
+    try:
+        database = open_database(settings.database)
+    except DatabaseUrlInvalid as error:
+        yield Finding("database", "problem", str(error), "correct GATEHOUSE_DATABASE_URL")
+        return
+    try:
+        if not is_current(database):
+            yield Finding("database", "problem", "it is not at this Gatehouse's migration", "start a server of this version: it migrates")
+            return
+        yield Finding("database", "ok", f"{database.dialect}, migrated")
+        yield from _inside(settings, database)
+    except GONE as error:
+        why = type(getattr(error, "orig", None) or error).__name__
+        yield Finding("database", "problem", f"it does not answer ({why})", "start it, or correct GATEHOUSE_DATABASE_URL")
+    finally:
+        database.close()
+
+
+def _inside(settings: Settings, database: Database) -> Iterator[Finding]:
+    with database.read() as session:
+        now, processes, endpoints = database_now(session), list_processes(session), list_endpoints(session)
+    apart = abs((datetime.now(UTC) - now).total_seconds())
+    if apart > CLOCK_TOLERANCE_S:
+        yield Finding("clock", "problem", f"it is {apart:.0f} s away from the database's", "keep both by NTP")
+    else:
+        yield Finding("clock", "ok", "it agrees with the database's")
+    serving = len(fresh(processes, now))
+    yield Finding("processes", "ok", f"{serving} serving")
+    yield _spool(settings, serving)
+    if not endpoints:
+        yield Finding("endpoints", "warning", "there are none yet", "gatehouse models publish FILE --sample rows.csv")
+    yield from _versions(
+        settings, sorted({(e.model, v) for e in endpoints if e.state != "retired" for v in (e.stable_version, e.canary_version) if v})
+    )
+
+
+def _spool(settings: Settings, serving: int) -> Finding:
+    folder = settings.under_state(settings.spool_dir)
+    waiting = len(segments(folder)) if folder.is_dir() else 0
+    if waiting and not serving:
+        return Finding("spool", "warning", f"usage waits in {waiting} segments and nobody serves", "start a server with this spool folder")
+    return Finding("spool", "ok", f"{waiting} segments in {folder}")
+
+
+def _versions(settings: Settings, served: list[tuple[str, str]]) -> Iterator[Finding]:
+    try:
+        trusted = TrustedKeys.load(settings.under_state(settings.trusted_keys_dir))
+    except PublishingKeyUnusable:
+        return  # said by its own finding
+    repository = Repository(settings.under_state(settings.models_dir), trusted)
+    for model, version in served:
+        try:
+            repository.read(model, version)
+        except (VersionMissing, VersionInvalid) as error:
+            remedy = f"copy it here anew, or release another version: gatehouse endpoints show {model} v{version.partition('.')[0]}"
+            yield Finding(f"{model} {version}", "problem", str(error), remedy)
+        else:
+            yield Finding(f"{model} {version}", "ok", "its signature and digests are right")
+
+
+def _redis(settings: Settings) -> Finding:
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    try:
+        with Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=PROBE_S, socket_timeout=PROBE_S) as client:
+            client.ping()
+    except (RedisError, ValueError) as error:
+        detail = f"it does not answer ({type(error).__name__}): each process lets in its share of every limit"
+        return Finding("redis", "problem", detail, "start it, or correct GATEHOUSE_REDIS_URL")
+    return Finding("redis", "ok", "it answers")
+
+
+def _trusted_keys(settings: Settings) -> Finding:
+    folder = settings.under_state(settings.trusted_keys_dir)
+    try:
+        ids = TrustedKeys.load(folder).ids
+    except PublishingKeyUnusable as error:
+        return Finding("trusted keys", "problem", str(error), f"take the file out of {folder}")
+    if not ids:
+        return Finding("trusted keys", "warning", "nobody may sign models yet", "gatehouse publishing-keys trust FILE")
+    return Finding("trusted keys", "ok", ", ".join(ids))
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.under_state(settings.spool_dir)
+    there = next(each for each in (folder, *folder.parents) if each.is_dir())
+    free, needed = shutil.disk_usage(there).free, settings.spool_min_free_bytes
+    if free < needed:
+        detail = f"{free // MIB:,} MiB are free, {needed // MIB:,} must be: predictions get 503"
+        return Finding("disk", "problem", detail, f"make room on the disk of {there}")
+    return Finding("disk", "ok", f"{free // MIB:,} MiB are free for the spool")
+
+
+def _open_files(settings: Settings) -> Finding:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    needed = settings.max_connections + FILES_BESIDE_CONNECTIONS
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        detail = f"{hard:,} may be open, {needed:,} are needed for GATEHOUSE_MAX_CONNECTIONS"
+        return Finding("open files", "warning", detail, f"raise the limit (ulimit -n {needed}, LimitNOFILE=) or lower the setting")
+    return Finding("open files", "ok", f"room for {settings.max_connections:,} connections")
+
+
+def _port(settings: Settings) -> Finding:
+    where = f"{settings.listen_host}:{settings.listen_port}"
+    try:
+        bind(settings.listen_host, settings.listen_port).close()
+    except PortTaken:
+        status = _readiness(settings)
+        if status is None:
+            return Finding("port", "problem", f"something else listens on {where}", "stop it, or set GATEHOUSE_LISTEN_PORT")
+        return Finding(
+            "port", "ok" if status == "ready" else "warning", f"{where} is served: {status}", None if status == "ready" else "read its log"
+        )
+    except OSError as error:
+        return Finding(
+            "port", "problem", f"cannot listen on {where}: {error.strerror}", "set GATEHOUSE_LISTEN_HOST and GATEHOUSE_LISTEN_PORT"
+        )
+    return Finding("port", "ok", f"{where} is free")
+
+
+def _readiness(settings: Settings) -> str | None:
+    """What a Gatehouse there says of itself; None where it is none."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.listen_host, settings.listen_host)  # noqa: S104  (asks, does not listen)
+    connection = http.client.HTTPConnection(host, settings.listen_port, timeout=PROBE_S)
+    try:
+        connection.request("GET", "/health/ready")
+        status = json.loads(connection.getresponse().read(4096))["status"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
+    finally:
+        connection.close()
+    return status if status in ("ready", "degraded", "draining") else None
