@@ -62,8 +62,8 @@ class Settings(BaseSettings):
     docs: Literal["open", "key", "off"] = "key"
     log_format: Literal["auto", "text", "json"] = "auto"
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
-    max_body_bytes_at_once: int = Field(default=512 * 1024 * 1024, ge=1024)
-    """Of all calls under way together."""
+    max_body_bytes_at_once: int = Field(default=512 * 1024 * 1024, ge=2048)
+    """Of all calls under way together; a tenant may hold as many as are left free."""
     body_deadline_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
     head_deadline_s: float = Field(default=10.0, gt=0, le=3600, allow_inf_nan=False)
     idle_deadline_s: float = Field(default=75.0, gt=0, le=86_400, allow_inf_nan=False)
@@ -137,6 +137,14 @@ class Settings(BaseSettings):
         secrets = [self.secret_key.get_secret_value(), self.key_pepper.get_secret_value(), *others.values()]
         if len(set(secrets)) < len(secrets):
             raise ValueError("GATEHOUSE_OTHER_KEY_PEPPERS holds a secret twice, or one that another setting has: they must differ")
+        return self
+
+    @model_validator(mode="after")
+    def _room_for_the_largest_body(self) -> "Settings":
+        if self.max_body_bytes_at_once < 2 * self.max_body_bytes:
+            raise ValueError(
+                "GATEHOUSE_MAX_BODY_BYTES_AT_ONCE must be at least twice GATEHOUSE_MAX_BODY_BYTES: a tenant alone may use half of it"
+            )
         return self
 
     @property

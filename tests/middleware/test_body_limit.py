@@ -8,12 +8,17 @@ import pytest
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.errors import BodyTooLarge, ClientGone, Overloaded
 from gatehouse.middleware.body_limit import BodyLimit
+from gatehouse.principal import Plan, Principal, Rate
+
+STANDARD = Plan("standard", Rate(50, 1, 200), Rate(1000, 1, 1000), 1000, "soft", 1000, 1000)
 
 
-def call(limit_of: dict[str, BodyLimit], *parts: Any) -> tuple[Any, Call]:
+def call(limit_of: dict[str, BodyLimit], *parts: Any, tenant: str | None = None) -> tuple[Any, Call]:
     """A call whose body comes in these parts (bytes, or a message)."""
     waiting = list(parts)
     own = Call(request_id="req_1", started_ns=0)
+    if tenant is not None:
+        own.principal = Principal(tenant, tenant, "key_1", frozenset(), STANDARD)
 
     async def receive() -> Any:
         part = waiting.pop(0)
@@ -52,7 +57,7 @@ def test_bodies_of_all_calls_together_are_bounded_and_given_back() -> None:
         await leave.wait()
 
     async def scene() -> None:
-        held = limited(hold, 100, 150)
+        held = limited(hold, 100, 201)
         first = asyncio.create_task(call(held, b"x" * 100)[0])
         await entered.wait()
         assert held["limit"].held_bytes == 100
@@ -74,3 +79,40 @@ def test_a_caller_who_goes_away_gives_back_what_was_held() -> None:
     with pytest.raises(ClientGone):
         asyncio.run(running)
     assert held["limit"].held_bytes == 0
+
+
+def test_a_tenant_holds_as_many_bytes_as_are_left_free_and_the_next_tenant_finds_room() -> None:
+    leave = asyncio.Event()
+
+    async def hold(scope: Any, receive: Any, send: Any) -> None:
+        await read(scope, receive, send)
+        await leave.wait()
+
+    async def scene() -> None:
+        held = limited(hold, 100, 300)
+        limit = held["limit"]
+
+        async def holds(size: int, tenant: str) -> "asyncio.Task[None]":
+            before = limit.held_bytes
+            task = asyncio.create_task(call(held, b"x" * size, tenant=tenant)[0])
+            while limit.held_bytes == before and not task.done():  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            return task
+
+        async def refused(size: int, tenant: str) -> None:
+            running, own = call(held, b"x" * size, tenant=tenant)
+            with pytest.raises(Overloaded) as caught:
+                await asyncio.wait_for(running, 5)
+            assert (caught.value.reason, own.body_pending) == ("body_bytes", True)
+
+        tasks = [await holds(100, "flood"), await holds(50, "flood")]
+        await refused(1, "flood")
+        tasks.append(await holds(75, "second"))
+        await refused(1, "second")
+        tasks.append(await holds(37, "third"))
+        assert limit.held_by == {"flood": 150, "second": 75, "third": 37}
+        leave.set()
+        await asyncio.gather(*tasks)
+        assert (limit.held_by, limit.held_bytes) == ({}, 0)
+
+    asyncio.run(scene())

@@ -66,6 +66,7 @@ def test_a_secret_is_taken_as_it_is_written(folder: Path) -> None:
         ("GATEHOUSE_KEY_PEPPER_VERSION=0", "GATEHOUSE_KEY_PEPPER_VERSION "),
         ("GATEHOUSE_OTHER_KEY_PEPPERS=" + OTHER, "GATEHOUSE_OTHER_KEY_PEPPERS must be VERSION:SECRET"),
         (f"GATEHOUSE_OTHER_KEY_PEPPERS=2:{OTHER},2:{OTHER}x", "GATEHOUSE_OTHER_KEY_PEPPERS must be VERSION:SECRET"),
+        ("GATEHOUSE_MAX_BODY_BYTES_AT_ONCE=100000000", "must be at least twice GATEHOUSE_MAX_BODY_BYTES"),
         ("GATEHOUSE_OTHER_KEY_PEPPERS=2:short", "GATEHOUSE_OTHER_KEY_PEPPERS is too weak"),
         ("GATEHOUSE_OTHER_KEY_PEPPERS=2:change-me-to-32-or-more-random-characters-C", "GATEHOUSE_OTHER_KEY_PEPPERS is an example"),
         (f"GATEHOUSE_OTHER_KEY_PEPPERS=1:{OTHER}", "holds version 1, which is GATEHOUSE_KEY_PEPPER's: give the new pepper a higher"),

@@ -14,7 +14,8 @@ RETRY_AFTER_S = "1"
 class BodyLimit:
     """`cap_of` gives the bytes that a call's body may have; `deadline_s` is for the whole body, not for each read.
 
-    `all_bytes` bounds the bodies of all calls that are under way together, so that many large ones cannot fill the memory.
+    `all_bytes` bounds the bodies of all calls that are under way together, so that many large ones cannot fill the memory. Of these a
+    tenant may hold as many as are left free: one alone half of them, each of two a third. So the next tenant always finds room.
     """
 
     def __init__(self, app: ASGIApp, cap_of: Callable[[Call], int], deadline_s: float, all_bytes: int) -> None:
@@ -24,6 +25,8 @@ class BodyLimit:
         self.all_bytes = all_bytes
         self.held_bytes = 0
         """Of all calls under way."""
+        self.held_by: dict[str, int] = {}
+        """The same by tenant."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -34,7 +37,25 @@ class BodyLimit:
         try:
             await self.app(scope, body.receive, send)
         finally:
-            self.held_bytes -= call.bytes_in
+            if call.bytes_in:
+                self._release(call)
+
+    def hold(self, call: Call, size: int) -> bool:
+        """Count further bytes of a call, which are here; whether its tenant may have them."""
+        tenant = tenant_of(call)
+        call.bytes_in += size
+        self.held_bytes += size
+        self.held_by[tenant] = held = self.held_by.get(tenant, 0) + size
+        return held <= self.all_bytes - self.held_bytes
+
+    def _release(self, call: Call) -> None:
+        tenant = tenant_of(call)
+        self.held_bytes -= call.bytes_in
+        left = self.held_by[tenant] - call.bytes_in
+        if left:
+            self.held_by[tenant] = left
+        else:
+            del self.held_by[tenant]
 
 
 class _Body:
@@ -80,15 +101,19 @@ class _Body:
         check_declared_size(self.scope, self.cap)
 
     def _count(self, size: int) -> None:
-        self.call.bytes_in += size
-        self.limit.held_bytes += size
+        room = self.limit.hold(self.call, size)
         if self.call.bytes_in > self.cap:
             self.call.body_pending = True
             raise too_large(self.cap)
-        if self.limit.held_bytes > self.limit.all_bytes:
+        if not room:
             self.call.body_pending = True
-            detail = "The service holds as many bytes of bodies as it takes at once. Send the call again after 1 s."
+            detail = "Your organisation's calls hold as many bytes of bodies as are left free here. Send the call again after 1 s."
             raise Overloaded(detail, reason="body_bytes", headers=[("Retry-After", RETRY_AFTER_S)])
+
+
+def tenant_of(call: Call) -> str:
+    """Whose bytes they are; "" is nobody's in particular."""
+    return call.principal.tenant_id if call.principal is not None else ""
 
 
 def check_declared_size(scope: Scope, cap: int) -> None:
