@@ -178,6 +178,7 @@ class Application:
         )
         self.quota = QuotaBook(QuotaStore(self.database), self.process_id, lambda: self.live_processes, utc_now)
         self.rates = DeploymentRates(monotonic_us, lambda: self.live_processes, redis_rates(self.settings, self.process_id))
+        self.process.on_count = self.rates.count
         store = StandingStore(self.database)
         self.standings, self.observed = Standings(store, utc_now), Observed(store, utc_now)
         self.tender = QuotaTender(

@@ -101,20 +101,20 @@ def test_an_admitted_call_cannot_be_refused() -> None:
 def test_where_only_a_share_is_too_small_the_answer_is_503_and_says_how_many_rows_one_call_can_have() -> None:
     whole = rule(100, 1, 100, "rows", "key")
     with pytest.raises(LimitShareTooSmall) as told:
-        refuse(ShareRates(lambda: 1, lambda: 3).decide([(whole, 34)]))
+        refuse(ShareRates(lambda: 1, 3).decide([(whole, 34)]))
     assert told.value.members["limit"] | {"burst": 100, "burst_now": 33} == told.value.members["limit"]
     assert "Send at most 33 rows in a call." in told.value.detail
     assert told.value.headers == ()
     with pytest.raises(RowsExceedLimit):
-        refuse(ShareRates(lambda: 1, lambda: 3).decide([(whole, 101)]))
+        refuse(ShareRates(lambda: 1, 3).decide([(whole, 101)]))
 
 
 def test_a_share_of_nothing_is_no_closed_limit() -> None:
     with pytest.raises(LimitShareTooSmall, match="no share of your organisation's"):
-        refuse(ShareRates(lambda: 1, lambda: 3).decide([(rule(5, 1, 2), 1)]))
+        refuse(ShareRates(lambda: 1, 3).decide([(rule(5, 1, 2), 1)]))
 
 
 def test_the_policy_of_a_share_is_the_plans_and_its_state_is_what_is_left_here() -> None:
-    decision = ShareRates(lambda: 1, lambda: 4).decide([(rule(5, 1, 20), 1)])
+    decision = ShareRates(lambda: 1, 4).decide([(rule(5, 1, 20), 1)])
     assert policy_field(decision.limits) == policy_field([rule(5, 1, 20)])
     assert ";r=4;" in state_field(decision)

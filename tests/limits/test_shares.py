@@ -22,21 +22,22 @@ class Deployment:
 
     def __init__(self, processes: int) -> None:
         self.now = SECOND
-        self.reckoned = [processes] * processes
-        self.rates = [self._process(number) for number in range(processes)]
+        self.rates = [self._process(processes) for _ in range(processes)]
 
-    def _process(self, number: int) -> ShareRates:
-        return ShareRates(lambda: self.now, lambda: self.reckoned[number])
+    def _process(self, processes: int) -> ShareRates:
+        return ShareRates(lambda: self.now, processes)
 
     def join(self) -> None:
         """All others reckon with it first; then it starts with nothing left."""
-        self.reckoned = [len(self.rates) + 1] * (len(self.rates) + 1)
-        self.rates.append(self._process(len(self.rates)))
+        for rates in self.rates:
+            rates.count(len(self.rates) + 1)
+        self.rates.append(self._process(len(self.rates) + 1))
         self.rates[-1].start_spent()
 
     def leave(self) -> None:
         self.rates.pop()
-        self.reckoned = [len(self.rates)] * len(self.rates)
+        for rates in self.rates:
+            rates.count(len(self.rates))
 
     def ask(self, number: int, *asks: tuple[RateLimit, int]) -> Decision:
         return self.rates[number].decide(asks)
@@ -87,6 +88,23 @@ def test_a_process_that_joins_starts_with_nothing_left_and_a_larger_share_is_no_
     assert both.ask(0, (limit(), 0)).remaining() == (0,)
     both.now += SECOND
     assert both.ask(0, (limit(), 0)).remaining() == (6,)
+
+
+def test_a_process_that_decides_on_nothing_while_another_comes_and_goes_keeps_no_more_than_its_share_was() -> None:
+    both = Deployment(1)
+    both.join()
+    both.now += 20 * SECOND
+    assert both.ask(1, (limit(), 10)).admitted
+    both.leave()
+    assert both.ask(0, (limit(), 0)).remaining() == (10,)
+
+
+def test_a_share_fills_by_its_own_rate_from_the_moment_at_which_it_became_one() -> None:
+    both = Deployment(1)
+    assert both.ask(0, (limit(), 20)).admitted
+    both.join()
+    both.now += SECOND
+    assert both.ask(0, (limit(), 0)).remaining() == (3,)
 
 
 def test_what_a_process_gives_back_is_left_in_its_share() -> None:

@@ -30,7 +30,7 @@ class DeploymentRates:
         self._clock_us = clock_us
         self._processes = processes
         self._redis = redis
-        self._shares = ShareRates(clock_us, processes)
+        self._shares = ShareRates(clock_us, processes())
         self._attached = False
         self._leased_until_us = 0
         self._said = False
@@ -41,6 +41,10 @@ class DeploymentRates:
     def attached(self) -> bool:
         """Whether Redis decides."""
         return self._attached
+
+    def count(self, processes: int) -> None:
+        """So many serve from now on. From any thread, before any of them relies on it."""
+        self._shares.count(processes)
 
     def decide(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision | Awaitable[Decision]:
         """All of it or nothing: a decision where this process makes it, else one to wait for."""
@@ -80,9 +84,7 @@ class DeploymentRates:
         if self._redis is None:
             if (processes := self._processes()) > 1:
                 self._shares.start_spent()
-                LOGGER.warning(
-                    "each of %d processes takes its share of every limit; with GATEHOUSE_REDIS_URL they share them whole", processes
-                )
+                LOGGER.warning("each of %d processes takes its share of every limit; GATEHOUSE_REDIS_URL lets them share", processes)
             return
         self._shares.start_spent(self._clock_us() + LEASE_US)  # until then the others' leases may not know of this process
         await self._beat(self._redis)  # so that Redis knows how many there are

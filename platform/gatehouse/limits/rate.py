@@ -241,9 +241,8 @@ class MemoryRates:
         self._unchecked.clear()
         self._past = _Past(spent_at_us)
 
-    def resize(self, size: Callable[[RateLimit], RateLimit], grown: Fraction) -> None:
-        """All limits become `size` of what they are, `grown` times as large; what each has left stays, as far as the new one holds it."""
-        now_us = self._clock_us()
+    def resize(self, size: Callable[[RateLimit], RateLimit], grown: Fraction, now_us: int) -> None:
+        """All limits became `size` of what they were, `grown` times as large; what each had left stays, as far as the new one holds it."""
         for id, state in self._states.items():
             limit = size(state.limit)
             self._states[id] = _State(limit, self._carried(state, limit, now_us))

@@ -11,6 +11,7 @@ during it. It stays so because
 Bursts are rounded down to whole units and rates are exact fractions.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -18,23 +19,28 @@ from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
 
 
 class ShareRates:
-    """The part of every limit that this process may let in. `clock_us` is monotonic, `processes` tells how many there are."""
+    """The part of every limit that this process may let in, of so many processes. `clock_us` is monotonic."""
 
-    def __init__(self, clock_us: Callable[[], int], processes: Callable[[], int]) -> None:
+    def __init__(self, clock_us: Callable[[], int], processes: int = 1) -> None:
         self._clock_us = clock_us
-        self._processes = processes
-        self._of = max(1, processes())
+        self._of = max(1, processes)
+        self._counts: deque[tuple[int, int]] = deque()
+        """Changes of the number and when each was, not yet taken in: a process that decides on nothing meanwhile must miss none."""
         self._memory = MemoryRates(clock_us)
 
     def __len__(self) -> int:
         """How many limits are remembered."""
         return len(self._memory)
 
+    def count(self, processes: int) -> None:
+        """So many there are from now on. From any thread."""
+        self._counts.append((self._clock_us(), max(1, processes)))
+
     def decide(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision:
         """As MemoryRates does, of each limit's share. `refused_by` is a share, unless the whole limit could never let so much in."""
-        of = self._processes()
-        if of != self._of:
-            self._resize(of)
+        while self._counts:
+            self._resize(*self._counts.popleft())
+        of = self._of
         if of == 1:
             return self._memory.decide(asks, returnable=returnable)
         closed = never_lets_in(asks)
@@ -51,9 +57,10 @@ class ShareRates:
         """Nothing is left of any limit at that moment, now unless given: others may have let in what is not known here."""
         self._memory.forget(self._clock_us() if at_us is None else at_us)
 
-    def _resize(self, of: int) -> None:
-        self._memory.resize(lambda limit: (limit.whole or limit).share(1, of), Fraction(self._of, of))
-        self._of = of
+    def _resize(self, at_us: int, of: int) -> None:
+        if of != self._of:
+            self._memory.resize(lambda limit: (limit.whole or limit).share(1, of), Fraction(self._of, of), at_us)
+            self._of = of
 
 
 def never_lets_in(asks: Sequence[tuple[RateLimit, int]]) -> RateLimit | None:

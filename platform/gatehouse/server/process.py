@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -51,6 +51,8 @@ class ProcessRow:
         self._thread: threading.Thread | None = None
         self.live = 1
         """How many processes serve this deployment, this one included, as far as is known."""
+        self.on_count: Callable[[int], None] = lambda _live: None
+        """Told of each count in the row's own thread, before another process can know that it was counted."""
 
     def start(self) -> None:
         """Blocks until the row is written or the database is found to be gone; call it before the first call is served."""
@@ -110,6 +112,7 @@ class ProcessRow:
         write_process(session, self._process)
         live = len(fresh(list_processes(session), now))
         self.live = max(1, live, self.live if now < self._holds_until else 0)
+        self.on_count(self.live)
 
 
 def forget_process(database: Database, id: str) -> None:
