@@ -534,24 +534,37 @@ def test_a_block_that_expired_does_not_take_back_what_comes_late(database: Datab
     """Or the same rows would be free twice: settled, and given back."""
     plan, clock = of_rows(trial, 100), Clock()
     slow = book(database, process_id="slow", now=clock)
-    take(slow, plan, 1)
+    take(slow, plan, 20)
+    with database.write() as session:
+        meter(session, 20, process_id="slow")
     clock.now += BLOCK_LEASE
     heir = book(database, now=clock)
     heir.settle_expired()
     slow.close()
-    assert taken(database) == 0
-    assert take_all(heir, plan) == 100
+    assert taken(database) == 20
+    assert take_all(heir, plan) == 80
 
 
-@pytest.mark.parametrize(("later", "left"), [(60, 10), (50, 0), (20, 0), (200, 150)])
+@pytest.mark.parametrize(("later", "left"), [(60, 40), (20, 0), (10, 0), (200, 180)])
 def test_a_quota_edited_in_mid_month_holds_for_all_of_the_month(database: Database, trial: Plan, later: int, left: int) -> None:
-    """50 rows of 100 are used when it changes; what blocks hold of the old one is not spent under the new one."""
+    """20 rows of 100 are used when it changes; what blocks hold of the old one is not spent under the new one."""
     processes = [book(database, process_id=f"p{number}") for number in range(2)]
     for mine in processes:
-        take(mine, of_rows(trial, 100), 25)
+        take(mine, of_rows(trial, 100), 10)
+    assert sum(blocks(database).values()) == 43
     plan = of_rows(trial, later)
     assert sum(take_all(mine, plan, others=processes) for mine in processes) == left
-    assert taken(database) == 50 + left
+    assert taken(database) == 20 + left
+
+
+def test_nobody_waits_for_a_process_whose_block_has_expired(database: Database, trial: Plan) -> None:
+    plan, clock = of_rows(trial, 4), Clock()
+    take(book(database, process_id="lost", now=clock), plan, 1)
+    mine = book(database, now=clock)
+    take(mine, plan, 3)
+    clock.now += BLOCK_LEASE
+    with pytest.raises(QuotaExhausted):
+        mine.take("t", plan, 1)
 
 
 def test_a_quota_that_changes_while_calls_are_in_flight_is_never_passed(database: Database, trial: Plan) -> None:
