@@ -6,7 +6,7 @@ BIN = .venv/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test browser soak bench lint format types imports migrations wheel serving-environment sbom audit check clean reset
+.PHONY: help run test browser nginx soak bench lint format types imports migrations wheel serving-environment sbom audit check clean reset
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ test: $(READY) ## the whole suite, PostgreSQL and Valkey from wheels included
 
 browser: $(READY) ## /docs in a real headless Chromium, which must be installed
 	@$(BIN)/pytest -m browser tests/browser
+
+nginx: $(READY) ## the syntax of deploy/nginx.conf by nginx itself, which must be installed
+	@$(BIN)/pytest -m nginx tests/deploy
 
 soak: $(READY) ## the full-length tests, at most 60 minutes
 	@$(BIN)/pytest -m soak

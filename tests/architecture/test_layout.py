@@ -14,6 +14,7 @@ NAMES = [
     "tests",
     "scripts",
     "docs/adr",
+    "deploy",
     ".env.example",
     "pyproject.toml",
     "uv.lock",

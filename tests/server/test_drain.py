@@ -1,18 +1,16 @@
 """The end of a server under load: no call is dropped, whoever calls is told to go elsewhere, and a setting bounds it."""
 
 import json
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 from estimators import RELEASE, SLOW_SIZE
 from proxy import proxy_to
-from serving_process import serving_process
+from rolling import rolling_restart
 from stage import IRIS_ROW, Live, Stage, instances, wait_until
-from wire import Wire, head, post, wire
+from wire import head, post, wire
 
 from gatehouse.cli.serve import longest_call_s
 from gatehouse.settings import settings_from
@@ -100,68 +98,24 @@ def test_the_bound_is_the_setting_or_as_long_as_a_call_may_take(stage: Stage) ->
     assert longest_call_s(stage.settings) == 30 + 2 * 30 + 5
 
 
-class Load:
-    """Callers with connections that they keep and callers with a new one for each call; `statuses` counts what came back."""
+def restarted_behind_the_proxy(stage: Stage, rounds: int, callers: int) -> tuple[list[str], set[object]]:
+    """What the proxy says went wrong, and what callers got."""
+    failures: list[str] = []
 
-    def __init__(self, port: int, key: str, callers: int) -> None:
-        self.statuses: Counter[object] = Counter()
-        self.ended = threading.Event()
-        self._request = post(key, GOOD)
-        self._threads = [threading.Thread(target=self._call, args=(port, n % 2 == 0)) for n in range(callers)]
-        for thread in self._threads:
-            thread.start()
+    @contextmanager
+    def front(*ports: int) -> Iterator[int]:
+        with proxy_to(*ports) as proxy:
+            yield proxy.port
+            failures.extend(proxy.failures)
 
-    def _call(self, port: int, keep: bool) -> None:
-        connection = Wire(port)
-        while not self.ended.is_set():
-            if not keep:
-                connection.close()
-                connection = Wire(port)
-            try:
-                self.statuses[connection.send(self._request).answer().status] += 1
-            except (OSError, AssertionError) as error:
-                self.statuses[type(error).__name__] += 1
-                connection.close()
-                connection = Wire(port)
-        connection.close()
-
-    def goes_on(self) -> None:
-        """Wait until another hundred calls have been answered."""
-        enough = self.statuses.total() + 100
-        wait_until(lambda: self.statuses.total() > enough, 60)
-
-    def end(self) -> None:
-        self.ended.set()
-        for thread in self._threads:
-            thread.join(30)
-
-
-def rolling_restart(stage: Stage, rounds: int, callers: int, drain_s: str) -> tuple[Counter[object], list[str]]:
-    """Two replicas behind the proxy, under load; each is ended by SIGTERM and started again, one at a time."""
-    key = stage.tenant("acme", "iris")
-    with ExitStack() as stack:
-        replicas = [stack.enter_context(serving_process(stage, drain_s=drain_s)) for _ in range(2)]
-        proxy = stack.enter_context(proxy_to(*(replica.port for replica in replicas)))
-        load = Load(proxy.port, key, callers)
-        stack.callback(load.end)
-        for _ in range(rounds):
-            for replica in list(replicas):
-                load.goes_on()
-                assert replica.terminate() in (0, -15)
-                replicas.remove(replica)
-                replicas.append(stack.enter_context(serving_process(stage, replica.port, drain_s=drain_s)))
-        load.goes_on()
-        load.end()
-        return load.statuses, proxy.failures
+    statuses = rolling_restart(stage, front, rounds, callers, drain_s="1")
+    return failures, set(statuses)
 
 
 def test_row_101_a_rolling_restart_behind_a_proxy_fails_no_call(stage: Stage) -> None:
-    statuses, failures = rolling_restart(stage, rounds=1, callers=4, drain_s="1")
-    assert failures == []
-    assert set(statuses) == {200}
+    assert restarted_behind_the_proxy(stage, rounds=1, callers=4) == ([], {200})
 
 
 @pytest.mark.soak
 def test_row_101_many_rolling_restarts_behind_a_proxy_fail_no_call(stage: Stage) -> None:
-    statuses, failures = rolling_restart(stage, rounds=15, callers=12, drain_s="1")
-    assert (set(statuses), failures) == ({200}, [])
+    assert restarted_behind_the_proxy(stage, rounds=15, callers=12) == ([], {200})

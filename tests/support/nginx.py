@@ -1,0 +1,75 @@
+"""deploy/nginx.conf, with names, ports and certificate of a test; and nginx itself run on it."""
+
+import datetime
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from stage import wait_until
+from wire import Wire
+
+CONF = Path(__file__).parents[2] / "deploy" / "nginx.conf"
+
+
+def nginx_program() -> str:
+    """Where nginx lies; fails with what to install."""
+    found = shutil.which("nginx")
+    assert found, "nginx is not installed: apt-get install nginx-light, or the like"
+    return found
+
+
+def written_for(folder: Path, replicas: tuple[int, int], listen: str) -> Path:
+    """The file as it ships but for where it listens, where the replicas are and where it writes."""
+    text = CONF.read_text(encoding="utf-8")
+    place = {
+        "replica-1:8000": f"127.0.0.1:{replicas[0]}",
+        "replica-2:8000": f"127.0.0.1:{replicas[1]}",
+        "listen 443 ssl": f"listen {listen}",
+        "/etc/nginx/tls": str(folder),
+        "worker_processes auto;": f"worker_processes 1;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\ndaemon off;\n",
+    }
+    for name, value in place.items():
+        assert text.count(name) >= 1, name
+        text = text.replace(name, value)
+    paths = "".join(f"    {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    file = folder / "nginx.conf"
+    file.write_text(text.replace("http {\n", "http {\n" + paths, 1), encoding="utf-8")
+    write_certificate(folder)
+    return file
+
+
+def write_certificate(folder: Path) -> None:
+    """One that signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
+    (folder / "fullchain.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "privkey.pem").write_bytes(plain)
+
+
+@contextmanager
+def nginx_before(folder: Path, replicas: tuple[int, int], port: int) -> Iterator[int]:
+    """nginx on `port`, without TLS."""
+    file = written_for(folder, replicas, f"127.0.0.1:{port}")
+    with subprocess.Popen([nginx_program(), "-p", str(folder), "-c", str(file)]) as process:
+        try:
+            wait_until(lambda: answers(port))
+            yield port
+        finally:
+            process.terminate()
+
+
+def answers(port: int) -> bool:
+    try:
+        Wire(port, 1).close()
+    except OSError:
+        return False
+    return True
