@@ -179,7 +179,7 @@ def main() -> int:
                 beside = latencies(port, quiet, given.seconds)
             measured["alone"] += alone
             measured["beside"] += beside
-            print("round: p99 {:.2f} ms alone, {:.2f} ms beside".format(quantiles(alone)[1], quantiles(beside)[1]))
+            print(f"round: p99 {quantiles(alone)[1]:.2f} ms alone, {quantiles(beside)[1]:.2f} ms beside")
     return report(measured, statuses)
 
 

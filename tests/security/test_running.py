@@ -544,4 +544,6 @@ def test_row_101_a_call_under_way_when_the_server_ends_is_answered_and_metered(s
         assert connection.closed()
         connection.close()
     with stage.database.read() as session:
-        assert [each.rows for each in usage_figures(session, tenant_id=None, since=date(2000, 1, 1), until=date(9999, 12, 31), by=[])] == [1]
+        assert [each.rows for each in usage_figures(session, tenant_id=None, since=date(2000, 1, 1), until=date(9999, 12, 31), by=[])] == [
+            1
+        ]
