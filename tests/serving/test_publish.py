@@ -92,6 +92,16 @@ def test_what_does_not_convert_keeps_scikit_learn_and_says_why(publish_pair, wor
     _served_equals(workshop, splines, ROWS)
 
 
+def test_of_two_lines_only_the_one_that_comes_near_zero_needs_more_than_float32(publish_pair, pair_toml):
+    toml = pair_toml.partition("[output]")[0] + '[output]\ntask = "regression"\n'
+    line = LinearRegression().fit(ROWS, ROWS.sum(axis=1))
+    near_zero = publish_pair(line, toml)
+    assert near_zero.engine == "sklearn"
+    assert abs(near_zero.parity.worst_row.expected[0]) < 0.1
+    line.intercept_ = 1000.0
+    assert publish_pair(line, toml, version="1.0.1").engine == "onnx"
+
+
 def test_without_the_converter_scikit_learn_is_kept_and_the_extra_is_named(publish_pair, monkeypatch):
     monkeypatch.setattr(conversion, "converter_installed", lambda: False)
     publication = publish_pair(LogisticRegression().fit(ROWS, CLASSES))
