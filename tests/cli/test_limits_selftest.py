@@ -14,7 +14,7 @@ def test_a_burst_at_the_live_store_is_let_in_as_far_as_allowed(gatehouse: Any, v
     told = gatehouse("limits", "selftest", "--json").json
     assert told["holds"] is True
     assert told["asked"] > told["allowed"] >= told["admitted"] > 200
-    assert told["span_ms"] == pytest.approx(1500, abs=100)
+    assert told["span_ms"] > 1000
     answer = gatehouse("limits", "selftest")
     assert answer.lines[1].startswith("the limit holds; ")
     with redis.Redis.from_url(valkey_url, decode_responses=True) as client:
@@ -25,13 +25,13 @@ def test_a_burst_at_the_live_store_is_let_in_as_far_as_allowed(gatehouse: Any, v
     ("url", "said"),
     [
         ("", "there is no Redis to test"),
-        (f"redis://:hush@127.0.0.1:{free_port()}/0", "does not answer"),
+        ("redis://:hush@127.0.0.1:{free}/0", "does not answer"),
         ("http://:hush@localhost", "GATEHOUSE_REDIS_URL: must be redis://HOST:PORT/NUMBER"),
         ("redis://:hush@localhost:port/0", "GATEHOUSE_REDIS_URL: must be redis://HOST:PORT/NUMBER"),
     ],
 )
 def test_a_store_that_is_not_there_is_said_in_one_line(gatehouse: Any, monkeypatch: pytest.MonkeyPatch, url: str, said: str) -> None:
-    monkeypatch.setenv("GATEHOUSE_REDIS_URL", url)
+    monkeypatch.setenv("GATEHOUSE_REDIS_URL", url.format(free=free_port()))
     answer = gatehouse("limits", "selftest", code=1)
     assert said in answer.error
     assert answer.error.count("\n") == 1
