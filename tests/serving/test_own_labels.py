@@ -152,7 +152,7 @@ def test_a_label_that_is_none_of_the_classes_is_refused(publish_pair: Any) -> No
 
     globals()["Stranger"] = Stranger
     Stranger.__qualname__ = "Stranger"
-    with pytest.raises(PublishRefused, match="raises ValueError on rows that the contract allows"):
+    with pytest.raises(PublishRefused, match=r"raises on rows that the contract allows.* \(ValueError"):
         publish_pair(Stranger().fit(ROWS, CLASSES))
 
 

@@ -8,6 +8,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -86,10 +87,19 @@ def test_what_does_not_convert_keeps_scikit_learn_and_says_why(publish_pair, wor
     splines = make_pipeline(SplineTransformer(3), LogisticRegression()).fit(ROWS, CLASSES)
     publication = publish_pair(splines)
     assert publication.engine == "sklearn"
-    assert publication.engine_reason.startswith("skl2onnx cannot convert it")
+    assert publication.engine_reason.startswith("skl2onnx cannot convert it (MissingShapeCalculator: Unable to find a shape calculator for")
     assert publication.parity is None
     assert not (publication.folder / "model.onnx").exists()
     _served_equals(workshop, splines, ROWS)
+
+
+def test_a_reason_is_the_first_sentence_of_the_converters(dump):
+    words = make_pipeline(TfidfVectorizer(strip_accents="unicode"), LogisticRegression()).fit(["ab c", "b d"], [0, 1])
+    with pytest.raises(NotConvertible) as refused:
+        convert(dump(words), "t")
+    assert str(refused.value) == (
+        "skl2onnx cannot convert it (NotImplementedError: CountVectorizer cannot be converted, only strip_accents=None is supported)"
+    )
 
 
 def test_of_two_lines_only_the_one_that_comes_near_zero_needs_more_than_float32(publish_pair, pair_toml):
@@ -142,7 +152,8 @@ task = "regression"
 @pytest.mark.usefixtures("unconverted")
 def test_null_goes_to_an_estimator_that_takes_it_and_is_refused_otherwise(publish_pair, workshop, pair_toml):
     nullable = pair_toml.replace("example = 0.5", "example = 0.5\nnullable = true")
-    with pytest.raises(PublishRefused, match="raises ValueError on rows that the contract allows: forbid null, or put an imputer in front"):
+    said = r"in 'width' \(ValueError: Input X contains NaN\): forbid null there, or put an imputer in front"
+    with pytest.raises(PublishRefused, match=said):
         publish_pair(LogisticRegression().fit(ROWS, CLASSES), nullable)
     pipeline = make_pipeline(SimpleImputer(), LogisticRegression()).fit(ROWS, CLASSES)
     assert publish_pair(pipeline, nullable).engine == "sklearn"

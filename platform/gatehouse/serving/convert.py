@@ -14,6 +14,7 @@ from typing import Any
 from gatehouse.serving.attached_code import load_here
 from gatehouse.serving.convertible import lower_columns, spell_nulls, word_patterns
 from gatehouse.serving.graph_inputs import inputs_for
+from gatehouse.serving.own_words import named
 from gatehouse.serving.plain_input import by_position
 from gatehouse.serving.runtime import HERE, Runtime
 from gatehouse.serving.scratch import scratch_folder
@@ -57,8 +58,7 @@ def main(source: Path, target: Path, columns: str, code: Path | None = None) -> 
     try:
         target.write_bytes(_graph_of(load_here(source, code), columns))
     except Exception as error:  # whatever the converter raises means the same: no graph
-        reason = str(error).strip().splitlines() or [""]
-        print(f"skl2onnx cannot convert it ({type(error).__name__}: {reason[0][:160]})")
+        print(f"skl2onnx cannot convert it ({named(error)})")
         return _EXIT_NOT_CONVERTIBLE
     return 0
 

@@ -1,6 +1,7 @@
 """What scikit-learn itself answers to rows of the contract's space: what every engine is held against."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,20 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from gatehouse.serving.classes import Places, most_probable
+from gatehouse.serving.culprits import Culprits, find_culprits, has_null
 from gatehouse.serving.engine import EngineUnusable, Scores, Values
 from gatehouse.serving.engines.sklearn import SklearnEngine
+from gatehouse.serving.estimator_elsewhere import EstimatorElsewhere
 from gatehouse.serving.estimator_parts import parts_of
 from gatehouse.serving.fit import PublishRefused
+from gatehouse.serving.own_words import named
 from gatehouse.serving.shape import ContractShape, text_places
+from gatehouse.serving.space import example_row, to_values
 
 _ARG_MAX = (BaggingClassifier, CalibratedClassifierCV, ExtraTreesClassifier, RandomForestClassifier, VotingClassifier)
 """Their `predict` is the arg max of their own `predict_proba`, and calling both would take twice as long."""
+
+MOST_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,6 @@ def ask_reference(estimator: Any, values: Values, contract: ContractShape) -> Re
     """Raises PublishRefused where the estimator has no answer to these rows, or none that can be promised."""
     output = contract.output
     classifies = any(each.task == "classification" for each in (output, *(target.output for target in output.targets)))
-    named = hasattr(estimator, "feature_names_in_")
     engine = SklearnEngine(estimator, classifies=classifies, texts=text_places(contract.features))
     try:
         scores = engine.score(values)
@@ -51,14 +57,34 @@ def ask_reference(estimator: Any, values: Values, contract: ContractShape) -> Re
     except NotFittedError:
         raise PublishRefused("the estimator is not fitted: call fit before saving it") from None
     except Exception as error:  # estimators raise what they like
-        nulls = values.dtype == np.float64 and np.isnan(values).any()
-        advice = "forbid null, or put an imputer in front" if nulls else "narrow the contract to what the estimator takes"
-        if named and _has_own_steps(estimator):
-            advice += "; its own functions and classes get arrays in the contract's order, not data frames"
-        raise PublishRefused(f"the estimator raises {type(error).__name__} on rows that the contract allows: {advice}") from None
+        raise PublishRefused(_why_raised(estimator, engine, values, contract, error)) from None
     if not np.isfinite(scores).all():
         raise PublishRefused("the estimator answers no finite number to rows that the contract allows: narrow the contract's bounds")
     return Reference(engine, scores, labels)
+
+
+def _why_raised(estimator: Any, engine: SklearnEngine, values: Values, contract: ContractShape, error: Exception) -> str:
+    """Names the features and repeats what the estimator says: only its publisher reads it."""
+    found = Culprits(error, (), nulls=has_null(values))
+    if not isinstance(estimator, EstimatorElsewhere):  # each question to that one takes seconds, and it tells no message
+        example = to_values(contract.features, [example_row(contract.features)])
+        found = find_culprits(partial(_ask, engine), values, example, error)
+    names = [repr(contract.features[place].name) for place in found.places]
+    listed = ", ".join(names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"{len(names) - MOST_NAMES} more"])
+    if found.nulls:
+        advice = f"forbid null{' there' if names else ''}, or put an imputer in front"
+    else:
+        advice = f"narrow {f'type, bounds or allowed values of {listed} in ' if names else ''}the contract to what the estimator takes"
+    if hasattr(estimator, "feature_names_in_") and _has_own_steps(estimator):
+        advice += "; its own functions and classes get arrays in the contract's order, not data frames"
+    place = f", by what stands in {listed}" if names else ""
+    return f"the estimator raises on rows that the contract allows{place} ({named(found.error)}): {advice}"
+
+
+def _ask(engine: SklearnEngine, values: Values) -> None:
+    engine.score(values)
+    if engine.classes is not None:
+        engine.predicted_places(values)
 
 
 def serving_engine(estimator: Any, reference: Reference, contract: ContractShape) -> SklearnEngine:
