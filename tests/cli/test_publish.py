@@ -15,6 +15,8 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer
 from sqlmodel import select
 from typer.testing import CliRunner
 
@@ -71,6 +73,17 @@ def test_nothing_of_the_sample_reaches_contract_manifest_or_any_file(outside: Pa
     for file in files:
         held = file.read_bytes().decode("latin-1")
         assert not [cell for row in rows for cell in row.split(",") if re.search(rf"(?<![0-9.]){re.escape(cell)}(?![0-9])", held)], file
+
+
+def test_a_long_reason_is_folded_between_words(outside: Path) -> None:
+    rows = np.random.default_rng(3).uniform(0, 10, (120, 3))
+    splines = make_pipeline(SplineTransformer(3), LogisticRegression(max_iter=500)).fit(rows, np.where(rows[:, 0] > 5, "leaves", "stays"))
+    joblib.dump(splines, outside / "churn.joblib")
+    summary = run("models", "publish", "churn.joblib", "--sample", "rows.csv").stdout.partition("partners")[0]
+    assert max(map(len, summary.splitlines())) <= 120
+    words = " ".join(summary.split())
+    assert "engine sklearn: skl2onnx cannot convert it (MissingShapeCalculator: Unable to find a shape calculator" in words
+    assert "SplineTransformer'>') signed by" in words
 
 
 def test_a_later_version_says_who_goes_on_with_what(outside: Path) -> None:

@@ -30,8 +30,11 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table of which no cell is ever cut short, and none is broken but between words: ids can be copied."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wide: int = WIDE) -> None:
+    """A table of which no cell is ever cut short, and none is broken but between words: ids can be copied.
+
+    `wide`: how many columns it may take where it is not shown on a terminal.
+    """
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(columns):
         words = [word for row in rows for word in row[place].split(" ")]
@@ -40,7 +43,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_row(*(Text(cell) for cell in row))
     console = Console(highlight=False)
     needed = console.measure(table, options=console.options.update_width(WIDE)).minimum
-    Console(highlight=False, width=max(console.width, needed) if console.is_terminal else WIDE).print(table)
+    Console(highlight=False, width=max(console.width if console.is_terminal else wide, needed)).print(table)
 
 
 def moment(at: datetime | None) -> str | None:

@@ -12,6 +12,9 @@ from gatehouse.identity.tenants import list_grants, list_tenants
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.principal import OPERATOR_TENANT
 
+WIDE = 120
+"""Columns of the summary: people read it in the logs of a build, too."""
+
 
 def show_draft(choice: ContractChoice) -> None:
     """On standard error, so that `--json` prints one value."""
@@ -22,7 +25,7 @@ def show_draft(choice: ContractChoice) -> None:
 
 def report(deployment: Deployment, done: Published) -> None:
     """A table, then one line on what partners see now and one on what comes next."""
-    print_table(("published", f"{done.publication.model} {done.publication.version}"), _rows(done))
+    print_table(("published", f"{done.publication.model} {done.publication.version}"), _rows(done), wide=WIDE)
     model, api_version = done.endpoint.model, done.endpoint.api_version
     if not done.live:
         typer.echo(f"partners go on with {done.endpoint.stable_version}; nothing changes for them until you let the new version serve:")
