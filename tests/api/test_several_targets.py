@@ -12,6 +12,7 @@ import joblib
 import jsonschema_rs
 import numpy as np
 import pytest
+from contract_text import head
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
@@ -30,23 +31,7 @@ PROBES = np.round(RANDOM.uniform(0, 9, (120, 2)), 3)
 VALUES = np.c_[300 + 40 * ROWS[:, 0] + ROWS[:, 1], 60 + ROWS[:, 1]]
 SOLD = (ROWS[:, 0] > ROWS[:, 1]).astype(int)
 ZONE = np.array(["east", "north", "west"])[np.digitize(ROWS[:, 1], [3, 6])]
-HEAD = """
-format = 1
-model = "{model}"
-api_version = "v1"
-[features.size]
-type = "number"
-minimum = 0
-maximum = 9
-example = 4.5
-[features.age]
-type = "number"
-minimum = 0
-maximum = 9
-example = 2
-[output]
-task = "multioutput"
-"""
+HEAD = head("{model}", size=(0, 9, 4.5), age=(0, 9, 2)) + '[output]\ntask = "multioutput"\n'
 VALUED = (
     HEAD
     + '[output.targets.rent]\ntask = "regression"\nunit = "EUR"\ndecimals = 2\n[output.targets.noise]\ntask = "regression"\ndecimals = 1\n'

@@ -10,6 +10,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from contract_text import pair_contract
 from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
@@ -21,24 +22,6 @@ SECRETS = {
     "GATEHOUSE_KEY_PEPPER": "Wz3uRk8nXb1cVt6yMh0pLq5jDs9gFa2E",
     "GATEHOUSE_DATABASE_WAIT_S": "0",
 }
-CONTRACT = """
-format = 1
-model = "{model}"
-api_version = "{api_version}"
-[features.width]
-type = "number"
-minimum = -4
-maximum = 4
-example = 0.5
-[features.height]
-type = "number"
-minimum = -4
-maximum = 4
-example = -1.5
-[output]
-task = "classification"
-labels = [{{class = 0, name = "low"}}, {{class = 1, name = "high"}}]
-"""
 
 
 @dataclass(frozen=True)
@@ -76,7 +59,7 @@ def contract(tmp_path: Path) -> Callable[[str, str], Path]:
 
     def write(model: str, api_version: str = "v1") -> Path:
         file = tmp_path / f"{model}-{api_version}.toml"
-        file.write_text(CONTRACT.format(model=model, api_version=api_version))
+        file.write_text(pair_contract(model, api_version))
         return file
 
     return write
@@ -115,7 +98,7 @@ def _published(tmp_path_factory: pytest.TempPathFactory, estimator: Path, sqlite
         folder = tmp_path_factory.mktemp("published")
         shutil.copyfile(sqlite_template, folder / "gatehouse.db")
         create_publishing_key(folder / "publishing-key.pem", folder / "trusted-keys")
-        (folder / "contract.toml").write_text(CONTRACT.format(model="pair", api_version="v1"))
+        (folder / "contract.toml").write_text(pair_contract())
         for name, value in {**SECRETS, "GATEHOUSE_STATE_DIR": str(folder)}.items():
             patch.setenv(name, value)
         result = CliRunner().invoke(app, ["models", "publish", str(estimator), "--contract", str(folder / "contract.toml")])

@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
+from contract_text import pair_contract
 from sklearn.linear_model import LogisticRegression
 
 from gatehouse.contracts.contract import Contract, parse_contract
@@ -27,24 +28,7 @@ from gatehouse.serving.signing import Signer, TrustedKeys, create_publishing_key
 RECIPES = (("iris", "v1"), ("iris", "v2"), ("breast_cancer", "v1"), ("diabetes", "v1"))
 MODELS = Path(__file__).parents[2] / "models"
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-PAIR_TOML = """
-format = 1
-model = "pair"
-api_version = "v1"
-[features.width]
-type = "number"
-minimum = -4
-maximum = 4
-example = 0.5
-[features.height]
-type = "number"
-minimum = -4
-maximum = 4
-example = -1.5
-[output]
-task = "classification"
-labels = [{class = 0, name = "low"}, {class = 1, name = "high"}]
-"""
+PAIR_TOML = pair_contract()
 
 
 @dataclass(frozen=True)

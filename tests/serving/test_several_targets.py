@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema_rs
 import numpy as np
 import pytest
+from contract_text import pair_head
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier, MultiOutputRegressor
@@ -29,23 +30,7 @@ VALUES = np.c_[200 + ROWS.sum(axis=1) * 10, ROWS[:, 0] + 50]
 SIDE = (ROWS[:, 0] > ROWS[:, 1]).astype(int)
 ZONE = np.digitize(ROWS[:, 0], [-1.5, 1.5])
 PROBES = RANDOM.uniform(-4, 4, (60, 2))
-HEAD = """
-format = 1
-model = "pair"
-api_version = "v1"
-[features.width]
-type = "number"
-minimum = -4
-maximum = 4
-example = 0.5
-[features.height]
-type = "number"
-minimum = -4
-maximum = 4
-example = -1.5
-[output]
-task = "multioutput"
-"""
+HEAD = pair_head() + '[output]\ntask = "multioutput"\n'
 VALUED = HEAD + '[output.targets.rent]\ntask = "regression"\ndecimals = 1\n[output.targets.noise]\ntask = "regression"\ndecimals = 3\n'
 SIDE_LABELS = 'labels = [{class = 1, name = "right"}, {class = 0, name = "left"}]\n'
 ZONE_LABELS = 'labels = [{class = 0, name = "low"}, {class = 1, name = "mid"}, {class = 2, name = "high"}]\n'

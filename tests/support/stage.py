@@ -21,6 +21,7 @@ import joblib
 import numpy as np
 import pytest
 import uvicorn
+from contract_text import head
 from estimators import Crowd, Fragile, Line, Slow
 from secrecy import remember, watch_answer, watch_audit
 from sklearn.compose import ColumnTransformer
@@ -89,40 +90,23 @@ labels = [{class = "no", name = "stays"}, {class = "yes", name = "leaves"}]
 returns = ["label", "confidence", "probabilities"]
 decimals = 3
 """
-ONE_NUMBER_TOML = """
-format = 1
-model = "{model}"
-api_version = "v1"
-[features.size]
-type = "number"
-minimum = 0
-maximum = 200
-example = 1.5
-[output]
+ONE_NUMBER_TOML = (
+    head("{model}", size=(0, 200, 1.5))
+    + """[output]
 task = "regression"
 returns = ["value"]
 decimals = 2
 """
-CROWD_TOML = """
-format = 1
-model = "crowd"
-api_version = "v1"
-[features.size]
-type = "number"
-minimum = 0
-maximum = 200
-example = 1.5
-[features.weight]
-type = "number"
-minimum = 0
-maximum = 200
-example = 2.5
-[output]
+)
+CROWD_TOML = (
+    head("crowd", size=(0, 200, 1.5), weight=(0, 200, 2.5))
+    + """[output]
 task = "classification"
 labels = [{class = 0, name = "light"}, {class = 1, name = "heavy"}]
 returns = ["label", "confidence", "probabilities"]
 decimals = 9
 """
+)
 
 
 def crowd_estimator() -> Any:
