@@ -144,9 +144,10 @@ def test_row_45_the_account_holds_just_the_fields_of_its_list(live: Live, acme: 
     live.predict(acme, GOOD)
     wait_until(lambda: live.get("/account/usage", acme).json()["usage"])
     usage = live.get("/account/usage", acme).json()
-    check_keys(usage, {"tenant", "since", "until", "calls", "rows", "usage"})
+    sums = {"calls", "rows", "bytes_in", "bytes_out"}
+    check_keys(usage, {"tenant", "since", "until", *sums, "usage", "refused"})
     for line in usage["usage"]:
-        check_keys(line, {"day", "key", "model", "api_version", "status", "calls", "rows"})
+        check_keys(line, {"day", "key", "model", "api_version", "status", *sums})
 
 
 def test_row_45_models_and_predictions_hold_just_the_fields_of_their_lists(live: Live, other: str) -> None:

@@ -15,7 +15,7 @@ from gatehouse.cli.deployment import Deployment, open_deployment, settings_or_re
 from gatehouse.cli.first_call import first_call
 from gatehouse.cli.first_settings import REPOSITORY, make_settings, set_port, settings_file
 from gatehouse.cli.output import example
-from gatehouse.cli.published_contract import contract_of, repository_of
+from gatehouse.cli.published_contract import check_loadable, repository_of
 from gatehouse.cli.publishing import PublishWish, publish_model
 from gatehouse.cli.serve import listen, serve_settings
 from gatehouse.cli.signing_key import PUBLISHING_KEY, signer_of, trusted_keys_folder
@@ -118,7 +118,7 @@ def publish_recipe(deployment: Deployment, model: str, api_version: str) -> str:
     with deployment.database.read() as session:
         endpoint = find_endpoint(session, model, api_version)
     if endpoint is not None and endpoint.stable_version in repository_of(deployment.settings).versions(model):
-        contract_of(deployment.settings, model, endpoint.stable_version)  # refuses what a server would not load
+        check_loadable(deployment.settings, model, endpoint.stable_version)
         return f"{endpoint.stable_version} is there"
     from gatehouse.serving.recipes import train_recipe
 

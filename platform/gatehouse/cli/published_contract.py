@@ -27,6 +27,14 @@ def contract_of(settings: Settings, model: str, version: str) -> Contract:
     return read_contract(source, f"contract of {model} {version}")
 
 
+def check_loadable(settings: Settings, model: str, version: str) -> None:
+    """Raises Refused for a version that a server would not load: each of its files is verified."""
+    try:
+        repository_of(settings).read(model, version)
+    except (VersionMissing, VersionInvalid) as error:
+        raise Refused(str(error)) from None
+
+
 def read_contract(source: bytes, origin: str) -> Contract:
     """The contract; all complaints, one a line, as Refused."""
     try:

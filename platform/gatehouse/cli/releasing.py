@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gatehouse.cli.deployment import Deployment
-from gatehouse.cli.published_contract import contract_of
+from gatehouse.cli.published_contract import check_loadable, contract_of
 from gatehouse.contracts.compatibility import Change, compare
 from gatehouse.errors import Refused
 from gatehouse.migration.endpoint import Endpoint, api_version_of
@@ -25,7 +25,7 @@ def release(deployment: Deployment, model: str, api_version: str, version: str, 
 
     Where a version was published elsewhere and copied here, this opens its endpoint.
     """
-    contract_of(deployment.settings, model, version)
+    check_loadable(deployment.settings, model, version)
     if canary is None and api_version == api_version_of(version):
         with deployment.database.write() as session:
             if find_endpoint(session, model, api_version) is None:
@@ -54,7 +54,7 @@ def rollback(deployment: Deployment, model: str, api_version: str, *, force: boo
 
 
 def _change(deployment: Deployment, action: str, seen: Endpoint, wanted: Endpoint, *, force: bool) -> Endpoint:
-    contract_of(deployment.settings, wanted.model, wanted.stable_version)
+    check_loadable(deployment.settings, wanted.model, wanted.stable_version)
     if not force and wanted.stable_version != seen.stable_version:
         check_callers(deployment, seen, wanted.stable_version)
     return _store(deployment, action, seen, wanted, forced=force)

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import psycopg
 from sqlalchemy import Table, bindparam, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
+from gatehouse.db.bulk import insert_rows
 from gatehouse.db.session import Database
 from gatehouse.db.tables import RefusedCallsTable, SpoolSegmentTable, UsageDayTable, UsageEventTable, UsageSealTable, UsageSummaryTable
 from gatehouse.usage.event import RefusedCalls, UsageEvent
@@ -22,9 +22,6 @@ DAYS: Table = UsageDayTable.__table__  # type: ignore[attr-defined]
 SEALS: Table = UsageSealTable.__table__  # type: ignore[attr-defined]
 REFUSED: Table = RefusedCallsTable.__table__  # type: ignore[attr-defined]
 SEGMENTS: Table = SpoolSegmentTable.__table__  # type: ignore[attr-defined]
-_COLUMNS = ", ".join(column.name for column in EVENTS.columns)
-_INSERT_EVENT = f"INSERT INTO usage_event ({_COLUMNS}) VALUES ({', '.join('?' * len(EVENTS.columns))})"  # noqa: S608 - names of our own
-_COPY_EVENTS = f"COPY usage_event ({_COLUMNS}) FROM STDIN"
 SEALING_LOCK = 0x6761_7475
 """Number of the PostgreSQL advisory lock that keeps events and the sealing of their day apart; SQLite has one writer."""
 
@@ -104,25 +101,10 @@ def _insert_all(session: Session, events: Sequence[UsageEvent]) -> list[UsageEve
     """All of them by the quickest road; none where one is there already."""
     try:
         with session.begin_nested():
-            _insert_plainly(session, [msgspec.structs.astuple(event) for event in events])
+            insert_rows(session, EVENTS, [msgspec.structs.astuple(event) for event in events])
     except IntegrityError:
         return []
     return list(events)
-
-
-def _insert_plainly(session: Session, rows: list[tuple[Any, ...]]) -> None:
-    connection = session.connection()
-    if connection.dialect.name != "postgresql":
-        connection.exec_driver_sql(_INSERT_EVENT, rows)
-        return
-    try:
-        with connection.connection.cursor().copy(_COPY_EVENTS) as copy:
-            for row in rows:
-                copy.write_row(row)
-    except psycopg.errors.UniqueViolation as error:
-        raise IntegrityError(_COPY_EVENTS, None, error) from error
-    except psycopg.Error as error:
-        raise OperationalError(_COPY_EVENTS, None, error) from error
 
 
 def _insert_new(session: Session, events: Sequence[UsageEvent]) -> list[UsageEvent]:
