@@ -67,6 +67,25 @@ def test_events_and_summaries_reach_the_database(database: Database, open_spool:
     assert_summaries_equal_events(database)
 
 
+def test_what_comes_while_a_batch_is_taken_is_of_the_next_round(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any
+) -> None:
+    spool = open_spool()
+    recorder = record(spool, database)
+    spool.append(make_event())
+    batches = 0
+
+    def append(*_: Any) -> None:
+        nonlocal batches
+        batches += 1
+        if batches < 9:
+            spool.append(make_event())
+
+    sqlalchemy_event.listen(database.engine, "commit", append)
+    assert recorder.drain() == 1
+    assert recorder.drain() == 1
+
+
 def test_finished_segments_go_once_they_are_taken(
     sqlite_database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path
 ) -> None:

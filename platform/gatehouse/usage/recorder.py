@@ -150,13 +150,15 @@ class Recorder:
         limit = self._spool.takeable_bytes(segment) if mine else None
         size = path.stat().st_size
         new = 0
-        while size != self._taken.get(segment, 0):
+        behind = size != self._taken.get(segment, 0)
+        while behind:
             added, taken = self._take_batch(segment, path, limit)
             if not taken:  # what is left is a line without an end, or is not to be taken yet
                 break
             new += added
             if mine:
                 self._spool.note_taken(taken)
+            behind = self._taken[segment] < size  # what is appended meanwhile is of the next round, or batches would become ever smaller
         if finished:
             self._remove(segment, path, size)
         return new
