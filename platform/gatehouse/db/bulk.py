@@ -11,11 +11,14 @@ from sqlmodel import Session
 
 
 def insert_rows(session: Session, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows of all columns, in their order, as the database takes them: texts, numbers and None. Raises IntegrityError where one is there already."""
+    """Insert rows of all columns, in their order, as the database takes them: texts, numbers and None.
+
+    Raises IntegrityError where one is there already.
+    """
     connection = session.connection()
     columns = ", ".join(column.name for column in table.columns)
     if connection.dialect.name != "postgresql":
-        # one step of one statement: a statement a row lets go of the interpreter and waits for it again at each, beside a busy loop for long
+        # one statement: a statement a row would let go of the interpreter and wait for it again at each, long beside a busy event loop
         places = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(table.columns)))
         statement = f"INSERT INTO {table.name} ({columns}) SELECT {places} FROM json_each(?)"  # noqa: S608 - names of our own
         connection.exec_driver_sql(statement, (msgspec.json.encode(rows).decode(),))
