@@ -374,11 +374,11 @@ def test_input_and_output_that_are_not_there_are_refused_in_one_line(acme: Any, 
 
 
 def test_a_secret_that_could_not_be_written_is_told(acme: Any) -> None:
-    done = run_script("$keys create --tenant acme > /dev/full")
+    done = run_script("$keys create --tenant acme > /dev/full", PYTHONUNBUFFERED="")
     [made] = acme("keys", "list", "--json").json
     lost = f"key {made['id']} was made and nobody knows it: gatehouse keys revoke {made['id']}"
     assert (done.returncode, done.stderr) == (1, f"gatehouse: the output cannot be written (No space left on device); {lost}\n")
-    done = run_script(f"$keys rotate {made['id']} > /dev/full")
+    done = run_script(f"$keys rotate {made['id']} > /dev/full", PYTHONUNBUFFERED="")
     assert done.returncode == 1
     assert f"key {made['id']} has a new secret that nobody knows; the one before works until" in done.stderr
     assert done.stderr.endswith("for another key: gatehouse keys create\n")

@@ -1,8 +1,10 @@
 """A secret that is shown once: never made for nobody, and never lost without a word."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from gatehouse.errors import Refused
 
@@ -20,4 +22,6 @@ def told_if_not_shown(consequence: str) -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # what is still to be written would fail once more at the end, with a trace
         raise Refused(f"the output cannot be written ({error.strerror}); {consequence}") from None

@@ -46,6 +46,7 @@ def ask_reference(estimator: Any, values: Values, contract: ContractShape) -> Re
     """Raises PublishRefused where the estimator has no answer to these rows, or none that can be promised."""
     output = contract.output
     classifies = any(each.task == "classification" for each in (output, *(target.output for target in output.targets)))
+    wants_frames = hasattr(estimator, "feature_names_in_") and _has_own_steps(estimator)  # asked before the engine takes the names away
     engine = SklearnEngine(estimator, classifies=classifies, texts=text_places(contract.features))
     try:
         scores = engine.score(values)
@@ -57,7 +58,8 @@ def ask_reference(estimator: Any, values: Values, contract: ContractShape) -> Re
     except NotFittedError:
         raise PublishRefused("the estimator is not fitted: call fit before saving it") from None
     except Exception as error:  # estimators raise what they like
-        raise PublishRefused(_why_raised(estimator, engine, values, contract, error)) from None
+        advice = "; its own functions and classes get arrays in the contract's order, not data frames" if wants_frames else ""
+        raise PublishRefused(_why_raised(estimator, engine, values, contract, error) + advice) from None
     if not np.isfinite(scores).all():
         raise PublishRefused("the estimator answers no finite number to rows that the contract allows: narrow the contract's bounds")
     return Reference(engine, scores, labels)
@@ -75,8 +77,6 @@ def _why_raised(estimator: Any, engine: SklearnEngine, values: Values, contract:
         advice = f"forbid null{' there' if names else ''}, or put an imputer in front"
     else:
         advice = f"narrow {f'type, bounds or allowed values of {listed} in ' if names else ''}the contract to what the estimator takes"
-    if hasattr(estimator, "feature_names_in_") and _has_own_steps(estimator):
-        advice += "; its own functions and classes get arrays in the contract's order, not data frames"
     place = f", by what stands in {listed}" if names else ""
     return f"the estimator raises on rows that the contract allows{place} ({named(found.error)}): {advice}"
 
