@@ -49,7 +49,7 @@ def test_what_is_held_ahead_and_what_would_have_been_refused_are_shown(gatehouse
     StandingStore(database).add_observed({(tenant_id, month.name, "tenant-rows"): (3, 4000)}, now)
     answer = gatehouse("limits", "show", "acme")
     assert answer.lines[3].endswith("3 calls of 4,000 rows")
-    assert answer.lines[-1].endswith("50 more are held ahead or on their way by 1 processes")
+    assert answer.lines[-1].endswith("50 more are held ahead or on their way by 1 process")
     found = gatehouse("limits", "show", "acme", "--json").json
     assert found["quota"] == {
         "month": month.name,

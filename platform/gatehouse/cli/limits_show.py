@@ -89,7 +89,8 @@ def _refused(limits: TenantLimits, name: str) -> str:
 
 def _month(limits: TenantLimits) -> str:
     standing, ends = limits.standing, f"{limits.month.end:%Y-%m-%d}"
-    held = f"; {standing.held:,} more are held ahead or on their way by {standing.holders} processes" if standing.held else ""
+    holders = "1 process" if standing.holders == 1 else f"{standing.holders} processes"
+    held = f"; {standing.held:,} more are held ahead or on their way by {holders}" if standing.held else ""
     return f"{limits.month.name}: {standing.metered:,} rows metered, {limits.rows_left:,} left until {ends} 00:00 UTC{held}"
 
 
