@@ -5,39 +5,24 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from gatehouse import __version__
-from gatehouse.api.account import AccountSources, account_router
-from gatehouse.api.account_limits import LimitSources, account_limits_router
-from gatehouse.api.account_usage import account_usage_router
 from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
-from gatehouse.api.documents import docs_router, pages_router
-from gatehouse.api.health import health_router
-from gatehouse.api.keys import keys_router
-from gatehouse.api.metrics import Reading, metrics_router
-from gatehouse.api.models import models_router, summary_of
-from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
+from gatehouse.api.metrics import Reading
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, match_prediction
 from gatehouse.api.predict import CompiledContract, Predict
-from gatehouse.api.refusals import handle_errors
-from gatehouse.api.revoke import revocation_router
-from gatehouse.api.throttle import Throttle
-from gatehouse.api.token import token_router
-from gatehouse.api.well_known import well_known_router
+from gatehouse.api.rest import Rest, RestParts
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.contracts.contract import Contract, parse_contract
 from gatehouse.contracts.decode import Decoder
-from gatehouse.contracts.openapi import describe, example_request, request_schema, response_schema
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.revision import EVERYTHING, Change
 from gatehouse.db.session import GONE, Database, open_database, wait_until_reachable
@@ -49,7 +34,7 @@ from gatehouse.identity.key_store import StoredKey, StoredSecrets, find_key, fin
 from gatehouse.identity.keyring import TokenKeyring
 from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.proof import SecretWrong
-from gatehouse.identity.revocation import is_revoked, revoke_token
+from gatehouse.identity.revocation import is_revoked
 from gatehouse.identity.sealing import Seal
 from gatehouse.identity.service import Authenticator
 from gatehouse.identity.token_keys import load_token_keys, read_token_keys
@@ -77,10 +62,10 @@ from gatehouse.middleware.problems import Problems, problem_response
 from gatehouse.middleware.recognition import Recognition
 from gatehouse.middleware.request_log import RequestLog
 from gatehouse.middleware.security_headers import SecurityHeaders
-from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
-from gatehouse.principal import Principal, Scope, Verified
+from gatehouse.principal import Principal, Verified
+from gatehouse.readings import connection_readings, credential_readings, limit_readings, usage_readings
 from gatehouse.server.changes import ChangeFollower
 from gatehouse.server.connections import ConnectionLimits, Connections
 from gatehouse.server.joining import wait_until_counted
@@ -93,7 +78,6 @@ from gatehouse.serving.trust import FollowedKeys
 from gatehouse.serving.turns import Turns, share_evenly
 from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
-from gatehouse.usage.figures_store import read_usage
 from gatehouse.usage.meter import Meter
 from gatehouse.usage.recorder import Recorder
 from gatehouse.usage.retention import Retention
@@ -236,7 +220,7 @@ class Application:
         )
         base_url = self.settings.base_url
         # innermost first; a call goes through them from the last to the first
-        road: ASGIApp = Dispatcher(predict, self._fastapi())
+        road: ASGIApp = Dispatcher(predict, self._rest())
         road = BodyLimit(road, self._body_cap, self.settings.body_deadline_s, self.settings.max_body_bytes_at_once)
         road = Admission(
             road,
@@ -250,42 +234,25 @@ class Application:
         road = SecurityHeaders(road)
         self._road: ASGIApp = RequestLog(road, self.settings.trusted_networks)
 
-    def _fastapi(self) -> FastAPI:
-        settings, base_url = self.settings, self.settings.base_url
-        per_minute = settings.account_requests_per_minute
-        throttle = Throttle()
-        api = FastAPI(
-            title="Gatehouse",
-            version=__version__,
-            docs_url=None,
-            redoc_url=None,
-            openapi_url=None,
-            redirect_slashes=False,
+    def _rest(self) -> FastAPI:
+        parts = RestParts(
+            settings=self.settings,
+            database=self.database,
+            endpoints=self.endpoints,
+            registry=self.registry,
+            token_keys=self.token_keys,
+            peppers=self.peppers,
+            prover=self.authenticator.prover,
+            prove=self._prove,
+            limits_left=self._limits_left,
+            rows_left=self._rows_left,
+            now=utc_now,
+            draining=lambda: self.connections.draining,
+            readings=self._readings(),
+            render=lambda call, problem: problem_response(call, problem, self.settings.base_url),
             lifespan=self._lifespan,
         )
-        sources = AccountSources(self._key_expires_at, self._rows_left)
-        api.include_router(pages_router(docs=settings.docs != "off"))
-        api.include_router(
-            health_router(
-                lambda: {"/".join(name): reason for name, reason in self.registry.failures.items()}, lambda: self.connections.draining
-            )
-        )
-        api.include_router(models_router(self.endpoints, self._describe, self._summary, throttle, per_minute))
-        api.include_router(account_router(self.endpoints, sources, self._summary, throttle, per_minute))
-        limits = LimitSources(self._limits_left, self._rows_left, utc_now)
-        api.include_router(account_limits_router(limits, throttle, per_minute))
-        api.include_router(account_usage_router(partial(read_usage, self.database), throttle, per_minute))
-        api.include_router(keys_router(self.database, self.peppers.current, self.authenticator.prover, throttle, per_minute))
-        keyring, per_address = self.token_keys, settings.token_requests_per_minute
-        api.include_router(token_router(self._prove, keyring.signer, throttle, per_address))
-        api.include_router(revocation_router(self._prove, keyring.verify, partial(revoke_token, self.database), throttle, per_address))
-        api.include_router(well_known_router(base_url, keyring.public_keys, docs=settings.docs != "off"))
-        api.include_router(metrics_router(self._readings(), throttle, per_minute))
-        if settings.docs != "off":
-            api.include_router(docs_router(self._document))
-        self._base_document = api.openapi
-        handle_errors(api, throttle, lambda call, problem: problem_response(call, problem, base_url))
-        return api
+        return Rest(parts).app
 
     @asynccontextmanager
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
@@ -356,53 +323,11 @@ class Application:
 
     def _readings(self) -> list[Reading]:
         return [
-            Reading("identity_stale_seconds", "Since changes of keys, tenants and grants were last read.", self.authenticator.stale_for_s),
-            Reading("processes", "Processes that serve this deployment.", lambda: self.live_processes),
-            Reading("redis_decides", "1 while Redis decides on the rates; 0: this process takes its share.", lambda: self.rates.attached),
-            Reading("failed_credentials_total", "Credentials that were refused.", lambda: self.failures.counted, counts=True),
-            Reading(
-                "credentials_not_looked_up_total",
-                "Refused after too many failures from one address.",
-                lambda: self.failures.refused,
-                counts=True,
-            ),
-            Reading("calls_of_nobody_total", "Calls refused before anybody was known.", self.meter.unknown.total, counts=True),
-            Reading("usage_backlog_bytes", "Of usage that is not in the database yet.", lambda: self.spool.backlog_bytes),
-            Reading("usage_has_room", "1 while calls can be metered, else 0: predictions get 503.", lambda: self.spool.no_room is None),
-            Reading("usage_events_lost_total", "Refused calls that could not be written down.", lambda: self.meter.lost, counts=True),
-            *self._quota_readings(),
-            Reading("wrong_secret_alarms_total", "Keys at which somebody guesses.", lambda: self.wrong_secrets.alarms, counts=True),
-            Reading("connections", "Connections that are held.", lambda: self.connections.held),
-            Reading(
-                "connections_ended_late_total",
-                "Closed at the deadline of headers or silence.",
-                lambda: self.connections.ended_late,
-                counts=True,
-            ),
-            Reading(
-                "connections_ended_for_room_total", "Idle ones closed for new ones.", lambda: self.connections.ended_for_room, counts=True
-            ),
-            Reading("connections_refused_total", "Found no room beside calls under way.", lambda: self.connections.refused, counts=True),
+            *credential_readings(self.authenticator, self.failures, self.wrong_secrets, self.meter),
+            *limit_readings(lambda: self.live_processes, self.rates, self.quota, self.watch, self.observed),
+            *usage_readings(self.meter, self.spool),
+            *connection_readings(self.connections),
         ]
-
-    def _quota_readings(self) -> list[Reading]:
-        return [
-            Reading("quota_rows_held", "Rows of quotas that this process holds ahead.", lambda: self.quota.rows_held),
-            Reading("quota_refusals_total", "Calls that a quota refused.", lambda: self.watch.exhausted, counts=True),
-            Reading(
-                "quota_unavailable_total", "Calls refused with a block spent and no database.", lambda: self.watch.unavailable, counts=True
-            ),
-            Reading(
-                "observed_refusals_total",
-                "What limits in observe mode, and soft quotas, would have refused.",
-                lambda: sum(self.observed.totals.values()),
-                counts=True,
-            ),
-        ]
-
-    def _key_expires_at(self, key_id: str) -> datetime | None:
-        stored = self._find_key(key_id)
-        return stored.expires_at if stored else None
 
     def _limits_left(self, principal: Principal) -> list[LimitLeft]:
         """In a route's thread; the rates belong to the event loop."""
@@ -410,29 +335,6 @@ class Application:
 
     def _rows_left(self, principal: Principal) -> int:
         return self.quota.left(principal.tenant_id, principal.plan)
-
-    def _describe(self, model: str, api_version: str) -> Mapping[str, Any] | None:
-        release = self.registry.release(model, api_version)
-        return describe(release.contract.contract) if release else None
-
-    def _summary(self, endpoint: Endpoint) -> dict[str, Any]:
-        release = self.registry.release(endpoint.model, endpoint.api_version)  # where a release failed, what still answers
-        return summary_of(endpoint, self.settings.base_url, release.stable if release else endpoint.stable_version)
-
-    def _document(self, principal: Principal | None) -> Mapping[str, Any]:
-        shown: list[Endpoint] = []
-        if self.settings.docs == "open":
-            shown = [endpoint for endpoint in self.endpoints.all() if endpoint.state != "retired"]
-        elif principal and Scope.MODELS_READ in principal.scopes:
-            shown = self.endpoints.granted(principal)
-        released = [(endpoint, self.registry.release(endpoint.model, endpoint.api_version)) for endpoint in shown]
-        return openapi_document(
-            base=self._base_document(),
-            endpoints=[documented(endpoint, found.contract.contract) for endpoint, found in released if found],
-            base_url=self.settings.base_url,
-            version=__version__,
-            public_paths=PUBLIC_PATHS | OPTIONAL_CREDENTIAL_PATHS | {"/errors/{code}"},
-        )
 
     def _body_cap(self, call: Call) -> int:
         if call.route is None or call.principal is None:
@@ -485,18 +387,6 @@ def compile_contract(source: bytes) -> tuple[CompiledContract, Contract]:
     """What the registry keeps of a contract. Raises ContractInvalid."""
     contract = parse_contract(source, "contract.toml")
     return CompiledContract(contract, Decoder(contract)), contract
-
-
-def documented(endpoint: Endpoint, contract: Contract) -> DocumentedEndpoint:
-    """An endpoint as the OpenAPI document shows it."""
-    return DocumentedEndpoint(
-        model=endpoint.model,
-        api_version=endpoint.api_version,
-        request_schema=request_schema(contract),
-        response_schema=response_schema(contract),
-        example=example_request(contract),
-        deprecated=endpoint.state == "deprecated",
-    )
 
 
 def access_of(settings: Settings) -> Access:

@@ -89,7 +89,7 @@ def test_row_92_what_kubernetes_injects_is_ignored_and_debug_is_off(stage: Stage
     }
     with stage.serving() as live:
         assert live.get("/health").status_code == 200
-        assert live.app._fastapi().debug is False
+        assert live.app._rest().debug is False
 
 
 # ------------------------------------------------------------- 93 to 96: answers

@@ -1,0 +1,161 @@
+"""Everything but predictions: one FastAPI app of all routers, over what the composition root hands in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+
+from gatehouse import __version__
+from gatehouse.api.account import AccountSources, account_router
+from gatehouse.api.account_limits import LimitSources, account_limits_router
+from gatehouse.api.account_usage import account_usage_router
+from gatehouse.api.documents import docs_router, pages_router
+from gatehouse.api.health import health_router
+from gatehouse.api.keys import keys_router
+from gatehouse.api.metrics import Reading, metrics_router
+from gatehouse.api.models import models_router, summary_of
+from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
+from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS
+from gatehouse.api.refusals import Render, handle_errors
+from gatehouse.api.revoke import revocation_router
+from gatehouse.api.throttle import Throttle
+from gatehouse.api.token import token_router
+from gatehouse.api.well_known import well_known_router
+from gatehouse.contracts.contract import Contract
+from gatehouse.contracts.openapi import describe, example_request, request_schema, response_schema
+from gatehouse.db.session import Database
+from gatehouse.identity.key_store import find_key
+from gatehouse.identity.keyring import TokenKeyring
+from gatehouse.identity.peppers import Peppers
+from gatehouse.identity.proof import Prover
+from gatehouse.identity.revocation import revoke_token
+from gatehouse.limits.overview import LimitLeft
+from gatehouse.migration.endpoint import Endpoint
+from gatehouse.migration.lifecycle import Endpoints
+from gatehouse.principal import Principal, Scope, Verified
+from gatehouse.serving.registry import Registry
+from gatehouse.settings import Settings
+from gatehouse.usage.figures_store import read_usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestParts:
+    """What the routes need of the rooms."""
+
+    settings: Settings
+    database: Database
+    endpoints: Endpoints
+    registry: Registry[Any]
+    token_keys: TokenKeyring
+    peppers: Peppers
+    prover: Prover
+    prove: Callable[[str, str], Verified]
+    """A credential's text and the address that it came from. Raises CredentialInvalid, CredentialMalformed or RateLimited."""
+    limits_left: Callable[[Principal], list[LimitLeft]]
+    rows_left: Callable[[Principal], int]
+    now: Callable[[], datetime]
+    draining: Callable[[], bool]
+    readings: Sequence[Reading]
+    render: Render
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class Rest:
+    """Builds the app, and answers what more than one router asks."""
+
+    def __init__(self, parts: RestParts) -> None:
+        self._parts = parts
+        self.app = FastAPI(
+            title="Gatehouse",
+            version=__version__,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            redirect_slashes=False,
+            lifespan=parts.lifespan,
+        )
+        self._base_document = self.app.openapi
+        throttle = Throttle()
+        self._include_public()
+        self._include_account(throttle)
+        self._include_tokens(throttle)
+        handle_errors(self.app, throttle, parts.render)
+
+    def _include_public(self) -> None:
+        parts, app = self._parts, self.app
+        docs = parts.settings.docs != "off"
+        app.include_router(pages_router(docs=docs))
+        app.include_router(health_router(self._failures, parts.draining))
+        app.include_router(well_known_router(parts.settings.base_url, parts.token_keys.public_keys, docs=docs))
+        if docs:
+            app.include_router(docs_router(self._document))
+
+    def _include_account(self, throttle: Throttle) -> None:
+        parts, app = self._parts, self.app
+        per_minute = parts.settings.account_requests_per_minute
+        app.include_router(models_router(parts.endpoints, self._describe, self._summary, throttle, per_minute))
+        sources = AccountSources(self._key_expires_at, parts.rows_left)
+        app.include_router(account_router(parts.endpoints, sources, self._summary, throttle, per_minute))
+        limits = LimitSources(parts.limits_left, parts.rows_left, parts.now)
+        app.include_router(account_limits_router(limits, throttle, per_minute))
+        app.include_router(account_usage_router(partial(read_usage, parts.database), throttle, per_minute))
+        app.include_router(keys_router(parts.database, parts.peppers.current, parts.prover, throttle, per_minute))
+        app.include_router(metrics_router(parts.readings, throttle, per_minute))
+
+    def _include_tokens(self, throttle: Throttle) -> None:
+        parts, keyring = self._parts, self._parts.token_keys
+        per_address = parts.settings.token_requests_per_minute
+        self.app.include_router(token_router(parts.prove, keyring.signer, throttle, per_address))
+        revoke = partial(revoke_token, parts.database)
+        self.app.include_router(revocation_router(parts.prove, keyring.verify, revoke, throttle, per_address))
+
+    def _failures(self) -> dict[str, str]:
+        return {"/".join(name): reason for name, reason in self._parts.registry.failures.items()}
+
+    def _key_expires_at(self, key_id: str) -> datetime | None:
+        with self._parts.database.read() as session:
+            stored = find_key(session, key_id)
+        return stored.expires_at if stored else None
+
+    def _describe(self, model: str, api_version: str) -> Mapping[str, Any] | None:
+        release = self._parts.registry.release(model, api_version)
+        return describe(release.contract.contract) if release else None
+
+    def _summary(self, endpoint: Endpoint) -> dict[str, Any]:
+        release = self._parts.registry.release(endpoint.model, endpoint.api_version)  # where a release failed, what still answers
+        return summary_of(endpoint, self._parts.settings.base_url, release.stable if release else endpoint.stable_version)
+
+    def _document(self, principal: Principal | None) -> Mapping[str, Any]:
+        registry, settings = self._parts.registry, self._parts.settings
+        released = [(endpoint, registry.release(endpoint.model, endpoint.api_version)) for endpoint in self._shown(principal)]
+        return openapi_document(
+            base=self._base_document(),
+            endpoints=[documented(endpoint, found.contract.contract) for endpoint, found in released if found],
+            base_url=settings.base_url,
+            version=__version__,
+            public_paths=PUBLIC_PATHS | OPTIONAL_CREDENTIAL_PATHS | {"/errors/{code}"},
+        )
+
+    def _shown(self, principal: Principal | None) -> list[Endpoint]:
+        """The endpoints whose contracts this caller may read."""
+        if self._parts.settings.docs == "open":
+            return [endpoint for endpoint in self._parts.endpoints.all() if endpoint.state != "retired"]
+        if principal and Scope.MODELS_READ in principal.scopes:
+            return self._parts.endpoints.granted(principal)
+        return []
+
+
+def documented(endpoint: Endpoint, contract: Contract) -> DocumentedEndpoint:
+    """An endpoint as the OpenAPI document shows it."""
+    return DocumentedEndpoint(
+        model=endpoint.model,
+        api_version=endpoint.api_version,
+        request_schema=request_schema(contract),
+        response_schema=response_schema(contract),
+        example=example_request(contract),
+        deprecated=endpoint.state == "deprecated",
+    )

@@ -1,0 +1,68 @@
+"""What `/metrics` reads of each room, by name."""
+
+from collections.abc import Callable
+
+from gatehouse.api.metrics import Reading
+from gatehouse.identity.service import Authenticator
+from gatehouse.limits.deployment_rates import DeploymentRates
+from gatehouse.limits.failed_credentials import FailedCredentials
+from gatehouse.limits.observed import Observed
+from gatehouse.limits.quota import QuotaBook
+from gatehouse.limits.watch import Watch
+from gatehouse.limits.wrong_secrets import WrongSecrets
+from gatehouse.server.connections import Connections
+from gatehouse.usage.meter import Meter
+from gatehouse.usage.spool import Spool
+
+
+def credential_readings(authenticator: Authenticator, failures: FailedCredentials, wrong: WrongSecrets, meter: Meter) -> list[Reading]:
+    """Who is let in, and who is not."""
+    return [
+        Reading("identity_stale_seconds", "Since changes of keys, tenants and grants were last read.", authenticator.stale_for_s),
+        Reading("failed_credentials_total", "Credentials that were refused.", lambda: failures.counted, counts=True),
+        Reading(
+            "credentials_not_looked_up_total", "Refused after too many failures from one address.", lambda: failures.refused, counts=True
+        ),
+        Reading("calls_of_nobody_total", "Calls refused before anybody was known.", meter.unknown.total, counts=True),
+        Reading("wrong_secret_alarms_total", "Keys at which somebody guesses.", lambda: wrong.alarms, counts=True),
+    ]
+
+
+def limit_readings(
+    processes: Callable[[], int], rates: DeploymentRates, quota: QuotaBook, watch: Watch, observed: Observed
+) -> list[Reading]:
+    """What decides on rates and quotas, and what they refused."""
+    return [
+        Reading("processes", "Processes that serve this deployment.", processes),
+        Reading("redis_decides", "1 while Redis decides on the rates; 0: this process takes its share.", lambda: rates.attached),
+        Reading("quota_rows_held", "Rows of quotas that this process holds ahead.", lambda: quota.rows_held),
+        Reading("quota_refusals_total", "Calls that a quota refused.", lambda: watch.exhausted, counts=True),
+        Reading("quota_unavailable_total", "Calls refused with a block spent and no database.", lambda: watch.unavailable, counts=True),
+        Reading(
+            "observed_refusals_total",
+            "What limits in observe mode, and soft quotas, would have refused.",
+            lambda: sum(observed.totals.values()),
+            counts=True,
+        ),
+    ]
+
+
+def usage_readings(meter: Meter, spool: Spool) -> list[Reading]:
+    """Whether calls can be metered, and what waits for the database."""
+    return [
+        Reading("usage_backlog_bytes", "Of usage that is not in the database yet.", lambda: spool.backlog_bytes),
+        Reading("usage_has_room", "1 while calls can be metered, else 0: predictions get 503.", lambda: spool.no_room is None),
+        Reading("usage_events_lost_total", "Refused calls that could not be written down.", lambda: meter.lost, counts=True),
+    ]
+
+
+def connection_readings(connections: Connections) -> list[Reading]:
+    """Connections that are held, and those that were ended."""
+    return [
+        Reading("connections", "Connections that are held.", lambda: connections.held),
+        Reading(
+            "connections_ended_late_total", "Closed at the deadline of headers or silence.", lambda: connections.ended_late, counts=True
+        ),
+        Reading("connections_ended_for_room_total", "Idle ones closed for new ones.", lambda: connections.ended_for_room, counts=True),
+        Reading("connections_refused_total", "Found no room beside calls under way.", lambda: connections.refused, counts=True),
+    ]
