@@ -15,7 +15,7 @@ from sqlalchemy import URL, create_engine, make_url
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.session import Database, open_database
 
-pytest_plugins = ["stage"]
+pytest_plugins = ["stage", "own_postgresql"]
 
 
 @pytest.fixture(autouse=True, scope="session")

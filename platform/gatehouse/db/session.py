@@ -11,6 +11,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
+from gatehouse.db.watched_connection import watch
+
 BUSY_TIMEOUT_MS = 10_000
 WRITE = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, with @ : / ? # in the password percent-encoded"
 POSTGRESQL_DEADLINES = {
@@ -79,7 +81,9 @@ def open_database(url: str) -> Database:
     if backend == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
         pool = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
-        return Database(create_engine(parsed, hide_parameters=True, connect_args=dict(POSTGRESQL_DEADLINES), **pool))
+        postgresql = create_engine(parsed, hide_parameters=True, connect_args=dict(POSTGRESQL_DEADLINES), **pool)
+        watch(postgresql)
+        return Database(postgresql)
     if backend != "sqlite":
         raise DatabaseUrlInvalid(f"'{backend}' is not supported; {WRITE}")
     # hide_parameters, here and above: a statement that fails is logged, and its values may be digests or ids of tokens
