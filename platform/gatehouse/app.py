@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
-from gatehouse.api.metrics import Reading
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, match_prediction
 from gatehouse.api.predict import CompiledContract, Predict
 from gatehouse.api.rest import Rest, RestParts
@@ -55,6 +54,11 @@ from gatehouse.limits.store import QuotaStore
 from gatehouse.limits.tending import Duty, QuotaTender
 from gatehouse.limits.watch import Watch
 from gatehouse.limits.wrong_secrets import WrongSecrets
+from gatehouse.metrics.calls import CallCounts
+from gatehouse.metrics.exposition import exposition
+from gatehouse.metrics.family import Family
+from gatehouse.metrics.publisher import Publisher, metrics_folder, server_name
+from gatehouse.metrics.reading import Reading, families_of
 from gatehouse.middleware.admission import Access, Admission
 from gatehouse.middleware.body_limit import BodyLimit
 from gatehouse.middleware.framing import Framing
@@ -65,10 +69,11 @@ from gatehouse.middleware.security_headers import SecurityHeaders
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
 from gatehouse.principal import Principal, Verified
-from gatehouse.readings import connection_readings, credential_readings, limit_readings, usage_readings
+from gatehouse.readings import connection_readings, credential_readings, limit_readings, usage_readings, work_readings
 from gatehouse.server.changes import ChangeFollower
 from gatehouse.server.connections import ConnectionLimits, Connections
 from gatehouse.server.joining import wait_until_counted
+from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.process import ProcessRow
 from gatehouse.server.releases import Releases
 from gatehouse.serving.batching import Batching
@@ -127,6 +132,7 @@ class Application:
         self._compose_limits()
         self._compose_serving()
         self._compose_usage()
+        self._compose_metrics()
         self._compose_road()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -205,6 +211,12 @@ class Application:
         self.recorder = Recorder(self.spool, self.database, self.quota.settle, retention)
         self.meter = Meter(self.spool, GroupSync(self.spool, self.syncing) if self.settings.usage_fsync else None)
 
+    def _compose_metrics(self) -> None:
+        self.calls = CallCounts()
+        self.lag = LoopLag()
+        folder, server = metrics_folder(self.settings.state_dir), server_name(self.settings.listen_port)
+        self.metrics = Publisher(folder, server, self.process_id, self._families)
+
     def _compose_road(self) -> None:
         recognition = Recognition(self.authenticator, self._prove, self.failures, self.threads)
         predict = Predict(
@@ -232,7 +244,7 @@ class Application:
         road = Framing(road)
         road = Problems(road, base_url, self.meter.record_refused)
         road = SecurityHeaders(road)
-        self._road: ASGIApp = RequestLog(road, self.settings.trusted_networks)
+        self._road: ASGIApp = RequestLog(road, self.settings.trusted_networks, self.calls.count)
 
     def _rest(self) -> FastAPI:
         parts = RestParts(
@@ -248,7 +260,7 @@ class Application:
             rows_left=self._rows_left,
             now=utc_now,
             draining=lambda: self.connections.draining,
-            readings=self._readings(),
+            exposition=lambda: exposition(self.metrics.families()),
             render=lambda call, problem: problem_response(call, problem, self.settings.base_url),
             lifespan=self._lifespan,
         )
@@ -266,6 +278,8 @@ class Application:
         self.recorder.start()
         self.key_uses.start()
         self.tender.start()
+        self.metrics.start()
+        self.lag.start(loop)
         try:
             yield
         finally:
@@ -286,6 +300,7 @@ class Application:
         self.key_uses.close()
         self.workers.close()
         self.threads.shutdown()
+        self.metrics.close()
         self.database.close()
 
     def _flush_observed(self) -> None:
@@ -321,12 +336,16 @@ class Application:
                 self.wrong_secrets.count(refusal.key_id, address, exists=refusal.exists)
             raise
 
+    def _families(self) -> list[Family]:
+        return [*self.calls.families(), *families_of(self._readings())]
+
     def _readings(self) -> list[Reading]:
         return [
             *credential_readings(self.authenticator, self.failures, self.wrong_secrets, self.meter),
             *limit_readings(lambda: self.live_processes, self.rates, self.quota, self.watch, self.observed),
             *usage_readings(self.meter, self.spool),
             *connection_readings(self.connections),
+            *work_readings(self.concurrency, self.batching, self.lag),
         ]
 
     def _limits_left(self, principal: Principal) -> list[LimitLeft]:

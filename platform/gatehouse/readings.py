@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 
-from gatehouse.api.metrics import Reading
 from gatehouse.identity.service import Authenticator
+from gatehouse.limits.concurrency import Concurrency
 from gatehouse.limits.deployment_rates import DeploymentRates
 from gatehouse.limits.failed_credentials import FailedCredentials
 from gatehouse.limits.observed import Observed
 from gatehouse.limits.quota import QuotaBook
 from gatehouse.limits.watch import Watch
 from gatehouse.limits.wrong_secrets import WrongSecrets
+from gatehouse.metrics.reading import Reading
 from gatehouse.server.connections import Connections
+from gatehouse.server.loop_lag import LoopLag
+from gatehouse.serving.batching import Batching
 from gatehouse.usage.meter import Meter
 from gatehouse.usage.spool import Spool
 
@@ -18,7 +21,12 @@ from gatehouse.usage.spool import Spool
 def credential_readings(authenticator: Authenticator, failures: FailedCredentials, wrong: WrongSecrets, meter: Meter) -> list[Reading]:
     """Who is let in, and who is not."""
     return [
-        Reading("identity_stale_seconds", "Since changes of keys, tenants and grants were last read.", authenticator.stale_for_s),
+        Reading(
+            "identity_stale_seconds",
+            "Since a process has last read what changed of keys, tenants and grants.",
+            authenticator.stale_for_s,
+            over="max",
+        ),
         Reading("failed_credentials_total", "Credentials that were refused.", lambda: failures.counted, counts=True),
         Reading(
             "credentials_not_looked_up_total", "Refused after too many failures from one address.", lambda: failures.refused, counts=True
@@ -33,9 +41,9 @@ def limit_readings(
 ) -> list[Reading]:
     """What decides on rates and quotas, and what they refused."""
     return [
-        Reading("processes", "Processes that serve this deployment.", processes),
-        Reading("redis_decides", "1 while Redis decides on the rates; 0: this process takes its share.", lambda: rates.attached),
-        Reading("quota_rows_held", "Rows of quotas that this process holds ahead.", lambda: quota.rows_held),
+        Reading("processes", "Processes that serve this deployment, on all machines.", processes, over="max"),
+        Reading("redis_decides", "1 while Redis decides on the rates; 0: a process takes its share.", lambda: rates.attached, over="min"),
+        Reading("quota_rows_held", "Rows of quotas that are held ahead.", lambda: quota.rows_held),
         Reading("quota_refusals_total", "Calls that a quota refused.", lambda: watch.exhausted, counts=True),
         Reading("quota_unavailable_total", "Calls refused with a block spent and no database.", lambda: watch.unavailable, counts=True),
         Reading(
@@ -51,7 +59,7 @@ def usage_readings(meter: Meter, spool: Spool) -> list[Reading]:
     """Whether calls can be metered, and what waits for the database."""
     return [
         Reading("usage_backlog_bytes", "Of usage that is not in the database yet.", lambda: spool.backlog_bytes),
-        Reading("usage_has_room", "1 while calls can be metered, else 0: predictions get 503.", lambda: spool.no_room is None),
+        Reading("usage_has_room", "1 while calls can be metered, else 0: predictions get 503.", lambda: spool.no_room is None, over="min"),
         Reading("usage_events_lost_total", "Refused calls that could not be written down.", lambda: meter.lost, counts=True),
     ]
 
@@ -65,4 +73,16 @@ def connection_readings(connections: Connections) -> list[Reading]:
         ),
         Reading("connections_ended_for_room_total", "Idle ones closed for new ones.", lambda: connections.ended_for_room, counts=True),
         Reading("connections_refused_total", "Found no room beside calls under way.", lambda: connections.refused, counts=True),
+    ]
+
+
+def work_readings(concurrency: Concurrency, batching: Batching, lag: LoopLag) -> list[Reading]:
+    """What is under way, and what it waits for."""
+    return [
+        Reading("calls_under_way", "Predictions that have been let in and are not answered yet.", lambda: concurrency.all_inside),
+        Reading("calls_waiting", "Predictions that wait for a place among them.", lambda: concurrency.all_waiting),
+        Reading("batches_total", "Model calls that were made for one or more small predictions.", lambda: batching.batches, counts=True),
+        Reading("batched_calls_total", "Small predictions that were answered by them.", lambda: batching.calls, counts=True),
+        Reading("batched_rows_total", "The rows of these.", lambda: batching.rows, counts=True),
+        Reading("event_loop_lag_seconds", "The longest wait of the last half minute for the event loop.", lag.longest_s, over="max"),
     ]

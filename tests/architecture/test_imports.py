@@ -51,7 +51,7 @@ def outside(allowed: tuple[str, ...], guilty: Callable[[str], bool]) -> list[str
         (("slowapi",), ("api/*.py", "app.py")),
         (("fastapi", "starlette"), ("api/*.py", "middleware/*.py", "server/*.py", "app.py", "cli/serve.py")),
         (("uvicorn",), ("server/*.py",)),
-        (("prometheus_client",), ("api/metrics.py",)),
+        (("prometheus_client",), ("metrics/exposition.py",)),
         (("typer", "rich"), ("cli/*.py",)),
         (("joblib", "sklearn", "skl2onnx", "onnx", "onnxruntime"), ("serving/*.py", "cli/dev.py")),
         (("pickle", "shelve", "marshal", "dill", "cloudpickle"), ()),

@@ -1,6 +1,6 @@
 """Everything but predictions: one FastAPI app of all routers, over what the composition root hands in."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ from gatehouse.api.account_usage import account_usage_router
 from gatehouse.api.documents import docs_router, pages_router
 from gatehouse.api.health import health_router
 from gatehouse.api.keys import keys_router
-from gatehouse.api.metrics import Reading, metrics_router
+from gatehouse.api.metrics import metrics_router
 from gatehouse.api.models import models_router, summary_of
 from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS
@@ -59,7 +59,8 @@ class RestParts:
     rows_left: Callable[[Principal], int]
     now: Callable[[], datetime]
     draining: Callable[[], bool]
-    readings: Sequence[Reading]
+    exposition: Callable[[], bytes]
+    """What `/metrics` says."""
     render: Render
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -104,7 +105,7 @@ class Rest:
         app.include_router(account_limits_router(limits, throttle, per_minute))
         app.include_router(account_usage_router(partial(read_usage, parts.database), throttle, per_minute))
         app.include_router(keys_router(parts.database, parts.peppers.current, parts.prover, throttle, per_minute))
-        app.include_router(metrics_router(parts.readings, throttle, per_minute))
+        app.include_router(metrics_router(parts.exposition, throttle))
 
     def _include_tokens(self, throttle: Throttle) -> None:
         parts, keyring = self._parts, self._parts.token_keys

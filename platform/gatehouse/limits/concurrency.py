@@ -85,6 +85,11 @@ class Concurrency:
         return self._all_inside
 
     @property
+    def all_waiting(self) -> int:
+        """Calls in the queue; any thread may ask."""
+        return sum(map(len, list(self._queues.values())))
+
+    @property
     def inside(self) -> dict[str, int]:
         """Calls under way by tenant."""
         return dict(self._inside)

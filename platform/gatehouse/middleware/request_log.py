@@ -6,6 +6,7 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,11 +23,12 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 
 
 class RequestLog:
-    """`trusted` are the proxies whose X-Forwarded-For is believed."""
+    """`trusted` are the proxies whose X-Forwarded-For is believed; `on_ended` is told of every call."""
 
-    def __init__(self, app: ASGIApp, trusted: Networks = ()) -> None:
+    def __init__(self, app: ASGIApp, trusted: Networks = (), on_ended: Callable[[Call], None] = lambda _call: None) -> None:
         self.app = app
         self.trusted = trusted
+        self.on_ended = on_ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,6 +54,7 @@ class RequestLog:
         try:
             await self.app(scope, receive, send_with_id)
         finally:
+            self.on_ended(call)
             LOGGER.info("call", extra={"call": call})
 
 

@@ -60,6 +60,8 @@ class Batching:
         self._held_rows = held_rows
         self._lock = threading.Lock()
         self._lines: dict[Predictor, _Line] = {}
+        self.batches = self.calls = self.rows = 0
+        """What was begun since the start."""
 
     async def run(
         self,
@@ -159,6 +161,9 @@ class Batching:
                 call.begun = True
                 batch.append(call)
                 rows += len(call.values)
+            self.batches += 1
+            self.calls += len(batch)
+            self.rows += rows
         return batch
 
     def _end(self, line: _Line, batch: Sequence[_Call[Any]]) -> None:
