@@ -14,6 +14,7 @@ MAX_HEADER_BYTES = 16 * 1024
 _HOST = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _VERSIONS = ("1.1", "1.0")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_BODY_MAY_STAY_AWAY = frozenset({b"transfer-encoding", b"expect"})
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -33,7 +34,7 @@ def check_framing(scope: Scope) -> None:
     if REFUSAL_KEY in scope:
         raise scope[REFUSAL_KEY]
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    call.body_pending = _body_is_large(headers)
+    call.body_pending = _refusal_closes(headers)
     if scope["http_version"] not in _VERSIONS:
         call.body_pending = True
         raise MalformedRequest("This service speaks HTTP/1.1 and HTTP/1.0.", reason="http_version")
@@ -67,13 +68,14 @@ def _check_fields(headers: list[tuple[bytes, bytes]], version: str, call: Call) 
         raise MalformedRequest("The request needs one Host header.", reason="host_count")
 
 
-def _body_is_large(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether what is left of the body is worth closing the connection for when the call is refused."""
+def _refusal_closes(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether the connection ends when the call is refused: much of the body may be left, or nobody knows whether it will be sent."""
+    closes = False
     for name, value in headers:
-        if name == b"transfer-encoding":
-            return True
-        if name == b"content-length":
+        if name in _BODY_MAY_STAY_AWAY:
+            closes = True
+        elif name == b"content-length":
             if not value.isdigit():
                 raise MalformedRequest("Content-Length is not a number.", reason="content_length")
-            return int(value) > DISCARDED_BODY_BYTES
-    return False
+            closes = closes or int(value) > DISCARDED_BODY_BYTES
+    return closes

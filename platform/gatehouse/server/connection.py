@@ -7,7 +7,7 @@ bytes that are no HTTP, silence, and a caller that has gone.
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from gatehouse.call import CONNECTION_KEY, REFUSAL_KEY
 from gatehouse.errors import HeadersTimeout, HeadersTooLarge, MalformedRequest, Problem
 from gatehouse.server.connections import Connections
+from gatehouse.server.lingering import Lingering, Outgoing
 
 MAX_UNFINISHED_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers that have come without their end; what is whole is measured by `middleware/framing`."""
@@ -35,9 +36,12 @@ class Connection(HttpToolsProtocol):
         self._deaf = False
         """Nothing that comes is read any more: the next answer but those under way is the last."""
         self._unsent = 0
+        self._lingers = False
+        """The last answer has been given, and what still comes is thrown away."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._outgoing = cast(asyncio.Transport, Outgoing(transport, self))
         self.address = self.client[0] if self.client else ""
         refusal = self.held_by.admit(self, self.address, self.loop)
         if refusal is not None:
@@ -51,6 +55,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
+            self.flow.pause_reading()  # until the calls before have been answered
             return
         try:
             self.parser.feed_data(data)
@@ -71,15 +76,24 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        self.cycle.transport = self._outgoing
         if self.held_by.draining:
             self.cycle.keep_alive = False
         self._head_open = False
         if self._head_bytes:
             self.held_by.heads.pop(self, None)
 
+    def on_message_complete(self) -> None:
+        """uvicorn's, which also notes the end of a body that nobody wanted."""
+        self.cycle.more_body = False
+        if not self.cycle.response_complete:
+            self.cycle.message_event.set()
+
     def on_response_complete(self) -> None:
         """uvicorn's, without a timer for each call."""
         self.server_state.total_requests += 1
+        if self._lingers:
+            return
         if self.transport.is_closing():
             self.held_by.falls_silent(self, monotonic())  # until the caller has taken the answer
             return
@@ -121,8 +135,24 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server ends. A request whose headers have begun is still read, and answered."""
-        if not self._head_open:
+        if self._head_open:
+            return
+        if self.is_idle() and self._more_comes():
+            self._linger()
+        else:
             super().shutdown()
+
+    def end_with_answer(self) -> None:
+        """The last answer is written: end our side, and the connection unless its caller may be sending still."""
+        if self._more_comes():
+            self._linger()
+        else:
+            self.transport.close()
+
+    def answer_is_taken(self) -> None:
+        """The last answer is with the system: this connection is nobody's call any more, and no shutdown waits for it."""
+        self.connections.discard(self)
+        self.held_by.lingers(self, monotonic())
 
     def is_idle(self) -> bool:
         """Whether no call is under way, no request has begun and no part of an answer is unsent."""
@@ -164,7 +194,7 @@ class Connection(HttpToolsProtocol):
             return
         self._deaf = True
         if cycle.response_complete:  # the rest of a body that nobody wanted
-            self.transport.close()
+            self._linger()
             return
         found: dict[str, Any] = {REFUSAL_KEY: MalformedRequest("The body is not framed as its headers say.", reason="body_malformed")}
         cycle.scope.update(found)  # type: ignore[typeddict-item]
@@ -172,10 +202,26 @@ class Connection(HttpToolsProtocol):
         cycle.more_body = False
         cycle.message_event.set()
 
+    def _more_comes(self) -> bool:
+        """Whether the caller may be sending what nobody will read."""
+        cycle = self.cycle
+        return self._deaf or self._head_open or bool(self.pipeline) or (cycle is not None and cycle.more_body)
+
+    def _linger(self) -> None:
+        if self._lingers or self.transport.is_closing():
+            return
+        self._lingers = True
+        self._head_open = False
+        self.pipeline.clear()
+        self.cycle.body = bytearray()
+        self.held_by.waits_no_more(self)
+        self.held_by.falls_silent(self, monotonic())  # until the caller has taken the answer
+        Lingering(self, self.transport, self.held_by.turns).begin()
+
     def _last_cycle(self) -> RequestResponseCycle:
         return RequestResponseCycle(
             scope=self.scope,
-            transport=self.transport,
+            transport=self._outgoing,
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,

@@ -2,7 +2,8 @@
 
 1. It says so: `/health/ready` is 503, and every answer closes its connection, so that proxies and balancers go elsewhere by themselves.
 2. The door closes: no further handshake is begun, connections that were made are taken, then nobody listens.
-3. Idle connections are closed; calls under way, and requests whose headers have begun to come, are answered.
+3. Idle connections are closed, and those that linger are not waited for; calls under way, and requests whose headers have begun to come,
+   are answered.
 """
 
 import asyncio
@@ -50,6 +51,8 @@ class DrainingServer(uvicorn.Server):
         begin_no_handshake(sockets or [])
         await asyncio.sleep(HANDSHAKES_S)
         await super().shutdown(sockets)
+        self._connections.end_lingering()
+        await asyncio.sleep(0)  # for the system to be told
 
     async def _announce(self) -> None:
         loop = asyncio.get_running_loop()
