@@ -10,6 +10,8 @@ from gatehouse.contracts.cells import SENT_AS, Fault, cell_check
 from gatehouse.contracts.feature import NUMERIC_TYPES, Feature, colliding, read_feature
 from gatehouse.contracts.output import Label, Output, Target, read_output
 from gatehouse.contracts.toml_table import TomlTable
+from gatehouse.contracts.upgrade_rules import UpgradeRules
+from gatehouse.contracts.upgrade_section import read_upgrades
 
 __all__ = ["Contract", "ContractInvalid", "Feature", "Label", "Output", "Target", "parse_contract"]
 
@@ -38,6 +40,8 @@ class Contract:
     features: tuple[Feature, ...]
     output: Output
     digest: str
+    upgrades: tuple[UpgradeRules, ...] = ()
+    """How rows of older API versions become rows of this one."""
 
     @property
     def numeric(self) -> bool:
@@ -54,7 +58,7 @@ def parse_contract(source: bytes, origin: str) -> Contract:
     """The contract that a TOML file describes; `origin` names it in messages. Raises ContractInvalid with all complaints."""
     complaints: list[str] = []
     table = TomlTable(_toml(source, origin), "", complaints)
-    table.refuse_unknown(("format", "model", "api_version", "features", "output"))
+    table.refuse_unknown(("format", "model", "api_version", "features", "output", "upgrade"))
     written = table.take("format", int, example="format = 1", required=True)
     if written is not None and written != FORMAT:
         table.complain("format", f"must be {FORMAT}, the one format that this program knows")
@@ -63,9 +67,13 @@ def parse_contract(source: bytes, origin: str) -> Contract:
     features = _features(table, complaints)
     output = table.take("output", dict, example='[output] with task = "classification"', required=True)
     read = read_output(TomlTable(output, "output", complaints), complaints) if output is not None else None
+    upgrades = table.take("upgrade", dict, example="[upgrade.from.v1]")
+    rules: tuple[UpgradeRules, ...] = ()
+    if upgrades is not None and not complaints:  # a field that is wrong itself would be called unknown here
+        rules = read_upgrades(TomlTable(upgrades, "upgrade", complaints), api_version, features, complaints)
     if complaints or read is None:
         raise ContractInvalid(origin, complaints)
-    return Contract(model, api_version, features, read, hashlib.sha256(source).hexdigest())
+    return Contract(model, api_version, features, read, hashlib.sha256(source).hexdigest(), rules)
 
 
 def _toml(source: bytes, origin: str) -> dict[str, Any]:
