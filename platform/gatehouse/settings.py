@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     public_url: str = ""
     listen_host: str = "127.0.0.1"
     listen_port: int = Field(default=8000, ge=1, le=65535)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """`/metrics` for whoever reaches it, without a key; 0 is none."""
     trusted_proxies: str = ""
     """Networks whose X-Forwarded-For is believed."""
     docs: Literal["open", "key", "off"] = "key"

@@ -51,7 +51,7 @@ def refusal_of(values: Mapping[str, str], folder: Path) -> tuple[int, str]:
 
 
 @contextmanager
-def serving_process(stage: Stage, port: int = 0, **settings: str) -> Iterator[ServingProcess]:
+def serving_process(stage: Stage, port: int = 0, workers: int = 1, **settings: str) -> Iterator[ServingProcess]:
     """Start it on a deployment, on a free port unless one is given, and wait until it is ready."""
     port = port or free_port()
     more = {f"GATEHOUSE_{name.upper()}": value for name, value in settings.items()}
@@ -59,7 +59,9 @@ def serving_process(stage: Stage, port: int = 0, **settings: str) -> Iterator[Se
     log = stage.state_dir / "serve.log"
     with (
         log.open("ab") as output,
-        subprocess.Popen([GATEHOUSE, "serve", "--port", str(port)], env=environment_of(values), stdout=output, stderr=output) as process,
+        subprocess.Popen(
+            [GATEHOUSE, "serve", "--port", str(port), "--workers", str(workers)], env=environment_of(values), stdout=output, stderr=output
+        ) as process,
     ):
         try:
             wait_until(lambda: process.poll() is not None or _ready(port), 60)

@@ -18,6 +18,7 @@ from gatehouse.cli.output import example
 from gatehouse.cli.published_contract import check_loadable, repository_of
 from gatehouse.cli.publishing import PublishWish, publish_model
 from gatehouse.cli.serve import listen, serve_settings
+from gatehouse.cli.serve_metrics import metrics_served
 from gatehouse.cli.signing_key import PUBLISHING_KEY, signer_of, trusted_keys_folder
 from gatehouse.errors import Refused
 from gatehouse.identity.key_wishes import KeyWish
@@ -68,7 +69,8 @@ def dev(
     else:
         typer.echo(f"A new key: {own_command()} keys create --tenant {TENANT}\n")
     sys.stdout.flush()
-    app.run(listener)
+    with metrics_served(settings):
+        app.run(listener)
 
 
 def own_command() -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gatehouse.cli.deployment import settings_or_refusal
+from gatehouse.cli.serve_metrics import metrics_served
 from gatehouse.errors import Refused
 from gatehouse.settings import Settings
 
@@ -43,11 +44,12 @@ def serve(
     settings = settings_or_refusal()
     settings = settings.model_copy(update={"listen_host": host or settings.listen_host, "listen_port": port or settings.listen_port})
     listener = listen(settings)
-    if workers > 1:
-        from gatehouse.cli.serve_workers import serve_workers
+    with metrics_served(settings):
+        if workers > 1:
+            from gatehouse.cli.serve_workers import serve_workers
 
-        raise typer.Exit(serve_workers(settings, listener, workers))
-    serve_settings(settings).run(listener)
+            raise typer.Exit(serve_workers(settings, listener, workers))
+        serve_settings(settings).run(listener)
 
 
 def listen(settings: Settings) -> socket.socket:
