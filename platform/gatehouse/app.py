@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from fastapi import FastAPI
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
+from gatehouse.api.once import Once
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, match_prediction
 from gatehouse.api.predict import CompiledContract, Predict
 from gatehouse.api.rest import Rest, RestParts
@@ -42,6 +43,10 @@ from gatehouse.limits.concurrency import Concurrency
 from gatehouse.limits.deployment_rates import DeploymentRates
 from gatehouse.limits.failed_credentials import FailedCredentials
 from gatehouse.limits.gate import Gate
+from gatehouse.limits.idempotency import Idempotency
+from gatehouse.limits.idempotency_key import Digester
+from gatehouse.limits.idempotency_store import IdempotencyStore
+from gatehouse.limits.keyed_calls import KeyedCalls
 from gatehouse.limits.observed import Observed
 from gatehouse.limits.overview import LimitLeft, limits_left
 from gatehouse.limits.quota import QuotaBook
@@ -72,6 +77,7 @@ from gatehouse.principal import Principal, Verified
 from gatehouse.readings import connection_readings, credential_readings, limit_readings, usage_readings, work_readings
 from gatehouse.server.changes import ChangeFollower
 from gatehouse.server.connections import ConnectionLimits, Connections
+from gatehouse.server.former import FormerVersions
 from gatehouse.server.joining import wait_until_counted
 from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.process import ProcessRow
@@ -83,6 +89,7 @@ from gatehouse.serving.trust import FollowedKeys
 from gatehouse.serving.turns import Turns, share_evenly
 from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
+from gatehouse.usage.event import uuid7
 from gatehouse.usage.meter import Meter
 from gatehouse.usage.recorder import Recorder
 from gatehouse.usage.retention import Retention
@@ -102,6 +109,7 @@ COUNT_SOFT_EVERY_S = 2.0
 LOOP_WAIT_S = 10.0
 RETURN_IDLE_QUOTA_S = 10.0
 SETTLE_EXPIRED_EVERY_S = 60.0
+PRUNE_CLAIMS_EVERY_S = 5.0
 
 
 def create_app(settings: Settings, *, process_id: str | None = None) -> "Application":
@@ -129,6 +137,7 @@ class Application:
         self.workers = Workers(max(MIN_WORKERS, os.cpu_count() or 1), WAITING_IN_A_LANE)
         self.batching = Batching(self.workers)
         self._compose_identity()
+        self._compose_idempotency()
         self._compose_limits()
         self._compose_serving()
         self._compose_usage()
@@ -159,6 +168,13 @@ class Application:
             stale_after_s=self.settings.stale_identity_s,
         )
 
+    def _compose_idempotency(self) -> None:
+        calls = KeyedCalls()
+        lease = timedelta(seconds=2 * self.settings.prediction_deadline_s + 60)  # longer than any call is under way
+        store = IdempotencyStore(self.database, self.process_id, calls, lease)
+        digester = Digester(*(secret.get_secret_value().encode() for secret in (self.settings.secret_key, self.settings.secret_key_before)))
+        self.idempotency = Idempotency(store, calls, digester, self.threads, new_event_id)
+
     def _compose_limits(self) -> None:
         self.concurrency = Concurrency(
             self.settings.max_calls_at_once,
@@ -179,6 +195,7 @@ class Application:
                 Duty(RETURN_IDLE_QUOTA_S, self.quota.return_idle),
                 Duty(RETURN_IDLE_QUOTA_S, self.observed.flush),
                 Duty(SETTLE_EXPIRED_EVERY_S, self.quota.settle_expired),
+                Duty(PRUNE_CLAIMS_EVERY_S, self.idempotency.prune),
             ]
         )
         self.watch = Watch(self.rates, self.standings, self.observed)
@@ -196,6 +213,7 @@ class Application:
         self.releases = Releases(
             self.database, self.endpoints, self.registry, CanaryShare(self.settings.secret_key.get_secret_value().encode())
         )
+        self.former = FormerVersions(self.registry)
         self.releases.start(lazy=self.settings.load_models == "lazy")
 
     def _compose_usage(self) -> None:
@@ -228,6 +246,7 @@ class Application:
             turns=Turns(),
             batching=self.batching,
             meter=self.meter,
+            once=Once(self.idempotency, self.former, self.settings.prediction_deadline_s),
             deadline_s=self.settings.prediction_deadline_s,
         )
         base_url = self.settings.base_url
@@ -291,6 +310,7 @@ class Application:
         self.follower.stop()
         self.process.close()
         self.releases.close()
+        self.former.close()
         self.tender.stop()
         self.quota.close()
         self._flush_observed()
@@ -378,6 +398,11 @@ class Dispatcher:
 def utc_now() -> datetime:
     """The clock of quotas."""
     return datetime.now(UTC)
+
+
+def new_event_id() -> str:
+    """Of a usage event that is settled before there is one."""
+    return uuid7(time.time_ns() // 1_000_000, secrets.randbits)
 
 
 def monotonic_us() -> int:

@@ -51,6 +51,10 @@ class Call:
     """Rows that were answered (metered), 0 for a refused call."""
     month: str | None = None
     """`YYYY-MM` of the quota from which the rows were taken."""
+    event_id: str | None = None
+    """Of the usage event that an answer becomes, where an Idempotency-Key has settled it before."""
+    replayed: bool = False
+    """A repeat by Idempotency-Key of a call that is metered already."""
     bytes_in: int = 0
     bytes_out: int = 0
     body_pending: bool = False

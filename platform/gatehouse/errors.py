@@ -67,6 +67,13 @@ class InvalidJson(Problem):
     meaning = "Send one JSON document (RFC 8259) in UTF-8."
 
 
+class IdempotencyKeyMalformed(Problem):
+    status = 400
+    code = "idempotency_key_malformed"
+    title = "The Idempotency-Key is malformed"
+    meaning = "Send one Idempotency-Key of 1 to 255 visible ASCII characters, such as a UUID, bare or in double quotes."
+
+
 class CredentialMissing(Problem):
     status = 401
     code = "credential_missing"
@@ -142,6 +149,20 @@ class KeyConflict(Problem):
     meaning = "A revoked key stays as it is, and an expired one needs a later expiry first. The detail says what to do."
 
 
+class IdempotencyInProgress(Problem):
+    status = 409
+    code = "idempotency_in_progress"
+    title = "The first call with this Idempotency-Key is under way"
+    meaning = "Wait for the seconds in Retry-After, then send the call again. It will not be metered twice."
+
+
+class IdempotencyVersionGone(Problem):
+    status = 409
+    code = "idempotency_version_gone"
+    title = "The model version of the first call is gone"
+    meaning = "A repeat is answered by the same model version, which cannot be loaded any more. Send the call with a new Idempotency-Key."
+
+
 class EndpointRetired(Problem):
     status = 410
     code = "endpoint_retired"
@@ -177,6 +198,13 @@ class InvalidInput(Problem):
     code = "invalid_input"
     title = "The body does not fit the contract"
     meaning = "Every entry of 'errors' has a JSON pointer (RFC 6901) into the body and what the contract wants there."
+
+
+class IdempotencyKeyReused(Problem):
+    status = 422
+    code = "idempotency_key_reused"
+    title = "The Idempotency-Key came with another body before"
+    meaning = "A repeat must have the body of the first call, byte for byte. Send another body with a new Idempotency-Key."
 
 
 class RowsExceedLimit(Problem):
@@ -261,6 +289,13 @@ class QuotaUnavailable(Problem):
     code = "quota_unavailable"
     title = "Your quota cannot be checked right now"
     meaning = "Wait for the seconds in Retry-After, then send the call again."
+
+
+class IdempotencyUnavailable(Problem):
+    status = 503
+    code = "idempotency_unavailable"
+    title = "The Idempotency-Key cannot be checked right now"
+    meaning = "Nothing was scored and nothing was metered. Wait for the seconds in Retry-After, then send the call again with the same key."
 
 
 class UsageUnavailable(Problem):

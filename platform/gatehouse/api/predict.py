@@ -10,11 +10,13 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from gatehouse.api.body import read_body, whole_body
+from gatehouse.api.once import Once, Rows, Steps
 from gatehouse.call import SCOPE_KEY, Call, Route
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.decode import INLINE_BYTES, Decoded, Decoder
 from gatehouse.errors import CredentialMissing, MethodNotAllowed, ScopeMissing, UnsupportedMediaType
 from gatehouse.limits.gate import Gate
+from gatehouse.limits.idempotency_key import sent_key
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.principal import Principal, Scope
@@ -82,6 +84,7 @@ class Predict:
         turns: Turns,
         batching: Batching,
         meter: Meter,
+        once: Once[CompiledContract],
         deadline_s: float,
     ) -> None:
         self._recognition = recognition
@@ -92,6 +95,7 @@ class Predict:
         self._turns = turns
         self._batching = batching
         self._meter = meter
+        self._once = once
         self._deadline_s = deadline_s
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -107,28 +111,20 @@ class Predict:
         contract, served = self._releases.find(endpoint, key_id) or await self._releases.load(endpoint, key_id, self._deadline_s)
         call.model_version, call.engine = served.manifest.version, served.predictor.engine_name
         check_content(scope)
+        key = sent_key(scope["headers"])
         body = await read_body(receive)
         if call.generation != self._recognition.generation:  # it may have sent its body for half a minute
             principal = await self._still_granted(call, endpoint)
-        rows, large = await self._rows(contract, served.contract, body, principal)
-        self._meter.ensure_room()
-        taken = await self._gate.take_rows(call, principal, rows.rows)
-        try:
-            answer = await self._answer(served, rows, call, principal, receive, large)
-            call.rows, call.status, call.month, call.bytes_out = rows.rows, 200, taken.month, len(answer)
-            metered = self._meter.record(call)
-            if metered is not None:
-                await metered
-        except BaseException:
-            self._gate.give_back(taken)
-            raise
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode("ascii"))],
-            }
-        )
+        if key is None:
+            rows, large = await self._rows(contract, served.contract, body, principal)
+            self._meter.ensure_room()
+            answer = await self._score(call, principal, receive, served, rows, large)
+        else:
+            answer = await self._score_once(key, call, principal, receive, endpoint, contract, served, body)
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode("ascii"))]
+        if call.replayed:
+            headers.append((b"idempotency-replayed", b"true"))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
     async def _still_granted(self, call: Call, endpoint: Endpoint) -> Principal:
@@ -138,15 +134,49 @@ class Predict:
         self._endpoints.find(principal, Route(endpoint.api_version, endpoint.model))
         return principal
 
-    async def _rows(
-        self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal
-    ) -> tuple[Decoded, bool]:
+    async def _rows(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Rows:
         """What a body holds, and whether it was too large for the event loop."""
         most = principal.plan.rows_per_call
         if sum(map(len, parts)) <= INLINE_BYTES and contract.decoder.fits_inline(body := b"".join(parts)):
             return read_rows(contract, own, body, most), False
         read = partial(self._turns.run, lambda pause: read_rows_in_steps(contract, own, parts, most, pause))
         return await self._workers.run(read, self._deadline_s, tenant=principal.tenant_id), True
+
+    async def _score_once(
+        self,
+        key: str,
+        call: Call,
+        principal: Principal,
+        receive: Receive,
+        endpoint: Endpoint,
+        contract: CompiledContract,
+        served: Served[CompiledContract],
+        body: list[bytes],
+    ) -> bytes:
+        """The same of a call that is metered once, however often it is repeated with this key."""
+        self._meter.ensure_room()
+        steps = Steps(
+            # the version of a first call reads by its own contract where it does not answer this key any more
+            lambda version: self._rows(contract if version is served else version.contract, version.contract, body, principal),
+            partial(self._score, call, principal, receive),
+        )
+        return await self._once.answer(key, call, principal, endpoint, served, body, steps)
+
+    async def _score(
+        self, call: Call, principal: Principal, receive: Receive, served: Served[CompiledContract], rows: Decoded, large: bool
+    ) -> bytes:
+        """The answer, metered by now unless it was before."""
+        taken = await self._gate.take_rows(call, principal, rows.rows, metered=not call.replayed)
+        try:
+            answer = await self._answer(served, rows, call, principal, receive, large)
+            call.rows, call.status, call.month, call.bytes_out = rows.rows, 200, taken.month, len(answer)
+            metered = None if call.replayed else self._meter.record(call)
+            if metered is not None:
+                await metered
+        except BaseException:
+            self._gate.give_back(taken)
+            raise
+        return answer
 
     async def _answer(
         self, served: Served[CompiledContract], rows: Decoded, call: Call, principal: Principal, receive: Receive, large: bool

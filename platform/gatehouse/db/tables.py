@@ -349,3 +349,21 @@ class ObservedRefusalTable(SQLModel, table=True):
     calls: int = Field(sa_column=_big())
     rows: int = Field(sa_column=_big())
     last_at: datetime = Field(sa_column=_moment())
+
+
+class IdempotencyClaimTable(SQLModel, table=True):
+    """An Idempotency-Key that came within a day: which call was its first, and which model version scores its repeats. No answer."""
+
+    __tablename__ = "idempotency_claim"
+    key_digest: bytes = Field(sa_column=Column(LargeBinary(32), primary_key=True))
+    """HMAC-SHA256 of tenant, endpoint and key."""
+    body_digest: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
+    tenant_id: str = Field(max_length=40)
+    endpoint: str = Field(max_length=72)
+    """`MODEL/vN`."""
+    model_version: str = Field(max_length=32)
+    event_id: str = Field(max_length=36)
+    """Of the usage event that the call becomes once it is answered, whoever answers it."""
+    process_id: str | None = Field(default=None, max_length=40)
+    """Who has the call under way, or had; nobody where its second try has failed."""
+    claimed_at: datetime = Field(sa_column=_moment(index=True))

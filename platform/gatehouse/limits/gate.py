@@ -93,23 +93,23 @@ class Gate:
         """Give the place back."""
         self._concurrency.leave(principal.tenant_id)
 
-    async def take_rows(self, call: Call, principal: Principal, rows: int) -> TakenRows:
-        """Second decision: rows out of every row limit and the quota, all or nothing.
+    async def take_rows(self, call: Call, principal: Principal, rows: int, *, metered: bool = True) -> TakenRows:
+        """Second decision: rows out of every row limit and the quota, all or nothing; of a call that was metered before, not the quota.
 
         Raises RateLimited, RowsExceedLimit, LimitShareTooSmall, QuotaExhausted or QuotaUnavailable. Rows that are not metered go back by
         `give_back`.
         """
         fields_before = call.limit_fields
         try:
-            quota, rates = await self._take(call, principal, rows)
+            quota, rates = await self._take(call, principal, rows, metered)
         except BaseException as error:
             self._watch.refused(call, principal, error)
             raise
-        self._watch.rows(call, principal, rows)
+        self._watch.rows(call, principal, rows, metered=quota.rows)
         return TakenRows(call, principal, quota, rates, fields_before)
 
-    async def _take(self, call: Call, principal: Principal, rows: int) -> tuple[Taken, Decision]:
-        quota = self._quota.try_take(principal.tenant_id, principal.plan, rows)
+    async def _take(self, call: Call, principal: Principal, rows: int, metered: bool) -> tuple[Taken, Decision]:
+        quota = self._quota.try_take(principal.tenant_id, principal.plan, rows) if metered else self._quota.nothing(principal.tenant_id)
         if quota is None:
             quota = await self._ask_for_quota(principal, rows)
         try:

@@ -76,6 +76,10 @@ class QuotaBook:
             held.rows -= rows
         return Taken(tenant_id, month.name, rows, counted=True)
 
+    def nothing(self, tenant_id: str) -> Taken:
+        """No rows, for a call that was metered before."""
+        return Taken(tenant_id, self._month_at(self._now()).name, 0, counted=False)
+
     def take(self, tenant_id: str, plan: Plan, rows: int) -> Taken | None:
         """Take rows, with a new block where too few are held. Blocks: run it in a thread.
 

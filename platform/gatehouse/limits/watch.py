@@ -37,14 +37,14 @@ class Watch:
         """A call that was let in."""
         self._ask(principal, limits_of(principal).observed_requests, 1, 0)
 
-    def rows(self, call: Call, principal: Principal, rows: int) -> None:
-        """A call whose rows were let in."""
+    def rows(self, call: Call, principal: Principal, rows: int, metered: int) -> None:
+        """A call whose rows were let in, and how many of them the quota counts."""
         self._ask(principal, limits_of(principal).observed_rows, rows, rows)
-        standing = self._standings.count(principal, rows)
+        standing = self._standings.count(principal, metered)
         if standing is not None:
             _show(call, standing)
-            if standing.over and principal.plan.quota_mode == "soft":
-                self._observed.count(principal, NAME, rows)
+            if metered and standing.over and principal.plan.quota_mode == "soft":
+                self._observed.count(principal, NAME, metered)
 
     def rows_back(self, call: Call, principal: Principal, rows: int) -> None:
         """The same rows, where they are not metered."""

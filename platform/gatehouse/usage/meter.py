@@ -51,7 +51,7 @@ class Meter:
         principal = call.principal
         if principal is None or call.route is None:
             return None
-        self._spool.append(self._event(call, principal))
+        self._spool.append(self._event(call, principal, call.event_id))
         return self._sync.wait() if self._sync else None
 
     def record_refused(self, call: Call) -> None:
@@ -72,11 +72,11 @@ class Meter:
         """Write down what has been counted so far."""
         self._refused.flush()
 
-    def _event(self, call: Call, principal: Principal) -> UsageEvent:
+    def _event(self, call: Call, principal: Principal, id: str | None = None) -> UsageEvent:
         at_us = self._now_us()
         status = call.status or CLIENT_GONE
         return UsageEvent(
-            id=uuid7(at_us // 1000, secrets.randbits),
+            id=id or uuid7(at_us // 1000, secrets.randbits),
             at_us=at_us,
             month=call.month or month_name(at_us),
             process_id=self._spool.process_id,

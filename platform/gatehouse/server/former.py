@@ -1,0 +1,70 @@
+"""Versions that no release names any more, loaded for a while for repeats of calls that they answered first."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from gatehouse.errors import EndpointUnavailable, IdempotencyVersionGone
+from gatehouse.serving.registry import NotServable, Registry, Served
+
+LOGGER = logging.getLogger("gatehouse.releases")
+KEPT = 2
+KEPT_S = 600.0
+TRY_AGAIN_S = 30.0
+RETRY_AFTER_S = "5"
+C = TypeVar("C")
+Name = tuple[str, str]
+"""Model and version."""
+
+
+class FormerVersions(Generic[C]):
+    """Used on the event loop. Loads one at a time in a thread of its own, so that no release waits for a repeat."""
+
+    def __init__(self, registry: Registry[C]) -> None:
+        self._registry = registry
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="former")
+        self._loads: dict[Name, asyncio.Task[Served[C] | None]] = {}
+        """The one that was asked for longest ago first."""
+
+    def close(self) -> None:
+        """Load nothing more."""
+        self._thread.shutdown(cancel_futures=True)
+
+    async def load(self, model: str, api_version: str, version: str, deadline_s: float) -> Served[C]:
+        """A version, whether it is released or not. Raises IdempotencyVersionGone, EndpointUnavailable."""
+        released = self._registry.use(model, version)
+        if released is not None:
+            return released
+        name = (model, version)
+        loading = self._loads.pop(name, None) or asyncio.get_running_loop().create_task(self._load(name, api_version))
+        self._loads[name] = loading
+        self._make_room()
+        await asyncio.wait((loading,), timeout=deadline_s)
+        if not loading.done():
+            raise EndpointUnavailable(reason="former_not_loaded", headers=[("Retry-After", RETRY_AFTER_S)])
+        served = loading.result()
+        if served is None:
+            raise IdempotencyVersionGone()
+        return served
+
+    async def _load(self, name: Name, api_version: str) -> Served[C] | None:
+        loop = asyncio.get_running_loop()
+        served = await loop.run_in_executor(self._thread, self._load_now, name, api_version)
+        loop.call_later(TRY_AGAIN_S if served is None else KEPT_S, self._loads.pop, name, None)
+        return served
+
+    def _load_now(self, name: Name, api_version: str) -> Served[C] | None:
+        model, version = name
+        try:
+            return self._registry.load(model, api_version, version)
+        except (Exception, SystemExit) as error:  # a model runs code of its own when it is loaded
+            reason = error.reason if isinstance(error, NotServable) else type(error).__name__
+            LOGGER.warning("%s %s, which repeated calls want, cannot be loaded: %s", model, version, reason)
+            return None
+
+    def _make_room(self) -> None:
+        """With a limit of memory that is reached, what the releases need comes first."""
+        done = [name for name, load in self._loads.items() if load.done()]
+        for name in done[: max(0, len(self._loads) - (1 if self._registry.full else KEPT))]:
+            del self._loads[name]
