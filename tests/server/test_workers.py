@@ -37,6 +37,10 @@ class Server:
         self.database: Database = stage.database
         self._said = said
 
+    def answers_at_once(self) -> bool:
+        """A new connection is taken by somebody: without the second after which a dropped handshake is tried again."""
+        return httpx2.get(self.client.base_url.join("/health"), timeout=httpx2.Timeout(20, connect=0.9)).status_code == 200
+
     @property
     def said(self) -> str:
         return self._said.read_text()
@@ -90,6 +94,15 @@ def test_workers_share_one_port_are_replaced_when_they_die_and_end_with_a_signal
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_worker_that_is_ended_alone_closes_the_door_for_none_but_itself(stage: Stage, tmp_path: Path) -> None:
+    with serving(stage, tmp_path / "log", "--workers", "2") as server:
+        wait_until(lambda: len(server.rows()) == 2, 60)
+        ended = next(iter(server.rows().values()))
+        os.kill(ended.pid, signal.SIGTERM)
+        wait_until(lambda: server.answers_at_once() and ended.id not in server.rows() and len(server.rows()) == 2, 60)
+        assert all(server.answers_at_once() for _ in range(20))
 
 
 def test_a_start_that_fails_ends_with_the_one_line_of_its_worker(stage: Stage, tmp_path: Path) -> None:

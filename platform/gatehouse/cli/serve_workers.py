@@ -1,5 +1,6 @@
 """`gatehouse serve --workers N`: N processes on one port, each with its own app, and what they share of the limits."""
 
+import ctypes
 import logging
 import multiprocessing
 import secrets
@@ -20,7 +21,7 @@ from gatehouse.errors import Refused
 from gatehouse.identity.plans import list_plans
 from gatehouse.principal import Plan
 from gatehouse.server.process import forget_process
-from gatehouse.server.supervisor import Supervisor, announcing, end_with_parent
+from gatehouse.server.supervisor import Supervisor, announcing, end_with_parent, others_go_on
 from gatehouse.settings import Settings
 
 LOGGER = logging.getLogger("gatehouse.workers")
@@ -38,8 +39,9 @@ def serve_workers(settings: Settings, listener: socket.socket, workers: int) -> 
         LOGGER.warning("each of %d workers takes 1/%d of every limit; with GATEHOUSE_REDIS_URL they share them whole", workers, workers)
         for line in touched(plans, workers):
             LOGGER.warning("%s", line)
-    spawn = partial(_worker, settings, listener)
-    return Supervisor(spawn, lambda: "prc_" + secrets.token_hex(10), partial(_forget, database)).run(workers)
+    all_end = multiprocessing.get_context("spawn").RawValue(ctypes.c_bool, False)
+    spawn = partial(_worker, settings, listener, all_end)
+    return Supervisor(spawn, lambda: "prc_" + secrets.token_hex(10), partial(_forget, database), all_end).run(workers)
 
 
 def touched(plans: Sequence[Plan], workers: int) -> Iterator[str]:
@@ -52,11 +54,11 @@ def touched(plans: Sequence[Plan], workers: int) -> Iterator[str]:
             yield f"plan {plan.name}: calls of more than {most} rows get 503 limit_share_too_small (the plan allows {plan.rows_per_call})"
 
 
-def _worker(settings: Settings, listener: socket.socket, id: str, ready: Connection) -> SpawnProcess:
-    return multiprocessing.get_context("spawn").Process(target=_serve, args=(settings, listener, id, ready), name=id)
+def _worker(settings: Settings, listener: socket.socket, all_end: ctypes.c_bool, id: str, ready: Connection) -> SpawnProcess:
+    return multiprocessing.get_context("spawn").Process(target=_serve, args=(settings, listener, all_end, id, ready), name=id)
 
 
-def _serve(settings: Settings, listener: socket.socket, id: str, ready: Connection) -> None:
+def _serve(settings: Settings, listener: socket.socket, all_end: ctypes.c_bool, id: str, ready: Connection) -> None:
     from gatehouse.server.run import run
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor says what becomes of it
@@ -66,7 +68,8 @@ def _serve(settings: Settings, listener: socket.socket, id: str, ready: Connecti
     except Refused as refusal:
         typer.echo(f"gatehouse: {refusal}", err=True)
         sys.exit(1)
-    run(announcing(made.app, ready), made.app.connections, listener, made.grace_s, made.drain_s)
+    others_listen = partial(others_go_on, all_end)
+    run(announcing(made.app, ready), made.app.connections, listener, made.grace_s, made.drain_s, others_listen)
 
 
 def _forget(database: Database, id: str) -> None:

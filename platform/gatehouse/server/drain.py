@@ -1,7 +1,8 @@
 """How a server ends under load without a call being dropped.
 
 1. It says so: `/health/ready` is 503, and every answer closes its connection, so that proxies and balancers go elsewhere by themselves.
-2. The door closes: no further handshake is begun, connections that were made are taken, then nobody listens.
+2. The door closes: no further handshake is begun, connections that were made are taken, then nobody listens. Where other workers listen on
+   the same socket they go on, and this one alone stops taking connections.
 3. Idle connections are closed, and those that linger are not waited for; calls under way, and requests whose headers have begun to come,
    are answered.
 """
@@ -12,7 +13,7 @@ import ctypes
 import signal
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import uvicorn
@@ -32,8 +33,9 @@ _NO_NEW_HANDSHAKE = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (
 class DrainingServer(uvicorn.Server):
     """uvicorn's, which announces its end for `drain_s` before it closes the door. Ctrl-C is in a hurry and announces nothing."""
 
-    def __init__(self, config: uvicorn.Config, connections: Connections, drain_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, drain_s: float, others_listen: Callable[[], bool]) -> None:
         super().__init__(config)
+        self._others_listen = others_listen
         self._connections = connections
         self._drain_s = drain_s
 
@@ -48,7 +50,11 @@ class DrainingServer(uvicorn.Server):
             if isinstance(connection, Connection):
                 connection.answer_is_the_last()
         await self._announce()
-        begin_no_handshake(sockets or [])
+        if self._others_listen():  # the filter belongs to the socket, which is theirs too
+            for server in self.servers:
+                server.close()
+        else:
+            begin_no_handshake(sockets or [])
         await asyncio.sleep(HANDSHAKES_S)
         await super().shutdown(sockets)
         self._connections.end_lingering()
@@ -62,7 +68,7 @@ class DrainingServer(uvicorn.Server):
 
 
 def begin_no_handshake(listeners: Sequence[socket.socket]) -> None:
-    """Leave SYNs unanswered: whoever connects now is refused a second later, when nobody listens, and loses no request by that."""
+    """Leave SYNs unanswered, in every process that listens on these: whoever connects now is refused a second later, when nobody listens, and loses no request by that."""
     program = b"".join(struct.pack("HBBI", *step) for step in _NO_NEW_HANDSHAKE)
     held = ctypes.create_string_buffer(program)
     given = struct.pack("HL", len(_NO_NEW_HANDSHAKE), ctypes.addressof(held))

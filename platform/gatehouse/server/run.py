@@ -4,6 +4,7 @@ import asyncio
 import errno
 import math
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 
@@ -39,7 +40,14 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server_for(app: ASGIApp, connections: Connections, grace_s: float, drain_s: float = 0) -> DrainingServer:
+def alone() -> bool:
+    """No other process listens on the same socket."""
+    return False
+
+
+def server_for(
+    app: ASGIApp, connections: Connections, grace_s: float, drain_s: float = 0, others_listen: Callable[[], bool] = alone
+) -> DrainingServer:
     """A server of one process, which announces its end for `drain_s` after SIGTERM; calls may take `grace_s` more.
 
     It believes no forwarded header, names no product and writes no log of its own.
@@ -57,10 +65,20 @@ def server_for(app: ASGIApp, connections: Connections, grace_s: float, drain_s: 
         server_header=False,
         timeout_graceful_shutdown=math.ceil(grace_s),
     )
-    return DrainingServer(config, connections, drain_s)
+    return DrainingServer(config, connections, drain_s, others_listen)
 
 
-def run(app: ASGIApp, connections: Connections, listener: socket.socket, grace_s: float, drain_s: float) -> None:
-    """Serve until a signal ends it; that is announced for `drain_s`, and calls under way are finished, for at most `grace_s`."""
+def run(
+    app: ASGIApp,
+    connections: Connections,
+    listener: socket.socket,
+    grace_s: float,
+    drain_s: float,
+    others_listen: Callable[[], bool] = alone,
+) -> None:
+    """Serve until a signal ends it; that is announced for `drain_s`, and calls under way are finished, for at most `grace_s`.
+
+    `others_listen` is asked at the end: whether other processes go on taking connections of this listener.
+    """
     leave_out_what_is_loaded()
-    server_for(app, connections, grace_s, drain_s).run(sockets=[listener])
+    server_for(app, connections, grace_s, drain_s, others_listen).run(sockets=[listener])

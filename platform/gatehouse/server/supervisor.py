@@ -1,5 +1,6 @@
 """Keeps N worker processes on one port: one that dies is replaced, and a signal drains all of them."""
 
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -35,9 +36,19 @@ class _Worker:
 
 
 class Supervisor:
-    """`spawn(id, ready)` makes a process that is not started yet, which writes to `ready` once it serves. Used on the main thread."""
+    """`spawn(id, ready)` makes a process that is not started yet, which writes to `ready` once it serves. Used on the main thread.
 
-    def __init__(self, spawn: Callable[[str, Connection], SpawnProcess], new_id: Callable[[], str], died: Callable[[str], None]) -> None:
+    `all_end` lies in memory that the workers share: set before all of them are ended.
+    """
+
+    def __init__(
+        self,
+        spawn: Callable[[str, Connection], SpawnProcess],
+        new_id: Callable[[], str],
+        died: Callable[[str], None],
+        all_end: ctypes.c_bool,
+    ) -> None:
+        self._all_end = all_end
         self._spawn = spawn
         self._new_id = new_id
         self._died = died
@@ -72,7 +83,7 @@ class Supervisor:
         self._stop()
 
     def _stop(self) -> None:
-        self._ending = True
+        self._ending = self._all_end.value = True
         for worker in self._workers:
             worker.process.terminate()
 
@@ -153,6 +164,12 @@ def announcing(app: ASGIApp, ready: Connection) -> ASGIApp:
         await app(scope, receive, told)
 
     return announced
+
+
+def others_go_on(all_end: ctypes.c_bool) -> bool:
+    """Whether this worker ends alone: the others, and the one in its place, go on listening."""
+    parent = multiprocessing.parent_process()
+    return not all_end.value and parent is not None and parent.is_alive()
 
 
 def end_with_parent() -> None:
