@@ -48,7 +48,7 @@ def stored(stage: Stage) -> int:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_row_100_without_postgresql_each_answer_is_metered_once(stage: Stage, own_postgresql: OwnPostgresql, way: str) -> None:
-    load, said = outage_under_load(stage, own_postgresql, way, 1.5)
+    load, said = outage_under_load(stage, own_postgresql, way, 1)
     assert faults_of(stage, load) == []
     if way == "crashed":  # it takes longer to know that one hangs: see tests/db/test_watched_connection.py
         assert_said(said)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
@@ -196,6 +197,36 @@ def test_row_100_usage_waits_while_the_database_is_away(
     assert stored(sqlite_database) == as_rows(events)
     said = [entry.getMessage() for entry in caplog.records]
     assert sum("usage waits in the spool" in message for message in said) == 1
+
+
+def test_row_100_a_sqlite_database_that_is_full_takes_all_of_it_once_there_is_room(
+    sqlite_database: Database, open_spool: OpenSpool, record: Record, make_event: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gatehouse.usage")
+    spool, events = open_spool(), [make_event() for _ in range(500)]
+    for event in events:
+        spool.append(event)
+    with sqlite_database.read() as session:
+        most = session.execute(text("PRAGMA page_count")).scalar_one() + 20
+
+    def fill_up(connection: Any, *_: Any) -> None:
+        connection.execute(f"PRAGMA max_page_count = {most}")
+
+    sqlalchemy_event.listen(sqlite_database.engine, "checkout", fill_up)
+    recorder = record(spool, sqlite_database, batch_bytes=10_000)
+    for _ in range(3):
+        recorder._round(adopt=False)
+    assert 0 < len(stored(sqlite_database)) < 500
+    assert_summaries_equal_events(sqlite_database)
+    assert spool.backlog_bytes > 0
+    most = 1_000_000
+    recorder._round(adopt=False)
+    assert stored(sqlite_database) == as_rows(events)
+    assert_summaries_equal_events(sqlite_database)
+    assert spool.backlog_bytes == 0
+    said = [entry.getMessage() for entry in caplog.records]
+    waits = "usage waits in the spool: the database does not take it: (sqlite3.OperationalError) database or disk is full"
+    assert said == [waits, "usage goes into the database again"]
 
 
 def test_row_100_a_backlog_over_its_bound_stops_scoring_until_the_database_is_back(

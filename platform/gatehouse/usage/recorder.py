@@ -152,12 +152,13 @@ class Recorder:
         new = 0
         behind = size != self._taken.get(segment, 0)
         while behind:
-            added, taken = self._take_batch(segment, path, limit)
-            if not taken:  # what is left is a line without an end, or is not to be taken yet
+            before = self._taken.get(segment, 0)
+            added, read = self._take_batch(segment, path, limit)
+            if mine:  # not what was read: a commit whose answer never came may have taken more, a database that was restored less
+                self._spool.note_taken(self._taken[segment] - before)
+            if not read:  # what is left is a line without an end, or is not to be taken yet
                 break
             new += added
-            if mine:
-                self._spool.note_taken(taken)
             behind = self._taken[segment] < size  # what is appended meanwhile is of the next round, or batches would become ever smaller
         if finished:
             self._remove(segment, path, size)
