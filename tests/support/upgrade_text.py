@@ -15,7 +15,7 @@ NAME = 'type = "text"\nmax_length = 10\nexample = "Ada"'
 
 
 def contract_text(api_version: str, fields: Fields, output: str = LABELS, upgrade: str = "") -> str:
-    tables = "".join(f"[features.{name}]\n{lines}\n" for name, lines in fields.items())
+    tables = "".join(f'[features."{name}"]\n{lines}\n' for name, lines in fields.items())
     return f'format = 1\nmodel = "pair"\napi_version = "{api_version}"\n{tables}{output}\n{upgrade}\n'
 
 

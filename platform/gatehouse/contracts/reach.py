@@ -32,6 +32,11 @@ def may_be_null(feature: Feature) -> bool:
     return feature.nullable or (not feature.required and feature.default is None)
 
 
+def written(number: Number) -> Fraction:
+    """The decimal that people read: 0.1 is a tenth, not the double next to it."""
+    return Fraction(repr(number))
+
+
 def _double(bound: Number, exclusive: bool, inward: float) -> float:
     """The outermost double within a bound, which need not be a double itself."""
     nearest = float(bound)

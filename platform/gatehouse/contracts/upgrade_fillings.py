@@ -9,7 +9,7 @@ import numpy as np
 
 from gatehouse.contracts.cells import Cell, Fault, cell_check
 from gatehouse.contracts.feature import NUMERIC_TYPES, Feature
-from gatehouse.contracts.reach import ends, listed
+from gatehouse.contracts.reach import ends, listed, written
 from gatehouse.contracts.upgrade_columns import Column, cells_of, column_of
 from gatehouse.contracts.upgrade_rules import Rule
 
@@ -136,7 +136,7 @@ class Moved(Filling):
 
     def came_from(self, number: Fraction) -> Fraction:
         """The old number that becomes this one."""
-        return number if self.rule is None else (number - Fraction(repr(self.rule.offset))) / Fraction(repr(self.rule.factor))
+        return number if self.rule is None else (number - written(self.rule.offset)) / written(self.rule.factor)
 
     def _judged(self, old: Column, made: Column, outside: Mask) -> tuple[Column, list[Failed]]:
         """`made` from the numeric column `old`, with nulls filled and what the newer contract refuses taken out."""

@@ -13,7 +13,7 @@ from gatehouse.contracts.cells import Cell, Fault
 from gatehouse.contracts.drawing import draw_cells
 from gatehouse.contracts.fast_decode import Matrix
 from gatehouse.contracts.feature import Feature
-from gatehouse.contracts.reach import ends, may_be_null
+from gatehouse.contracts.reach import ends, may_be_null, written
 from gatehouse.contracts.upgrade import Upgrade
 from gatehouse.contracts.upgrade_columns import column_of, matrix_of
 from gatehouse.contracts.upgrade_fillings import Filling, Moved
@@ -22,6 +22,7 @@ SEED = 20_260_601
 ROWS = 500
 SHOWN = 10
 LONGEST_SHOWN = 40
+LONG = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +116,31 @@ def _words(filling: Filling, fault: Fault, witnesses: Sequence[Sequence[Cell]]) 
 
 
 def _range_words(filling: Moved, failing: Sequence[Any]) -> str:
-    """`below 0.5 and above 12 cm`: which old values are outside, where the ends that fail are known."""
+    """`below 0.5 cm and above 12 cm`: which old values are outside, where the ends that fail are known."""
     source = filling.sources[0]
     low, high = ends(source)
-    first, last = sorted(filling.came_from(Fraction(end)) for end in ends(filling.target))
     unit = f" {source.unit}" if source.unit else ""
-    if first > high or last < low:
+    (first, above), (last, below) = sorted((filling.came_from(written(bound)), open_) for bound, open_ in _bounds(filling.target))
+    lowest, highest = written(low), written(high)
+    if first > highest or last < lowest:
         return f"of {low} to {high}{unit}, that is always"
     words = []
     if low in failing:
-        words.append(f"below {_number(first)}" if first > low else f"of {low}, by rounding")
+        less = f"of {_number(first)}{unit} or less" if above else f"below {_number(first)}{unit}"
+        words.append(less if first > lowest or (above and first == lowest) else f"of {low}{unit}, by rounding")
     if high in failing:
-        words.append(f"above {_number(last)}" if last < high else f"of {high}, by rounding")
-    return " and ".join(words) + unit
+        more = f"of {_number(last)}{unit} or more" if below else f"above {_number(last)}{unit}"
+        words.append(more if last < highest or (below and last == highest) else f"of {high}{unit}, by rounding")
+    return " and ".join(words)
+
+
+def _bounds(feature: Feature) -> list[tuple[float | int, bool]]:
+    """The bounds that hold, and whether they are exclusive; of whole numbers none is."""
+    return [(end, False) for end in ends(feature)] if feature.type == "integer" else [feature.lowest, feature.highest]
 
 
 def _number(exact: Fraction) -> str:
-    return str(int(exact)) if exact.denominator == 1 else f"{float(exact):.12g}"
+    return str(int(exact)) if exact.denominator == 1 and abs(exact) < LONG else f"{float(exact):.12g}"
 
 
 def _shown(cell: Cell) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gatehouse.contracts.cells import Cell, Fault
 from gatehouse.contracts.feature import EXACT_INTEGER_MAX, Feature
-from gatehouse.contracts.reach import ends
+from gatehouse.contracts.reach import ends, written
 from gatehouse.contracts.upgrade_columns import Column
 from gatehouse.contracts.upgrade_fillings import Failed, Moved
 from gatehouse.contracts.upgrade_rules import Rule
@@ -19,7 +19,7 @@ class Scaled(Moved):
 
     def __init__(self, target: Feature, sources: Sequence[Feature], places: Sequence[int], rule: Rule) -> None:
         super().__init__(target, sources, places, rule)
-        exact = Fraction(repr(rule.factor))
+        exact = written(rule.factor)
         self._divides = exact.numerator in (1, -1) and exact.denominator <= EXACT_INTEGER_MAX
         self._factor = float(1 / exact) if self._divides else float(rule.factor)
         self._offset = float(rule.offset)
