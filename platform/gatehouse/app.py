@@ -64,6 +64,7 @@ from gatehouse.metrics.exposition import exposition
 from gatehouse.metrics.family import Family
 from gatehouse.metrics.publisher import Publisher, metrics_folder, server_name
 from gatehouse.metrics.reading import Reading, families_of
+from gatehouse.metrics.recent_store import RecentCalls
 from gatehouse.middleware.admission import Access, Admission
 from gatehouse.middleware.body_limit import BodyLimit
 from gatehouse.middleware.framing import Framing
@@ -82,6 +83,7 @@ from gatehouse.server.joining import wait_until_counted
 from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.process import ProcessRow
 from gatehouse.server.releases import Releases
+from gatehouse.server.standing import Standing, standing_text
 from gatehouse.serving.batching import Batching
 from gatehouse.serving.registry import Registry
 from gatehouse.serving.repository import Repository
@@ -234,6 +236,8 @@ class Application:
         self.lag = LoopLag()
         folder, server = metrics_folder(self.settings.state_dir), server_name(self.settings.listen_port)
         self.metrics = Publisher(folder, server, self.process_id, self._families)
+        self.process.beside = RecentCalls(self.process_id, self.calls.totals)
+        self.process.says = self._standing
 
     def _compose_road(self) -> None:
         recognition = Recognition(self.authenticator, self._prove, self.failures, self.threads)
@@ -355,6 +359,16 @@ class Application:
             if isinstance(refusal, SecretWrong):
                 self.wrong_secrets.count(refusal.key_id, address, exists=refusal.exists)
             raise
+
+    def _standing(self) -> str:
+        standing = Standing(
+            draining=self.connections.draining,
+            usage_backlog_bytes=self.spool.backlog_bytes,
+            usage_lost=self.meter.lost,
+            no_room=self.spool.no_room,
+            not_served={"/".join(name): reason for name, reason in self.registry.failures.items()},
+        )
+        return standing_text(standing)
 
     def _families(self) -> list[Family]:
         return [*self.calls.families(), *families_of(self._readings())]

@@ -14,6 +14,8 @@ from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.db.clock import database_now
 from gatehouse.db.migrate import is_current
 from gatehouse.db.session import GONE, Database, DatabaseUrlInvalid, open_database
+from gatehouse.identity.sealing import Seal, TokenKeyUnreadable
+from gatehouse.identity.token_keys import lives_of, read_token_keys, signing_life
 from gatehouse.migration.store import list_endpoints
 from gatehouse.server.open_files import FILES_BESIDE_CONNECTIONS
 from gatehouse.server.process import fresh
@@ -114,6 +116,7 @@ def _inside(settings: Settings, database: Database) -> Iterator[Finding]:
     else:
         yield Finding("clock", "ok", "it agrees with the database's")
     serving = len(fresh(processes, now))
+    yield _token_keys(settings, database)
     yield Finding("processes", "ok", f"{serving} serving")
     yield _spool(settings, serving)
     if not endpoints:
@@ -121,6 +124,25 @@ def _inside(settings: Settings, database: Database) -> Iterator[Finding]:
     yield from _versions(
         settings, sorted({(e.model, v) for e in endpoints if e.state != "retired" for v in (e.stable_version, e.canary_version) if v})
     )
+
+
+def _token_keys(settings: Settings, database: Database) -> Finding:
+    """Whether the key that signs access tokens, and one that is to take over, can be opened."""
+    seal = Seal(*(secret.get_secret_value().encode() for secret in (settings.secret_key, settings.secret_key_before)))
+    lives = lives_of(read_token_keys(database))
+    signing = signing_life(lives, datetime.now(UTC))
+    keys = [life.key for life in lives if signing and life.key.retired_at is None and life.key.signs_from >= signing.key.signs_from]
+    try:
+        for key in keys:
+            seal.open(key.kid, key.private_sealed)
+    except TokenKeyUnreadable:
+        remedy = "set the GATEHOUSE_SECRET_KEY that this database was used with (beside a new one: as GATEHOUSE_SECRET_KEY_BEFORE)"
+        lost = "; when it is lost: gatehouse token-keys rotate"
+        return Finding("token keys", "problem", "GATEHOUSE_SECRET_KEY does not open them: no server starts", remedy + lost)
+    if not all(seal.is_current(key.kid, key.private_sealed) for key in keys):
+        detail = "only GATEHOUSE_SECRET_KEY_BEFORE opens them"
+        return Finding("token keys", "warning", detail, "once all servers have both secrets: gatehouse token-keys reseal")
+    return Finding("token keys", "ok", "GATEHOUSE_SECRET_KEY opens them" if keys else "the first server makes one")
 
 
 def _spool(settings: Settings, serving: int) -> Finding:

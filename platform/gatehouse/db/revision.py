@@ -56,3 +56,9 @@ def changes_since(session: Session, revision: int) -> list[Change]:
     """All changes after `revision`, oldest first."""
     statement = select(ChangeTable).where(col(ChangeTable.revision) > revision).order_by(col(ChangeTable.revision))
     return [Change(row.revision, row.kind, row.id) for row in session.exec(statement)]
+
+
+def changed_at(session: Session, revision: int) -> datetime | None:
+    """When a change was made, by the clock of whoever made it; None where there is none of this number."""
+    found: datetime | None = session.exec(select(ChangeTable.at).where(col(ChangeTable.revision) == revision)).first()
+    return found

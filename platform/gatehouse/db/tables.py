@@ -154,6 +154,25 @@ class ProcessTable(SQLModel, table=True):
     last_seen_at: datetime = Field(sa_column=_moment())
     revision_seen: int = Field(sa_column=_big())
     """The last change that it has taken in."""
+    standing: str | None = None
+    """What it says of itself, as JSON."""
+
+
+class RecentCallsTable(SQLModel, table=True):
+    """Calls that ended within one quarter of a minute, as each process counted them; kept for ten minutes."""
+
+    __tablename__ = "recent_calls"
+    slot: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    """Quarters of a minute since 1970."""
+    process_id: str = Field(primary_key=True, max_length=40)
+    model: str = Field(primary_key=True, max_length=63)
+    """'' where a call reached no endpoint of its caller's; so is `api_version`."""
+    api_version: str = Field(primary_key=True, max_length=8)
+    status: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    code: str = Field(primary_key=True, max_length=40)
+    """Of the error; '' for an answer."""
+    calls: int = Field(sa_column=_big())
+    rows: int = Field(sa_column=_big())
 
 
 class EndpointTable(SQLModel, table=True):

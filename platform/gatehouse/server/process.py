@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from sqlmodel import Session
 
@@ -31,6 +32,16 @@ FORGOTTEN = timedelta(days=2)
 HOST_CHARACTERS = 255
 
 
+class Beside(Protocol):
+    """What else goes into the database with each beat."""
+
+    def write(self, session: Session, now: datetime) -> None:
+        """Within the beat's transaction; `now` is the database's clock."""
+
+    def written(self) -> None:
+        """The transaction was committed."""
+
+
 class ProcessRow:
     """Keeps the row in a thread of its own, so that a write that must wait never delays the polling of changes.
 
@@ -51,6 +62,9 @@ class ProcessRow:
         self._thread: threading.Thread | None = None
         self.live = 1
         """How many processes serve this deployment, this one included, as far as is known."""
+        self.says: Callable[[], str | None] = lambda: None
+        """What the process says of itself in its row."""
+        self.beside: Beside | None = None
         self.on_count: Callable[[int], None] = lambda _live: None
         """Told of each count in the row's own thread, before another process can know that it was counted."""
 
@@ -73,6 +87,8 @@ class ProcessRow:
         self._stopping = True
         self._wake.set()
         self._thread.join()
+        if self.beside is not None and self._written:
+            self._beat()  # the last word of what goes in beside it
         try:
             forget_process(self._database, self.id)
         except GONE as error:
@@ -98,6 +114,8 @@ class ProcessRow:
             if not self._written:
                 LOGGER.warning("the row of process %s can be written again", self.id)
             self._written = self._joined = True
+            if self.beside is not None:
+                self.beside.written()
 
     def _write(self, session: Session, now: datetime) -> None:
         if not self._joined:
@@ -108,8 +126,10 @@ class ProcessRow:
             self._holds_until = now + FRESH
         if not self._joined or self._holds_until == now + FRESH:
             record_change(session, "process", self.id)  # so that all others count anew at once
-        self._process = replace(self._process, last_seen_at=now, revision_seen=self._revision)
+        self._process = replace(self._process, last_seen_at=now, revision_seen=self._revision, standing=self.says())
         write_process(session, self._process)
+        if self.beside is not None:
+            self.beside.write(session, now)
         live = len(fresh(list_processes(session), now))
         self.live = max(1, live, self.live if now < self._holds_until else 0)
         self.on_count(self.live)

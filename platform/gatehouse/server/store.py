@@ -21,17 +21,19 @@ class Process:
     last_seen_at: datetime
     revision_seen: int
     """The last change that it has taken in."""
+    standing: str | None = None
+    """What it says of itself; see `standing.py`."""
 
 
 def list_processes(session: Session) -> list[Process]:
     """All that have a row, oldest first."""
     rows = session.exec(select(ProcessTable).order_by(col(ProcessTable.started_at), col(ProcessTable.id)))
-    return [Process(row.id, row.host, row.pid, row.started_at, row.last_seen_at, row.revision_seen) for row in rows]
+    return [Process(row.id, row.host, row.pid, row.started_at, row.last_seen_at, row.revision_seen, row.standing) for row in rows]
 
 
 def write_process(session: Session, process: Process) -> None:
     """Write the row, also when somebody has taken it away."""
-    values: dict[str, Any] = {"last_seen_at": process.last_seen_at, "revision_seen": process.revision_seen}
+    values: dict[str, Any] = {"last_seen_at": process.last_seen_at, "revision_seen": process.revision_seen, "standing": process.standing}
     changed: CursorResult[object] = session.execute(  # type: ignore[assignment]
         update(ProcessTable).where(col(ProcessTable.id) == process.id).values(**values)
     )
