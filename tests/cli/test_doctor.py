@@ -72,6 +72,27 @@ def test_a_database_that_is_gone_or_not_migrated_is_a_problem(gatehouse: Any, st
     assert "hidden" not in str(found)
 
 
+def test_token_keys_that_the_secret_does_not_open_are_a_problem(gatehouse: Any, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert part(gatehouse, "token keys")["detail"] == "the first server makes one"
+    gatehouse("token-keys", "rotate")
+    assert part(gatehouse, "token keys")["state"] == "ok"
+    before = os.environ["GATEHOUSE_SECRET_KEY"]
+    monkeypatch.setenv("GATEHOUSE_SECRET_KEY", "nV4xTq8LbZ1wRk6JmYc3HsPd9gFa2EuU")
+    found = part(gatehouse, "token keys", 1)
+    assert found["state"] == "problem"
+    assert all(word in found["remedy"] for word in ("GATEHOUSE_SECRET_KEY_BEFORE", "gatehouse token-keys rotate"))
+    monkeypatch.setenv("GATEHOUSE_SECRET_KEY_BEFORE", before)
+    found = part(gatehouse, "token keys")
+    assert (found["state"], "gatehouse token-keys reseal" in found["remedy"]) == ("warning", True)
+    gatehouse("token-keys", "reseal")
+    monkeypatch.delenv("GATEHOUSE_SECRET_KEY_BEFORE")
+    assert part(gatehouse, "token keys")["state"] == "ok"
+    monkeypatch.setenv("GATEHOUSE_SECRET_KEY", before)
+    part(gatehouse, "token keys", 1)
+    gatehouse("token-keys", "rotate")
+    assert part(gatehouse, "token keys")["state"] == "ok", "what is rotated away need not be opened"
+
+
 def test_redis_is_asked_when_it_is_set(gatehouse: Any, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEHOUSE_REDIS_URL", valkey_url)
     assert part(gatehouse, "redis")["state"] == "ok"
