@@ -9,13 +9,15 @@ import typer
 from gatehouse.cli.deployment import settings_or_refusal
 from gatehouse.cli.drafting import FEATURES_HELP, LABELS_HELP, TARGETS_HELP, draft_contract, facts_of_artifact, model_name, told_by
 from gatehouse.cli.output import Json, example, print_json, print_table
-from gatehouse.cli.published_contract import contract_of, read_contract, read_file
+from gatehouse.cli.published_contract import contract_of, read_contract, read_file, repository_of
 from gatehouse.cli.sample import read_sample
+from gatehouse.cli.upgrade_proofs import UpgradeProof, beside, newest_contract, proof_facts, prove_upgrade
 from gatehouse.contracts.cells import range_detail
 from gatehouse.contracts.compatibility import Change, Level, compare, level
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.feature import NUMERIC_TYPES, Feature
 from gatehouse.contracts.openapi import describe
+from gatehouse.contracts.upgrade import rules_from
 from gatehouse.errors import Refused
 from gatehouse.serving.names import parse_api_version
 
@@ -23,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="What partners may send and will get: draft, show, diff.",
+    help="What partners may send and will get: draft, check, show, diff.",
     epilog=example("gatehouse contracts draft churn.joblib --sample rows.csv --out churn-v1.toml"),
 )
 
@@ -64,6 +66,31 @@ def draft_file(
         return
     _write(out, text)
     typer.echo(f"{out} is drafted: read it, then gatehouse {shlex.join(['models', 'publish', str(file), '--contract', str(out)])}")
+
+
+@app.command("check", epilog=example("gatehouse contracts check models/iris/v2.toml"))
+def check(
+    source: Annotated[str, typer.Argument(metavar="CONTRACT", help=SOURCE)],
+    old: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--old", metavar="OLD", help="The older contract, if it is neither beside CONTRACT nor published here. Once for each."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read a contract, and prove that its upgrade rules make a valid row of every older one."""
+    contract = _contract(source)
+    given = {each.api_version: (origin, each) for origin in old or () for each in [_contract(origin)]}
+    stray = [origin for api_version, (origin, _) in given.items() if rules_from(contract, api_version) is None]
+    if stray:
+        raise Refused(f"{source} has no rules that lead up from {stray[0]}: write [upgrade.from.…], or leave it out")
+    proofs = [_proof(rules.old, contract, source, given.get(rules.old)) for rules in contract.upgrades]
+    if json:
+        print_json({"model": contract.model, "api_version": contract.api_version, "upgrades": proof_facts(proofs)})
+        return
+    typer.echo(f"{source} is a contract of {contract.model}/{contract.api_version}")
+    typer.echo("\n".join(map(str, proofs)) or "it has no upgrade rules, so callers of older API versions cannot be bridged to it")
 
 
 @app.command("diff", epilog=example("gatehouse contracts diff iris@1.0.0 models/iris/v1.toml"))
@@ -109,6 +136,19 @@ def _contract(source: str) -> Contract:
     if at and not file.exists():
         return contract_of(settings_or_refusal(), model, version)
     return read_contract(read_file(file), source)
+
+
+def _proof(api_version: str, new: Contract, source: str, given: tuple[str, Contract] | None) -> UpgradeProof:
+    """Against the older contract that is given, else the one beside the file, else the newest that is published. Raises Refused."""
+    if given is not None:
+        return prove_upgrade(given[1], new, source, given[0])
+    file = beside(Path(source), api_version)
+    if Path(source).exists() and file.exists():
+        return prove_upgrade(_contract(str(file)), new, source, str(file))
+    found = newest_contract(repository_of(settings_or_refusal()), new.model, api_version)
+    if found is None:
+        raise Refused(f"{new.model} {api_version} is neither published here nor in {file}: name its contract with --old")
+    return prove_upgrade(found[1], new, source, found[0])
 
 
 def _write(file: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from gatehouse.cli.contract_choice import ContractChoice
 from gatehouse.cli.deployment import Deployment
 from gatehouse.cli.output import print_table
 from gatehouse.cli.publishing import Published
+from gatehouse.cli.upgrade_proofs import proof_facts
 from gatehouse.identity.tenants import list_grants, list_tenants
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.principal import OPERATOR_TENANT
@@ -61,6 +62,7 @@ def facts(done: Published) -> dict[str, Any]:
         "worst_difference": None if parity is None else parity.worst_difference,
         "embedded_data": [each.place for each in publication.embedded_data],
         "publishing_key": publication.publishing_key,
+        "upgrades": proof_facts(done.upgrades),
         "live": done.live,
         "state": done.endpoint.state,
         "stable_version": done.endpoint.stable_version,
@@ -78,6 +80,7 @@ def _rows(done: Published) -> list[tuple[str, str]]:
         rows.append(("parity", f"{parity.rows:,} rows answered as by scikit-learn; worst difference {parity.worst_difference:.1g}"))
     if publication.embedded_data:
         rows.append(("training rows", f"kept in {', '.join(each.place for each in publication.embedded_data)}; accepted and audited"))
+    rows.extend((f"upgrade from {each.api_version}", str(each)) for each in done.upgrades)
     made = ", made now and trusted here, as this is a development deployment" * done.made_key
     rows.append(("signed by", f"publishing key {publication.publishing_key}{made}"))
     rows.append(("endpoint", f"{done.endpoint.name}, {done.endpoint.state}, serves {done.endpoint.stable_version}"))

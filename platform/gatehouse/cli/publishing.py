@@ -10,6 +10,7 @@ from gatehouse.cli.contract_choice import ContractChoice
 from gatehouse.cli.deployment import Deployment
 from gatehouse.cli.published_contract import repository_of
 from gatehouse.cli.signing_key import signer_of, trusted_keys_folder
+from gatehouse.cli.upgrade_proofs import UpgradeProof, note_outgrown, prove_published
 from gatehouse.cli.version_choice import VersionChoice, choose_version
 from gatehouse.db.audit import record_audit
 from gatehouse.errors import Refused
@@ -51,11 +52,15 @@ class Published:
     live: bool
     made_key: bool
     """Whether the publishing key was made, and trusted here, for this."""
+    upgrades: tuple[UpgradeProof, ...] = ()
 
 
 def publish_model(deployment: Deployment, wish: PublishWish, progress: Callable[[str], None]) -> Published:
     """Publish a version, and open its endpoint if there is none. Raises Refused."""
-    choice = choose_version(repository_of(deployment.settings), wish.contract.contract, wish.version, progress)
+    contract, shelf = wish.contract.contract, repository_of(deployment.settings)
+    choice = choose_version(shelf, contract, wish.version, progress)
+    upgrades = prove_published(shelf, contract, wish.contract.origin, progress)
+    note_outgrown(shelf, contract, progress)
     signer, made_key = signer_of(deployment, wish.publishing_key)
     repository = repository_of(deployment.settings)  # anew: it may trust a key more
     if not repository.trusts(signer.key_id):
@@ -67,7 +72,7 @@ def publish_model(deployment: Deployment, wish: PublishWish, progress: Callable[
         endpoint = find_endpoint(session, publication.model, publication.api_version)
         if endpoint is None:
             endpoint = create_endpoint(session, deployment.actor, publication.model, publication.version)
-    return Published(publication, wish.contract, endpoint, endpoint.stable_version == publication.version, made_key)
+    return Published(publication, wish.contract, endpoint, endpoint.stable_version == publication.version, made_key, upgrades)
 
 
 def _untrusted(deployment: Deployment, key_id: str) -> str:
