@@ -66,6 +66,7 @@ from gatehouse.metrics.publisher import Publisher, metrics_folder, server_name
 from gatehouse.metrics.reading import Reading, families_of
 from gatehouse.metrics.recent_store import RecentCalls
 from gatehouse.middleware.admission import Access, Admission
+from gatehouse.middleware.allowed_hosts import AllowedHosts
 from gatehouse.middleware.body_limit import BodyLimit
 from gatehouse.middleware.framing import Framing
 from gatehouse.middleware.problems import Problems, problem_response
@@ -264,7 +265,7 @@ class Application:
             recognition=recognition,
             door=self.gate,
         )
-        road = Framing(road)
+        road = Framing(road, AllowedHosts(self.settings.host_names, self.settings.listen_port))
         road = Problems(road, base_url, self.meter.record_refused)
         road = SecurityHeaders(road)
         self._road: ASGIApp = RequestLog(road, self.settings.trusted_networks, self.calls.count)

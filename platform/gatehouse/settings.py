@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -22,6 +23,7 @@ INJECTED = ("GATEHOUSE_SERVICE_", "GATEHOUSE_PORT")
 MIN_SECRET_CHARACTERS = 32
 MIN_SECRET_ALPHABET = 12
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?/?")
+_HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 _PEPPER = re.compile(r"([1-9][0-9]{0,8}):(\S+)", re.ASCII)
 EXAMPLE_MARKS = ("change-me", "changeme", "example", "secret", "password", "replace")
 
@@ -55,6 +57,8 @@ class Settings(BaseSettings):
     trusted_keys_dir: Path = Path("trusted-keys")
     """Public publishing keys, one PEM file each: who may sign what is loaded."""
     public_url: str = ""
+    allowed_hosts: str = ""
+    """Names that calls may be addressed to, beside that of `public_url`, localhost and IP addresses."""
     listen_host: str = "127.0.0.1"
     listen_port: int = Field(default=8000, ge=1, le=65535)
     metrics_host: str = "127.0.0.1"
@@ -119,6 +123,13 @@ class Settings(BaseSettings):
             raise ValueError("must be http:// or https:// with a host and no query, for example https://api.example.org")
         return value
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, value: str) -> str:
+        if not all(_HOST_NAME.fullmatch(name) for name in value.replace(",", " ").split()):
+            raise ValueError("must be host names without a scheme or port, a comma between two, for example api.example.org, *.internal")
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
@@ -164,6 +175,11 @@ class Settings(BaseSettings):
     def trusted_networks(self) -> tuple[Network, ...]:
         """The networks of `trusted_proxies`."""
         return parse_networks(self.trusted_proxies)
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """What calls may be addressed to: a name, `*.name` for all below it, or `*`."""
+        return (urlsplit(self.base_url).hostname or "localhost", "localhost", *self.allowed_hosts.replace(",", " ").split())
 
     @property
     def database(self) -> str:

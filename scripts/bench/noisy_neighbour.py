@@ -34,7 +34,7 @@ RATIO, MORE_MS = 1.5, 3.0
 
 def request(key: str, body: bytes) -> bytes:
     """A whole prediction."""
-    fields = f"Host: bench\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    fields = f"Host: localhost\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return f"POST /v1/models/iris/predict HTTP/1.1\r\n{fields}\r\n\r\n".encode() + body
 
 

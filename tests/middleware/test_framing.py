@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlmodel import select
 from stage import IRIS_ROW, Live, Stage, instances, key_id, wait_until
-from wire import head, post, wire
+from wire import Answer, head, post, wire
 
 from gatehouse.db.tables import UsageEventTable
 
@@ -47,9 +47,69 @@ def test_row_80_a_request_has_one_host(live: Live, fields: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["a", "api.example.org:443", "127.0.0.1:8000", "[::1]:8000", "my_host"])
-def test_ordinary_hosts_are_fine(live: Live, host: str) -> None:
+def test_ordinary_hosts_are_well_formed(live: Live, host: str) -> None:
     with wire(live.port) as connection:
         assert connection.send(f"GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()).answer("GET").status == 200
+
+
+ALLOWED = ["gatehouse.test", "GateHouse.Test:8000", "gatehouse.test.", "deep.below.test", "localhost:1", "10.1.2.3", "[2001:db8::7]:443"]
+
+
+@pytest.mark.parametrize("host", ALLOWED)
+def test_row_80_a_listed_name_in_any_spelling_localhost_and_addresses_are_allowed(live: Live, key: str, host: str) -> None:
+    assert addressed(live, key, host).status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["elsewhere.example", "test", "xtest", "gatehouse.test.example", "localhost.example", "10.1.2", "[::1::]", "[..]"]
+)
+def test_row_80_another_host_is_400_before_the_credential_and_is_not_repeated(live: Live, key: str, host: str) -> None:
+    for credential in (key, "gate_wrong"):
+        answer = addressed(live, credential, host)
+        assert (answer.status, answer.json()["code"]) == (400, "malformed_request")
+        assert "GATEHOUSE_ALLOWED_HOSTS" in answer.json()["detail"]
+        assert host.encode() not in answer.body
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+def test_probes_may_use_any_well_formed_name(live: Live, path: str) -> None:
+    with wire(live.port) as connection:
+        assert connection.send(f"GET {path} HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n".encode()).answer("GET").status == 200
+        assert connection.send(f"GET {path} HTTP/1.1\r\nHost: a b\r\n\r\n".encode()).answer("GET").status == 400
+
+
+def test_row_80_the_host_of_the_public_url_is_allowed_and_a_star_allows_all(stage: Stage) -> None:
+    key = stage.tenant("acme", "iris")
+    with stage.serving(public_url="https://api.example.org:8443/ml", allowed_hosts="") as live:
+        statuses = [
+            addressed(live, key, host).status for host in ("api.example.org", "api.example.org:8443", "gatehouse.test", "example.org")
+        ]
+        assert statuses == [200, 200, 400, 400]
+    with stage.serving(allowed_hosts="*") as live:
+        assert addressed(live, key, "elsewhere.example").status == 200
+        assert addressed(live, key, "a b").status == 400
+
+
+def addressed(live: Live, key: str, host: str, target: str = "/account", version: str = "HTTP/1.1") -> Answer:
+    """The answer to a call of /account with this Host."""
+    with wire(live.port) as connection:
+        fields = f"Host: {host}\r\nAuthorization: Bearer {key}\r\nConnection: close"
+        return connection.send(f"GET {target} {version}\r\n{fields}\r\n\r\n".encode()).answer("GET")
+
+
+ABSOLUTE = ["http://elsewhere.example/account", "http://elsewhere.example:80/account", "HTTPS://elsewhere.example/account"]
+ABSOLUTE += ["http://user@gatehouse.test/account", "http:///account", "http://elsewhere.example?/account"]
+
+
+@pytest.mark.parametrize("target", ABSOLUTE)
+def test_row_80_the_absolute_form_is_judged_by_its_own_host(live: Live, key: str, target: str) -> None:
+    assert addressed(live, key, "gatehouse.test", target).status == 400
+
+
+def test_row_80_the_absolute_form_of_an_allowed_host_is_served_and_still_needs_one_host_header(live: Live, key: str) -> None:
+    assert addressed(live, key, "elsewhere.example", "http://gatehouse.test/account").status == 200
+    with wire(live.port) as connection:
+        assert connection.send(b"GET http://gatehouse.test/account HTTP/1.1\r\n\r\n").answer("GET").status == 400
 
 
 def test_http_1_0_needs_no_host_and_is_closed(live: Live) -> None:
@@ -106,6 +166,19 @@ def test_row_81_http_1_0_has_no_transfer_coding(live: Live, key: str) -> None:
 
 
 VERSIONS = ["HTTP/2.0", "HTTP/0.9", "HTTP/1.2", "HTTP/3", "HTTP/1.10", "http/1.1", "HTTPS/1.1", ""]
+VERSIONS += [
+    "RTSP/1.0",
+    "RTSP/1.1",
+    "ICE/1.0",
+    "HTTP/1.9",
+    "HTTP/1.1 ",
+    "HTTP/1.1\t",
+    "HTTP /1.1",
+    "HTTP/01.1",
+    "HTTP/1.1.1",
+    "HTTP/+1.1",
+    "XTTP/1.1",
+]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -115,6 +188,27 @@ def test_row_81_a_version_other_than_1_0_and_1_1_is_400_and_closed(live: Live, k
         answer = connection.answer("GET")
         assert (answer.status, answer.json()["code"], answer.header("connection")) == (400, "malformed_request", "close")
         assert connection.closed()
+
+
+@pytest.mark.parametrize("line", ["POST /account RTSP/1.1", "OPTIONS * RTSP/1.0", "SOURCE /account ICE/1.0", "GET  /account RTSP/1.0"])
+@pytest.mark.parametrize("cut", [0, 3, 15, -6, -1], ids=lambda place: f"cut at {place}")
+def test_row_81_another_protocol_is_400_however_its_line_comes_and_behind_a_call(live: Live, key: str, line: str, cut: int) -> None:
+    sent = f"{line}\r\nHost: a\r\nContent-Length: 0\r\n\r\n".encode()
+    place = cut if cut >= 0 else len(line) + cut
+    with wire(live.port) as connection:
+        connection.send(post(key, GOOD) + sent[:place])
+        assert connection.answer().status == 200
+        answer = connection.send(sent[place:]).answer()
+        assert (answer.status, answer.json()["code"], answer.header("connection")) == (400, "malformed_request", "close")
+        assert connection.closed()
+
+
+def test_headers_in_many_parts_that_speak_of_other_protocols_are_http(live: Live, key: str) -> None:
+    request = post(key, GOOD, "X-Via: /v1/models RTSP/1.0", "X-Long: " + "a" * 5000)
+    with wire(live.port) as connection:
+        for place in range(0, len(request), 700):
+            connection.send(request[place : place + 700])
+        assert connection.answer().status == 200
 
 
 BAD_CHUNKS = [

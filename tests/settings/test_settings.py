@@ -103,3 +103,15 @@ def test_a_misspelt_variable_in_any_case_stops_the_start(folder: Path, monkeypat
 def test_the_base_url_is_a_url_for_every_host(tmp_path: Path, host: str) -> None:
     settings = settings_from(STRONG | {"GATEHOUSE_LISTEN_HOST": host}, tmp_path)
     assert settings.base_url == ("http://[::1]:8000" if host == "::1" else "http://0.0.0.0:8000")
+
+
+@pytest.mark.parametrize("value", ["https://api.example.org", "api.example.org:443", "a, b c, d/e", "*.*.example", "-a", "a*", "[::1]"])
+def test_row_80_allowed_hosts_are_names(value: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match=r"^GATEHOUSE_ALLOWED_HOSTS must be host names without a scheme or port"):
+        settings_from(STRONG | {"GATEHOUSE_ALLOWED_HOSTS": value}, tmp_path)
+
+
+def test_what_calls_may_be_addressed_to(tmp_path: Path) -> None:
+    given = {"GATEHOUSE_ALLOWED_HOSTS": "web1, *.internal b", "GATEHOUSE_PUBLIC_URL": "https://API.example.org:8443/ml"}
+    assert settings_from(STRONG | given, tmp_path).host_names == ("api.example.org", "localhost", "web1", "*.internal", "b")
+    assert settings_from(STRONG, tmp_path).host_names == ("127.0.0.1", "localhost")

@@ -181,6 +181,7 @@ class Stage:
             "GATEHOUSE_ACCOUNT_REQUESTS_PER_MINUTE": "100000",
             "GATEHOUSE_SPOOL_MIN_FREE_BYTES": "0",
             "GATEHOUSE_DRAIN_S": "0",
+            "GATEHOUSE_ALLOWED_HOSTS": "*.test, a, evil.invalid",  # the last so that no answer is seen to follow an allowed Host
             **{f"GATEHOUSE_{name.upper()}": value for name, value in values.items()},
         }
         self.database: Database = open_database(database_url)

@@ -6,12 +6,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import REFUSAL_KEY, SCOPE_KEY, Call
 from gatehouse.errors import HeadersTooLarge, MalformedRequest, MethodNotAllowed, TargetTooLong
+from gatehouse.middleware.allowed_hosts import AllowedHosts
 from gatehouse.middleware.problems import DISCARDED_BODY_BYTES
 
 MAX_TARGET_BYTES = 2048
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 16 * 1024
-_HOST = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _VERSIONS = ("1.1", "1.0")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BODY_MAY_STAY_AWAY = frozenset({b"transfer-encoding", b"expect"})
@@ -19,16 +19,17 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Framing:
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hosts: AllowedHosts) -> None:
         self.app = app
+        self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            check_framing(scope)
+            check_framing(scope, self.hosts)
         await self.app(scope, receive, send)
 
 
-def check_framing(scope: Scope) -> None:
+def check_framing(scope: Scope, allowed: AllowedHosts) -> None:
     """Raises MethodNotAllowed, TargetTooLong, HeadersTooLarge, MalformedRequest, or what the server found; notes an announced body."""
     call: Call = scope[SCOPE_KEY]
     if REFUSAL_KEY in scope:
@@ -44,16 +45,17 @@ def check_framing(scope: Scope) -> None:
         raise TargetTooLong()
     if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
         raise HeadersTooLarge()
-    _check_fields(headers, scope["http_version"], call)
+    _check_fields(scope, headers, call, allowed)
 
 
-def _check_fields(headers: list[tuple[bytes, bytes]], version: str, call: Call) -> None:
+def _check_fields(scope: Scope, headers: list[tuple[bytes, bytes]], call: Call, allowed: AllowedHosts) -> None:
+    version = scope["http_version"]
     hosts = codings = 0
     for name, value in headers:
         if name == b"host":
             hosts += 1
-            if not _HOST.fullmatch(value):
-                raise MalformedRequest("The Host header is not a host name.", reason="host_malformed")
+            if value not in allowed.usual:
+                allowed.check(value, scope["path"])
         elif name == b"transfer-encoding":
             codings += 1
             if codings > 1 or value.lower() != b"chunked" or version == "1.0":

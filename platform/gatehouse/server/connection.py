@@ -5,6 +5,7 @@ bytes that are no HTTP, silence, and a caller that has gone.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, cast
@@ -19,6 +20,10 @@ from gatehouse.server.lingering import Lingering, Outgoing
 
 MAX_UNFINISHED_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers that have come without their end; what is whole is measured by `middleware/framing`."""
+
+LINE_BYTES = 4096
+"""More than a request's line may have."""
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
 
 class Connection(HttpToolsProtocol):
@@ -35,6 +40,10 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._deaf = False
         """Nothing that comes is read any more: the next answer but those under way is the last."""
+        self._chunk = b""
+        """What is being read."""
+        self._head_so_far = b""
+        """Of a head that did not come at once: the parts with its first line."""
         self._unsent = 0
         self._lingers = False
         """The last answer has been given, and what still comes is thrown away."""
@@ -57,6 +66,7 @@ class Connection(HttpToolsProtocol):
         if self._deaf:
             self.flow.pause_reading()  # until the calls before have been answered
             return
+        self._chunk = data
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -65,7 +75,8 @@ class Connection(HttpToolsProtocol):
             self._cannot_be_read()
         else:
             if self._head_open:
-                self._await_head(len(data))
+                self._await_head(data)
+        self._chunk = b""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -75,6 +86,10 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
+        if self.url + b" HTTP/1." not in self._chunk:
+            self._check_protocol()
+        if not self.url.startswith(b"/"):
+            self._address_by_target()
         super().on_headers_complete()
         self.cycle.transport = self._outgoing
         if self.held_by.draining:
@@ -82,6 +97,7 @@ class Connection(HttpToolsProtocol):
         self._head_open = False
         if self._head_bytes:
             self.held_by.heads.pop(self, None)
+            self._head_so_far = b""
 
     def on_message_complete(self) -> None:
         """uvicorn's, which also notes the end of a body that nobody wanted."""
@@ -179,13 +195,31 @@ class Connection(HttpToolsProtocol):
         """The headers of a request did not come in time."""
         self.refuse(HeadersTimeout())
 
-    def _await_head(self, size: int) -> None:
+    def _await_head(self, data: bytes) -> None:
         if not self._head_bytes:
             self.held_by.heads[self] = monotonic()
+            self._head_so_far = data[-LINE_BYTES:]
+        elif len(self._head_so_far) < LINE_BYTES:
+            self._head_so_far += data[:LINE_BYTES]
         # of the first bytes some may be of the message before
-        self._head_bytes += size if self._head_bytes else 1
+        self._head_bytes += len(data) if self._head_bytes else 1
         if self._head_bytes > MAX_UNFINISHED_HEAD_BYTES:
             self.refuse(HeadersTooLarge(reason="headers_without_end"))
+
+    def _check_protocol(self) -> None:
+        """Raises where the first line ends with a protocol that the parser takes for HTTP; it tells of the version only."""
+        so_far = self._head_so_far + self._chunk
+        if any(self.url + name in so_far for name in (b" RTSP/", b" ICE/")):
+            raise ValueError("not HTTP")
+
+    def _address_by_target(self) -> None:
+        """The absolute form names the host, whatever the Host header says (RFC 9112 3.2.2); so it is judged in its place."""
+        found = _ABSOLUTE.match(self.url)
+        if found is None:  # authority form, asterisk form, another scheme: no path of ours
+            return
+        for place, (name, _value) in enumerate(self.headers):
+            if name == b"host":
+                self.headers[place] = (name, found[1])
 
     def _cannot_be_read(self) -> None:
         cycle = self.cycle

@@ -68,7 +68,10 @@ class DrainingServer(uvicorn.Server):
 
 
 def begin_no_handshake(listeners: Sequence[socket.socket]) -> None:
-    """Leave SYNs unanswered, in every process that listens on these: whoever connects now is refused a second later, when nobody listens, and loses no request by that."""
+    """Leave SYNs unanswered, in every process that listens on these.
+
+    Whoever connects now is refused a second later, when nobody listens, and loses no request by that.
+    """
     program = b"".join(struct.pack("HBBI", *step) for step in _NO_NEW_HANDSHAKE)
     held = ctypes.create_string_buffer(program)
     given = struct.pack("HL", len(_NO_NEW_HANDSHAKE), ctypes.addressof(held))
