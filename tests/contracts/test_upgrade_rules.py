@@ -1,6 +1,9 @@
 """What `[upgrade.from.v1]` may say, and what its author is told when it says something else."""
 
 import hashlib
+import re
+from itertools import chain
+from pathlib import Path
 
 import pytest
 from upgrade_text import CM, CODE, COUNT, FLAG, LABELS, MM, NAME, SIZE, Fields, contract, contract_text, rules_text
@@ -8,7 +11,11 @@ from upgrade_text import CM, CODE, COUNT, FLAG, LABELS, MM, NAME, SIZE, Fields, 
 from gatehouse.contracts.compatibility import compare
 from gatehouse.contracts.contract import ContractInvalid, parse_contract
 from gatehouse.contracts.upgrade import bind_upgrade
+from gatehouse.contracts.upgrade_answer_section import MEMBERS
+from gatehouse.contracts.upgrade_fillings import FAILURES
+from gatehouse.contracts.upgrade_rules import EXAMPLES, MEMBERS_OF
 
+PAGE = Path(__file__).parents[2] / "docs" / "contracts.md"
 OLD = {"length": CM, "count": COUNT, "flag": FLAG, "size": SIZE, "name": NAME}
 OPTIONAL = "\nrequired = false\ndefault = 2"
 
@@ -188,3 +195,14 @@ def test_one_contract_may_lead_up_from_several_versions() -> None:
     newest = parse_contract(text.encode(), "v3.toml")
     assert bind_upgrade(contract("v1", {"a": COUNT}), newest, "v3.toml").row([4]) == ([4], [])
     assert bind_upgrade(contract("v2", {"b": COUNT}), newest, "v3.toml").row([4]) == ([4], [])
+
+
+def test_every_operation_member_and_failure_is_documented() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    section = page[page.index("## Upgrade rules") :]
+    for operation, example in EXAMPLES.items():
+        assert f"| `{operation}` | `{example}` |" in section
+    for code, meaning in FAILURES.items():
+        assert f"| `{code}` | {meaning} |" in section
+    for member in {*chain(*MEMBERS_OF.values()), *MEMBERS, "one_way"}:
+        assert re.search(rf"`{member}|{member} =", section), member
