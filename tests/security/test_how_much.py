@@ -7,14 +7,19 @@ import resource
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
+from typing import Any
 
 import http_sf
+import httpx2
 import pytest
 from estimators import RAISING_SIZE, RELEASE, SLOW_SIZE
+from sqlmodel import select
 from stage import IRIS_ROW, Live, Stage, instances, key_id, problem, wait_until
 from wire import Wire, head, post, wire
 
+from gatehouse.db.tables import IdempotencyClaimTable
 from gatehouse.principal import Plan, Rate
 
 IRIS = "/v1/models/iris/predict"
@@ -335,6 +340,44 @@ def test_row_60_refused_calls_cost_no_quota(live: Live) -> None:
     assert [answer.status_code for answer in refused] == [401, 413, 422, 422, 400, 415, 404, 200, 429]
     # the last good row is there, so all that came before has been written down as well
     wait_until(lambda: state() == (97, 3))
+
+
+def test_row_60_a_call_repeated_at_once_from_20_threads_is_metered_once_and_costs_its_quota_once(live: Live) -> None:
+    live.stage.plan(Plan("twenty", MANY, MANY, 20, "hard", 10, 2048))
+    key, start = live.stage.tenant("repeats", "iris", plan="twenty"), threading.Barrier(20)
+
+    def call(_number: int) -> int:
+        start.wait(30)
+        return live.predict(key, instances(*[IRIS_ROW] * 3), idempotency_key="invoice-7").status_code
+
+    with ThreadPoolExecutor(20) as threads:
+        assert set(threads.map(call, range(20))) <= {200, 409}
+    assert live.predict(key, instances(*[IRIS_ROW] * 3), idempotency_key="invoice-7").headers["idempotency-replayed"] == "true"
+    assert live.predict(key, instances(IRIS_ROW)).status_code == 200
+
+    def answered() -> list[tuple[int, int]]:
+        return [(line["calls"], line["rows"]) for line in live.get("/account/usage", key).json()["usage"] if line["status"] == 200]
+
+    wait_until(lambda: answered() == [(2, 4)])  # the last one is there, so all that came before has been written down as well
+    assert live.get("/account", key).json()["rows_left"] == 16
+
+
+def test_row_61_an_idempotency_key_is_bound_to_tenant_route_and_body(live: Live) -> None:
+    names, body = ("bound-one", "bound-other"), {"size": 1.5}
+    one, other = (live.stage.tenant(name, "line", "iris", plan=live.stage.plan(plan(name, MANY))) for name in names)
+
+    def call(key: str, row: dict[str, Any] = body, path: str = "/v1/models/line/predict") -> httpx2.Response:
+        return live.predict(key, instances(row), path, idempotency_key="same")
+
+    assert call(one).json()["predictions"] == [{"value": 1.5}]
+    assert call(other, {"size": 2.5}).json()["predictions"] == [{"value": 2.5}]
+    assert call(one, IRIS_ROW, IRIS).status_code == 200
+    problem(call(one, {"size": 2.5}), 422, "idempotency_key_reused")
+    assert [call(key).status_code for key in (one, other)] == [200, 422]
+    with live.stage.database.read() as session:
+        claims = session.exec(select(IdempotencyClaimTable)).all()
+    assert len({claim.key_digest for claim in claims if "line" in claim.endpoint}) == 2  # a dump does not tell that they sent the same
+    assert not [claim for claim in claims if "same" in str(claim.model_dump())]
 
 
 def test_row_60_the_rows_of_a_prediction_that_fails_come_back(live: Live) -> None:
