@@ -100,6 +100,7 @@ def facts(call: Call) -> dict[str, str | int | float]:
         "model": call.model,
         "model_version": call.model_version,
         "rows": call.rows or None,
+        "replayed": call.replayed or None,
         "ms": round((time.perf_counter_ns() - call.started_ns) / 1e6, 2),
         "bytes_in": call.bytes_in,
         "bytes_out": call.bytes_out,
