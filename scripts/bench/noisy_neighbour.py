@@ -45,10 +45,14 @@ def largest(padded_to: int) -> bytes:
 
 
 class Caller:
-    """One connection that is kept."""
+    """One connection that is kept until an answer says that it ends."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 60)
+        self.port = port
+        self._connect()
+
+    def _connect(self) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", self.port), 60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = self.socket.makefile("rb")
 
@@ -56,11 +60,15 @@ class Caller:
         """The status of the answer, which is read whole."""
         self.socket.sendall(sent)
         status = int(self._reader.readline().split()[1])
-        length = 0
+        length, ends = 0, False
         while (line := self._reader.readline().lower()) not in (b"\r\n", b""):
             if line.startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
+            ends = ends or line == b"connection: close\r\n"
         self._reader.read(length)
+        if ends:
+            self.socket.close()
+            self._connect()
         return status
 
 
@@ -76,7 +84,7 @@ def make_noise(port: int, key: str) -> None:
             begun = time.monotonic()
             try:
                 statuses[caller.call(sent)] += 1
-            except (OSError, IndexError):  # refused before the body had been sent, and closed
+            except (OSError, IndexError):  # closed before the answer could be read
                 statuses[0] += 1
                 caller = Caller(port)
             time.sleep(max(0.0, begun + pause_s - time.monotonic()))
