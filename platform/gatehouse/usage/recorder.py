@@ -11,6 +11,7 @@ from threading import Event, RLock, Thread
 from gatehouse.db.session import GONE, Database
 from gatehouse.usage import store
 from gatehouse.usage.batch import Batch, read_batch, whole_lines
+from gatehouse.usage.harm import HarmWatch
 from gatehouse.usage.retention import Retention
 from gatehouse.usage.spool import Spool
 from gatehouse.usage.spool_folder import Segment, lock_path, segments, try_lock
@@ -42,6 +43,7 @@ class Recorder:
     ) -> None:
         self._spool = spool
         self._folder = spool.folder
+        self._harm = HarmWatch(spool)
         self._database = database
         self._on_ended = on_ended
         self._retention = retention
@@ -63,6 +65,8 @@ class Recorder:
         """Take all that this process has written into the database now; returns the events that are new there. Raises DBAPIError."""
         with self._one_at_a_time:
             mine = [segment for segment in segments(self._folder) if segment.process_id == self._spool.process_id]
+            for gone in [segment for segment in self._taken if segment.process_id == self._spool.process_id and segment not in mine]:
+                self._spool.note_taken(-self._taken.pop(gone))  # somebody has removed it
             # a segment that has a successor in this list was finished before the list was made
             return sum(self._take(segment, finished=self._spool.closed or segment != mine[-1]) for segment in mine)
 
@@ -110,6 +114,7 @@ class Recorder:
         except Exception as error:  # the thread must outlive whatever it is: nothing is lost, each round tries again
             self._note_failure("usage waits in the spool: %r", error)
         try:
+            self._harm.look()
             self._spool.check_room()
         except OSError as error:
             self._note_failure("the spool's folder cannot be read: %r", error)
@@ -170,6 +175,8 @@ class Recorder:
         torn = size - self._taken.get(segment, 0)
         if torn > 0:
             LOG.warning("%s ends in the middle of a line: %d bytes of a call that was not answered are dropped", path.name, torn)
+            if segment.process_id == self._spool.process_id:
+                self._spool.note_taken(torn)
         path.unlink()
         self._taken.pop(segment, None)
         with self._database.write() as session:

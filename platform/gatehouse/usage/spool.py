@@ -2,7 +2,6 @@
 
 import logging
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 from gatehouse.errors import UsageUnavailable
 from gatehouse.usage.disk_space import take_ahead
 from gatehouse.usage.event import Entry, encode_line
+from gatehouse.usage.no_room import NoRoom, unavailable
 from gatehouse.usage.spool_folder import Segment, make_lock
 
 LOG = logging.getLogger("gatehouse.usage")
@@ -20,15 +20,6 @@ CHUNK_BYTES = 1024 * 1024
 """Disk space is taken ahead by so much."""
 LINE_BYTES = 1024
 """No line is longer."""
-RETRY_AFTER_S = 5
-SAID_EVERY_S = 60.0
-MEANINGS = {
-    "disk_low": "less is free on the spool's disk than GATEHOUSE_SPOOL_MIN_FREE_BYTES",
-    "disk_full": "the spool's disk has no room",
-    "backlog_full": "more waits for the database than GATEHOUSE_SPOOL_MAX_BYTES",
-    "write_failed": "the spool cannot be written",
-    "sync_failed": "the spool cannot be synced to its disk",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +53,9 @@ class Spool:
         self._size = self._ahead = self._synced = 0
         """Of the open segment: what is written, what the disk has taken for it, what is synced."""
         self._finished_bytes = self._taken_bytes = 0
-        self._torn = False
+        self._torn = self._left = False
         self._no_room: str | None = None
-        self._said: dict[str, float] = {}
+        self._say = NoRoom().say
         self._next_segment()
 
     @classmethod
@@ -96,7 +87,7 @@ class Spool:
         if self._no_room is None and self._size + self._bounds.margin_bytes > self._ahead:
             self._make_room(self._bounds.margin_bytes)
         if self._no_room is not None:
-            raise _unavailable(self._no_room)
+            raise unavailable(self._no_room)
 
     def append(self, entry: Entry) -> None:
         """Write one entry; when this returns, it outlives the process. Raises UsageUnavailable, and then nothing is written."""
@@ -128,6 +119,17 @@ class Spool:
         """So many more bytes are in the database."""
         self._taken_bytes += taken
 
+    def written(self) -> tuple[Segment, int]:
+        """Its open segment, and how many bytes must be in the file; 0 where that is not to be known now."""
+        segment, written = Segment(self.process_id, self._number), self._synced if self.durable else self._size
+        return segment, 0 if self._left or self._closed else written
+
+    def leave_file(self, lost: int) -> None:
+        """Go on in the next file: of this one so many bytes are gone, and count no more as waiting."""
+        self._taken_bytes += lost
+        self._left = True
+        self._ahead = 0
+
     def takeable_bytes(self, segment: Segment) -> int | None:
         """How much of one of its segments the recorder may take; None for all that is there."""
         return self._synced if self.durable and not self._closed and segment.number == self._number else None
@@ -139,7 +141,7 @@ class Spool:
             try:
                 if self.durable:
                     os.fdatasync(self._file)
-                os.ftruncate(self._file, self._size)  # gives back what was taken ahead
+                _cut(self._file, self._size)
             except OSError as error:
                 LOG.error("the end of the spool may not outlive a loss of power: %s", error.strerror)
             os.close(self._file)
@@ -170,7 +172,7 @@ class Spool:
         if self.backlog_bytes > self._bounds.max_backlog_bytes:
             self._refuse("backlog_full")  # from the next call on: those under way still find room
         try:
-            if self._size >= self._bounds.segment_bytes:
+            if self._left or self._size >= self._bounds.segment_bytes:
                 self._next_segment()
             else:
                 more = CHUNK_BYTES + self._bounds.margin_bytes
@@ -197,12 +199,14 @@ class Spool:
             self._refuse("disk_full", error)  # a process that starts answers all but predictions
             more = 0
         # the recorder may look at any moment: there is always an open segment until `close`
+        self._left = True
         old, self._file = self._file, file
         finished, self._number = self._size, self._number + 1
         self._finished_bytes += finished
         self._size, self._ahead, self._synced, self._torn = 0, more, 0, False
+        self._left = False
         if old >= 0:
-            os.ftruncate(old, finished)
+            _cut(old, finished)
             os.close(old)
 
     def _sync_before_next(self) -> None:
@@ -227,13 +231,8 @@ class Spool:
 
     def _refuse(self, reason: str, error: OSError | None = None) -> UsageUnavailable:
         self._no_room = reason
-        now = time.monotonic()
-        if now - self._said.get(reason, float("-inf")) >= SAID_EVERY_S:
-            self._said[reason] = now
-            LOG.error(
-                "no call can be metered, predictions are answered 503: %s%s", MEANINGS[reason], f" ({error.strerror})" if error else ""
-            )
-        return _unavailable(reason)
+        self._say(reason, error)
+        return unavailable(reason)
 
 
 class Mark(NamedTuple):
@@ -244,5 +243,6 @@ class Mark(NamedTuple):
     size: int
 
 
-def _unavailable(reason: str) -> UsageUnavailable:
-    return UsageUnavailable(reason=f"usage_{reason}", headers=[("Retry-After", str(RETRY_AFTER_S))])
+def _cut(file: int, size: int) -> None:
+    """Give back what was taken ahead."""
+    os.ftruncate(file, min(size, os.fstat(file).st_size))  # somebody may have cut it shorter, which is not to be filled up
