@@ -377,7 +377,7 @@ class Application:
     def _readings(self) -> list[Reading]:
         return [
             *credential_readings(self.authenticator, self.failures, self.wrong_secrets, self.meter),
-            *limit_readings(lambda: self.live_processes, self.rates, self.quota, self.watch, self.observed),
+            *limit_readings(lambda: self.live_processes, self.rates, self.quota, self.watch, self.observed, self.idempotency),
             *usage_readings(self.meter, self.spool),
             *connection_readings(self.connections),
             *work_readings(self.concurrency, self.batching, self.lag),

@@ -6,6 +6,7 @@ from gatehouse.identity.service import Authenticator
 from gatehouse.limits.concurrency import Concurrency
 from gatehouse.limits.deployment_rates import DeploymentRates
 from gatehouse.limits.failed_credentials import FailedCredentials
+from gatehouse.limits.idempotency import Idempotency
 from gatehouse.limits.observed import Observed
 from gatehouse.limits.quota import QuotaBook
 from gatehouse.limits.watch import Watch
@@ -37,7 +38,7 @@ def credential_readings(authenticator: Authenticator, failures: FailedCredential
 
 
 def limit_readings(
-    processes: Callable[[], int], rates: DeploymentRates, quota: QuotaBook, watch: Watch, observed: Observed
+    processes: Callable[[], int], rates: DeploymentRates, quota: QuotaBook, watch: Watch, observed: Observed, idempotency: Idempotency
 ) -> list[Reading]:
     """What decides on rates and quotas, and what they refused."""
     return [
@@ -51,6 +52,9 @@ def limit_readings(
             "What limits in observe mode, and soft quotas, would have refused.",
             lambda: sum(observed.totals.values()),
             counts=True,
+        ),
+        Reading(
+            "idempotent_replays_total", "Repeats by Idempotency-Key: answered, not metered.", lambda: idempotency.replayed, counts=True
         ),
     ]
 
