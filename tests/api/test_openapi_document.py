@@ -103,6 +103,21 @@ def test_each_endpoint_has_a_path_of_its_own_name_with_its_schemas_and_example()
     assert "/v1/models/{model}/predict" not in made["paths"]
 
 
+def test_every_prediction_takes_an_idempotency_key_and_says_how_its_repeats_are_answered() -> None:
+    made = document(endpoint("iris"))
+
+    for path in ("/v1/models/iris/predict", "/v1/predict", "/v2/models/{model}/predict", "/v2/predict"):
+        operation = made["paths"][path]["post"]
+        (header,) = [parameter for parameter in operation["parameters"] if parameter["in"] == "header"]
+        assert (header["name"], header["required"]) == ("Idempotency-Key", False)
+        assert "Idempotency-Replayed" in operation["responses"]["200"]["headers"]
+        assert {"400", "409", "422", "503"} <= set(operation["responses"])
+    conflict = made["components"]["responses"]["Problem409"]
+    assert "Retry-After" in conflict["headers"]
+    examples = conflict["content"]["application/problem+json"]["examples"]
+    assert {"idempotency_in_progress", "idempotency_version_gone"} <= set(examples)
+
+
 def test_the_default_model_path_takes_any_documented_contract_of_its_version() -> None:
     made = document(endpoint("iris"), endpoint("wine"), endpoint("iris", "v2"))
 

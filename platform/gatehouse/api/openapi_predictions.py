@@ -68,15 +68,14 @@ def _any_model_operation(api_version: str) -> Json:
         answer=_ref("PredictionAnswer"),
         examples={},
     )
-    operation["parameters"] = [
-        {
-            "name": "model",
-            "in": "path",
-            "required": True,
-            "description": f"A name from `GET /{api_version}/models`.",
-            "schema": {"type": "string", "pattern": f"^{MODEL_NAME}$"},
-        }
-    ]
+    model = {
+        "name": "model",
+        "in": "path",
+        "required": True,
+        "description": f"A name from `GET /{api_version}/models`.",
+        "schema": {"type": "string", "pattern": f"^{MODEL_NAME}$"},
+    }
+    operation["parameters"] = [model, *operation["parameters"]]
     return operation
 
 
@@ -118,13 +117,28 @@ def _operation(
     operation: Json = {"tags": [tag], "summary": summary, "operationId": operation_id}
     if description:
         operation["description"] = description
-    return operation | {"requestBody": {"required": True, "content": {"application/json": body}}, "responses": responses}
+    asked: Json = {"required": True, "content": {"application/json": body}}
+    return operation | {"parameters": [_IDEMPOTENCY_KEY], "requestBody": asked, "responses": responses}
 
 
+_IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": (
+        "A new one for each new call, such as a UUID, bare or in double quotes. The same call sent again with it within 24 hours is "
+        "scored by the same model version and not metered again."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": 512},
+}
 _ANSWER_HEADERS = {
     "X-Request-Id": {"description": "Names this call, in the answer and in the server's log", "schema": {"type": "string"}},
     "RateLimit-Policy": {"description": "The limits that hold (IETF httpapi draft)", "schema": {"type": "string"}},
     "RateLimit": {"description": "What is left of them", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "On a repeat by Idempotency-Key, which was not metered",
+        "schema": {"type": "string", "const": "true"},
+    },
 }
 _TEXTS: Json = {"type": "array", "items": {"type": "string"}}
 _GENERIC_SCHEMAS: Json = {
