@@ -185,6 +185,16 @@ def test_a_failing_row_is_named_with_the_old_field_and_the_new_contracts_facts()
     bound.columns(matrix(bound.old.features, [[5, 1]])).refuse()
 
 
+def test_of_many_failing_rows_the_first_are_listed_and_a_thousand_counted() -> None:
+    bound = upgrade({"a": CM, "b": CM}, {"a": CM.replace("20", "10"), "b": CM.replace("20", "10")})
+    made = bound.columns(np.full((3_000, 2), 15.0))
+    assert (len(made.failures()), len(made.failures(most=5)), made.valid.sum()) == (6_000, 5, 0)
+    with pytest.raises(InvalidInput) as raised:
+        made.refuse()
+    assert [error["pointer"] for error in raised.value.members["errors"][:3]] == ["/instances/0/a", "/instances/0/b", "/instances/1/a"]
+    assert (raised.value.members["errors_total"], raised.value.members["errors_counted_all"]) == (1_000, False)
+
+
 def test_a_record_leaves_out_what_no_rule_fills_and_is_valid_as_it_stands() -> None:
     new = {"b": COUNT, "late": INTEGER + "\nrequired = false\ndefault = 7", "flag": FLAG + "\nrequired = false\nnullable = true"}
     bound = upgrade({"a": COUNT, "flag": FLAG}, new, '{rename = "a", to = "b"}')

@@ -6,20 +6,23 @@ from math import isfinite
 
 from gatehouse.contracts.cells import Cell
 from gatehouse.contracts.feature import Feature
-from gatehouse.contracts.reach import ends, listed, may_be_null
+from gatehouse.contracts.reach import Number, ends, listed, may_be_null
 
 WORDS = ("", "a", "two words", "Ünïcödé", "a/b", "1/2", "a-b", "x, y", "0", "-1.5")
+MOST_EDGES = 1_000
+LONGEST_TEXT = 1_000
+"""A contract may be wide, with thousands of categories and texts of a million characters; the exact part of a proof tries them all."""
 NULL_SHARE = 0.1
 EDGE_SHARE = 0.1
 ROUND_SHARE = 0.3
 
 
 def draw_cells(features: Sequence[Feature], count: int, seed: int) -> list[list[Cell]]:
-    """Each feature's edges in an otherwise plain row, then `count` random rows."""
+    """Rows of nothing but edges, until each edge of each feature has come, then `count` random rows."""
     source = random.Random(seed)  # noqa: S311  # rows to try, no secrets
     edges = [edges_of(feature) for feature in features]
-    plain = [cells[0] for cells in edges]
-    rows = [[*plain[:place], cell, *plain[place + 1 :]] for place, cells in enumerate(edges) for cell in cells]
+    needed = min(MOST_EDGES, max(map(len, edges)))
+    rows = [[cells[number % len(cells)] for cells in edges] for number in range(needed)]
     drawn = [_draw(feature, cells, count, source) for feature, cells in zip(features, edges, strict=True)]
     return rows + [list(row) for row in zip(*drawn, strict=True)]
 
@@ -31,7 +34,7 @@ def edges_of(feature: Feature) -> list[Cell]:
     if few is not None:
         cells = [few[0], few[-1]] if feature.type == "integer" else list(few)
     elif feature.type == "text":
-        longest = feature.max_length or 0
+        longest = min(LONGEST_TEXT, feature.max_length or 0)
         cells = ["x" * longest, *(word for word in WORDS if len(word) <= longest)]
     else:
         cells = list(ends(feature))
@@ -41,17 +44,17 @@ def edges_of(feature: Feature) -> list[Cell]:
 
 
 def _draw(feature: Feature, edges: Sequence[Cell], count: int, source: random.Random) -> list[Cell]:
-    return [_cell(feature, edges, source) for _ in range(count)]
+    within = ends(feature) if feature.type in ("number", "integer") else None
+    nulls = NULL_SHARE if may_be_null(feature) else 0
+    return [None if source.random() < nulls else _cell(edges, within, source) for _ in range(count)]
 
 
-def _cell(feature: Feature, edges: Sequence[Cell], source: random.Random) -> Cell:
-    if may_be_null(feature) and source.random() < NULL_SHARE:
-        return None
-    if feature.type not in ("number", "integer") or source.random() < EDGE_SHARE:
+def _cell(edges: Sequence[Cell], within: tuple[Number, Number] | None, source: random.Random) -> Cell:
+    if within is None or source.random() < EDGE_SHARE:
         return source.choice(edges)
-    low, high = ends(feature)
-    if feature.type == "integer":
-        return source.randint(int(low), int(high))
+    low, high = within
+    if isinstance(low, int) and isinstance(high, int):
+        return source.randint(low, high)
     return _number(float(low), float(high), source)
 
 

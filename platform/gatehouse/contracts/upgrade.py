@@ -1,6 +1,6 @@
 """Rows of an older API version made into rows of a newer one, by the rules in the newer contract."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from gatehouse.contracts.cells import Cell, Fault
 from gatehouse.contracts.contract import Contract, ContractInvalid
 from gatehouse.contracts.fast_decode import Matrix
-from gatehouse.contracts.findings import Findings, escaped
+from gatehouse.contracts.findings import MOST_COUNTED, Findings, escaped
 from gatehouse.contracts.upgrade_answer_binding import bind_answers
 from gatehouse.contracts.upgrade_answers import AnswersBack
 from gatehouse.contracts.upgrade_binding import Binding
@@ -50,15 +50,15 @@ class Upgraded:
             mask[each.rows] = False
         return mask
 
-    def failures(self) -> Iterator[Failure]:
-        """Each row and field that failed, in the order of the rows."""
-        found = (Failure(int(row), each.sources, each.target, each.fault) for each in self.failed for row in each.rows)
-        return iter(sorted(found, key=lambda failure: failure.row))
+    def failures(self, most: int | None = None) -> list[Failure]:
+        """Each row and field that failed, in the order of the rows; of many the first `most`."""
+        found = (Failure(int(row), each.sources, each.target, each.fault) for each in self.failed for row in each.rows[:most])
+        return sorted(found, key=lambda failure: failure.row)[:most]
 
     def refuse(self) -> None:
         """Raise InvalidInput, with pointers into a body of the older contract, if a row failed."""
         findings = Findings()
-        for failure in self.failures():
+        for failure in self.failures(MOST_COUNTED):
             findings.add(failure.pointer, failure.fault)
         findings.end()
 
