@@ -25,13 +25,21 @@ class Idempotency:
     """Used on the event loop, but for `prune`; the database is asked in `threads`. `new_event_id` makes ids of usage events."""
 
     def __init__(
-        self, store: IdempotencyStore, calls: KeyedCalls, digester: Digester, threads: Executor, new_event_id: Callable[[], str]
+        self,
+        store: IdempotencyStore,
+        calls: KeyedCalls,
+        digester: Digester,
+        threads: Executor,
+        new_event_id: Callable[[], str],
+        *,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
         self._store = store
         self._calls = calls
         self._digester = digester
         self._threads = threads
         self._new_event_id = new_event_id
+        self._deadline_s = deadline_s
         self.replayed = 0
         """Calls that were answered again and not metered, since the start."""
 
@@ -51,7 +59,7 @@ class Idempotency:
     async def _in_thread(self, work: Callable[[], C]) -> C:
         claiming = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(self._deadline_s):
                 return await asyncio.shield(claiming)
         except (asyncio.CancelledError, TimeoutError) as error:
             claiming.add_done_callback(self._put_back)  # the thread goes on, and nobody is left to use what it claims
@@ -88,7 +96,7 @@ class Idempotency:
         if claim.replayed:
             return
         releasing = asyncio.get_running_loop().run_in_executor(self._threads, self._release_now, claim)
-        await asyncio.wait((releasing,), timeout=DEADLINE_S)
+        await asyncio.wait((releasing,), timeout=self._deadline_s)
 
     def _release_now(self, claim: Claim) -> None:
         try:
