@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from gatehouse.api.answer import Answer
 from gatehouse.call import Call
 from gatehouse.contracts.decode import Decoded
 from gatehouse.errors import InvalidInput
@@ -31,7 +32,7 @@ class Steps(Generic[C]):
 
     read: Callable[[Served[C]], Awaitable[Rows]]
     """Raises InvalidJson, InvalidInput."""
-    score: Callable[[Served[C], Decoded, bool], Awaitable[bytes]]
+    score: Callable[[Served[C], Decoded, bool], Awaitable[Answer]]
     """Takes the rows, scores them, and meters them unless the call is a replay."""
 
 
@@ -45,7 +46,7 @@ class Once(Generic[C]):
 
     async def answer(
         self, key: str, call: Call, principal: Principal, endpoint: Endpoint, served: Served[C], body: Sequence[bytes], steps: Steps[C]
-    ) -> bytes:
+    ) -> Answer:
         """The answer by `served`, or of a repeat by the version of its first call.
 
         Raises what the steps raise, IdempotencyInProgress, IdempotencyKeyReused, IdempotencyUnavailable, IdempotencyVersionGone.

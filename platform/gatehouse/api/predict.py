@@ -3,12 +3,12 @@
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from gatehouse.api.answer import SCORES_A_STEP, Answer, send_answer, written, written_in_steps
 from gatehouse.api.body import read_body, whole_body
 from gatehouse.api.once import Once, Rows, Steps
 from gatehouse.call import SCOPE_KEY, Call, Route
@@ -26,9 +26,6 @@ from gatehouse.serving.predictor import Predictor
 from gatehouse.serving.registry import Served
 from gatehouse.serving.turns import Pause, Turns
 from gatehouse.serving.workers import Workers
-
-SCORES_A_STEP = 1_000
-"""Numbers of which a step of writing a large answer takes care; about half a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +118,7 @@ class Predict:
             answer = await self._score(call, principal, receive, served, rows, large)
         else:
             answer = await self._score_once(key, call, principal, receive, endpoint, contract, served, body)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode("ascii"))]
-        if call.replayed:
-            headers.append((b"idempotency-replayed", b"true"))
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        await send_answer(send, call, answer)
 
     async def _still_granted(self, call: Call, endpoint: Endpoint) -> Principal:
         """The caller by now, who may still call this endpoint. Raises what admission, the scope and the grant raise."""
@@ -152,7 +145,7 @@ class Predict:
         contract: CompiledContract,
         served: Served[CompiledContract],
         body: list[bytes],
-    ) -> bytes:
+    ) -> Answer:
         """The same of a call that is metered once, however often it is repeated with this key."""
         self._meter.ensure_room()
         steps = Steps(
@@ -164,12 +157,12 @@ class Predict:
 
     async def _score(
         self, call: Call, principal: Principal, receive: Receive, served: Served[CompiledContract], rows: Decoded, large: bool
-    ) -> bytes:
+    ) -> Answer:
         """The answer, metered by now unless it was before."""
         taken = await self._gate.take_rows(call, principal, rows.rows, metered=not call.replayed)
         try:
             answer = await self._answer(served, rows, call, principal, receive, large)
-            call.rows, call.status, call.month, call.bytes_out = rows.rows, 200, taken.month, len(answer)
+            call.rows, call.status, call.month, call.bytes_out = rows.rows, 200, taken.month, sum(map(len, answer))
             metered = None if call.replayed else self._meter.record(call)
             if metered is not None:
                 await metered
@@ -180,7 +173,7 @@ class Predict:
 
     async def _answer(
         self, served: Served[CompiledContract], rows: Decoded, call: Call, principal: Principal, receive: Receive, large: bool
-    ) -> bytes:
+    ) -> Answer:
         predictor = served.predictor
         if not large and predictor.fits_inline(rows.rows):
             return written(predictor, rows.outputs, call, predictor.score(rows.values))
@@ -191,7 +184,7 @@ class Predict:
             predictor, rows.values, write, lane=lane, tenant=principal.tenant_id, deadline_s=self._deadline_s, gone=receive
         )
 
-    def _written(self, predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores) -> bytes:
+    def _written(self, predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores) -> Answer:
         """In a worker thread."""
         if scores.size <= SCORES_A_STEP:
             return written(predictor, outputs, call, scores)
@@ -214,27 +207,6 @@ def read_rows_in_steps(contract: CompiledContract, own: CompiledContract, parts:
     if own.contract.digest == contract.contract.digest:
         return rows
     return replace(rows, values=own.decoder.decode_in_steps(body, max_rows, pause).values)
-
-
-def written(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores) -> bytes:
-    """The answer to rows whose scores are these. Raises PredictionFailed."""
-    return msgspec.json.encode(head_of(call) | {"predictions": predictor.told(scores, outputs)})
-
-
-def written_in_steps(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores, pause: Pause) -> bytes:
-    """The same bytes, made some rows at a time."""
-    rows = max(1, SCORES_A_STEP * len(scores) // scores.size)
-    parts = []
-    for at in range(0, len(scores), rows):
-        parts.append(msgspec.json.encode(predictor.told(scores[at : at + rows], outputs))[1:-1])
-        pause()
-    frame = msgspec.json.encode(head_of(call) | {"predictions": []})
-    return b"".join((frame[:-2], b",".join(parts), frame[-2:]))
-
-
-def head_of(call: Call) -> dict[str, Any]:
-    """What an answer says before its predictions."""
-    return {"model": call.model, "model_version": call.model_version, "api_version": call.api_version, "request_id": call.request_id}
 
 
 def check_method(scope: AsgiScope) -> None:

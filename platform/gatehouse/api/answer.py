@@ -1,0 +1,52 @@
+"""The answer to a prediction: made at once or some rows at a time, and sent in parts that never hold the event loop for long."""
+
+import asyncio
+from typing import Any, TypeAlias
+
+import msgspec
+from starlette.types import Send
+
+from gatehouse.call import Call
+from gatehouse.serving.engine import Scores
+from gatehouse.serving.predictor import Predictor
+from gatehouse.serving.turns import Pause
+
+SCORES_A_STEP = 1_000
+"""Numbers of which a step of writing a large answer takes care; about half a millisecond, and some 30 kB."""
+Answer: TypeAlias = list[bytes]
+"""A JSON document, in the parts in which it is sent."""
+
+
+def written(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores) -> Answer:
+    """The answer to rows whose scores are these. Raises PredictionFailed."""
+    return [msgspec.json.encode(head_of(call) | {"predictions": predictor.told(scores, outputs)})]
+
+
+def written_in_steps(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores, pause: Pause) -> Answer:
+    """The same bytes, made some rows at a time. `pause` is called between them. Raises PredictionFailed."""
+    frame = msgspec.json.encode(head_of(call) | {"predictions": []})
+    rows = max(1, SCORES_A_STEP * len(scores) // scores.size)
+    parts = [frame[:-2]]
+    for at in range(0, len(scores), rows):
+        encoded = msgspec.json.encode(predictor.told(scores[at : at + rows], outputs))
+        parts.append(b"," + encoded[1:-1] if at else encoded[1:-1])
+        pause()
+    parts.append(frame[-2:])
+    return parts
+
+
+async def send_answer(send: Send, call: Call, answer: Answer) -> None:
+    """The whole answer, each part as soon as the caller has taken most of those before, with a turn for everybody else in between."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(call.bytes_out).encode("ascii"))]
+    if call.replayed:
+        headers.append((b"idempotency-replayed", b"true"))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for part in answer[:-1]:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+        await asyncio.sleep(0)  # a caller that takes all at once would never make it wait
+    await send({"type": "http.response.body", "body": answer[-1]})
+
+
+def head_of(call: Call) -> dict[str, Any]:
+    """What an answer says before its predictions."""
+    return {"model": call.model, "model_version": call.model_version, "api_version": call.api_version, "request_id": call.request_id}
