@@ -80,6 +80,8 @@ def test_integers_become_numbers_and_categories_texts() -> None:
         (NUMBER, NUMBER, "factor = 3e38", [1e30, -1e30, 1], ["upgrade_out_of_range", "upgrade_out_of_range", 3e38]),
         (INTEGER, NUMBER, "factor = 0.5", [3], [1.5]),
         (COUNT, COUNT, "factor = -1, offset = 5", [0, 5], [5, 0]),
+        (INTEGER, COUNT, "factor = -2, offset = 6", [0, 1, 3, 4], ["upgrade_out_of_range", 4, 0, "upgrade_out_of_range"]),
+        (INTEGER, COUNT, "factor = 2", [-1, 0, 2, 3], ["upgrade_out_of_range", 0, 4, "upgrade_out_of_range"]),
         (INTEGER, INTEGER, "factor = 10", [2**53, 900719925474099, -5], ["upgrade_out_of_range", 9007199254740990, -50]),
         (INTEGER, INTEGER, "factor = 9007199254740992", [2**53, 1, 2], ["upgrade_out_of_range", 2**53, "upgrade_out_of_range"]),
         (INTEGER, INTEGER, "offset = 9007199254740991", [-(2**53), 1, 2], [-1, 2**53, "upgrade_out_of_range"]),

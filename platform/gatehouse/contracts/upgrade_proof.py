@@ -57,7 +57,7 @@ class Proof:
 
 def prove(upgrade: Upgrade, rows: int = ROWS, seed: int = SEED) -> Proof:
     """The same for the same rules. Raises nothing."""
-    gaps = [gap for filling in upgrade.fillings for gap in _gaps(filling)]
+    gaps = exact_gaps(upgrade)
     drawn = draw_cells(upgrade.old.features, rows, seed)
     known = {(gap.target, gap.code) for gap in gaps}
     fillings = {filling.target.name: filling for filling in upgrade.fillings}
@@ -66,6 +66,11 @@ def prove(upgrade: Upgrade, rows: int = ROWS, seed: int = SEED) -> Proof:
             filling, row = fillings[failed.target], drawn[failed.rows[0]]
             gaps.append(_gap(filling, failed.fault, [[row[place] for place in filling.places]]))
     return Proof(tuple(gaps), len(drawn))
+
+
+def exact_gaps(upgrade: Upgrade) -> list[Gap]:
+    """Those that are proved field by field, without a drawn row."""
+    return [gap for filling in upgrade.fillings for gap in _gaps(filling)]
 
 
 def matrix(features: Sequence[Feature], rows: Sequence[Sequence[Cell]]) -> Matrix:
