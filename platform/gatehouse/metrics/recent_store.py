@@ -67,7 +67,8 @@ def recent_calls(session: Session, now: datetime) -> list[Recent]:
     groups = (TABLE.c.model, TABLE.c.api_version, TABLE.c.status, TABLE.c.code)
     sums = (func.sum(TABLE.c.calls), func.sum(TABLE.c.rows))
     statement = select(*groups, *sums).where(TABLE.c.slot >= slot_of(now) - SPAN_S // SLOT_S).group_by(*groups).order_by(*groups)
-    return [Recent(*key, calls=int(calls), rows=int(rows)) for *key, calls, rows in session.execute(statement)]
+    found = session.execute(statement)
+    return [Recent(model, version, status, code, int(calls), int(rows)) for model, version, status, code, calls, rows in found]
 
 
 def slot_of(now: datetime) -> int:
