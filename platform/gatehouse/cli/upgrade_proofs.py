@@ -63,9 +63,7 @@ def note_outgrown(repository: Repository, old: Contract, note: Callable[[str], N
         try:
             prove_upgrade(old, found[1], found[0], "as it is published now")
         except Refused as error:
-            note(
-                f"rows of this {old.api_version} are not all upgraded by {found[0]}; publish a patch of that with other rules: {error}"
-            )
+            note(f"rows of this {old.api_version} are not all upgraded by {found[0]}; publish a patch of that with other rules: {error}")
 
 
 def newest_contract(repository: Repository, model: str, api_version: str) -> tuple[str, Contract] | None:
