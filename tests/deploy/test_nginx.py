@@ -25,4 +25,4 @@ def test_row_101_a_rolling_restart_behind_nginx_fails_no_call(stage: Stage, tmp_
     statuses = rolling_restart(
         stage, lambda *ports: nginx_before(folder, (ports[0], ports[1]), free_port()), rounds=2, callers=8, drain_s="5"
     )
-    assert set(statuses) == {200}
+    assert set(statuses) == {200}, statuses

