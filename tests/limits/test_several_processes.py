@@ -1,7 +1,10 @@
 """Limits of a whole deployment through its own server: with Redis all processes are one, without it each takes its share."""
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -15,6 +18,9 @@ from gatehouse.principal import Plan, Rate
 
 SLOW = Plan("slow", Rate(1, 3600, 10), Rate(1, 3600, 11), 1_000_000, "soft", 11, 1024 * 1024)
 STEADY = Plan("steady", Rate(20, 1, 4), Rate(1000, 1, 1000), 1_000_000, "soft", 1000, 1024 * 1024)
+
+LOADED = Plan("loaded", Rate(40, 1, 8), Rate(1000, 1, 1000), 1_000_000, "soft", 1000, 1024 * 1024)
+CALLERS = 4
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +112,64 @@ def test_while_redis_is_gone_calls_go_on_by_shares_and_when_it_is_back_it_decide
             wait_until(lambda: predict(servers[0], key).status_code == 200, 2)
     finally:
         server.stop()
+
+
+class Callers:
+    """Ask all servers that serve just now, in turn, as fast as they answer; what came back, and in what time."""
+
+    def __init__(self, servers: list[Live], key: str) -> None:
+        self.servers = servers
+        self.statuses: list[int] = []
+        self._key = key
+        self._over = threading.Event()
+        self._begun = time.monotonic()
+        self._threads = [threading.Thread(target=self._call, args=(number,)) for number in range(CALLERS)]
+        for thread in self._threads:
+            thread.start()
+
+    def admitted(self) -> int:
+        return self.statuses.count(200)
+
+    def finish(self) -> float:
+        """Seconds from before the first call to after the last answer."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        return time.monotonic() - self._begun
+
+    def _call(self, number: int) -> None:
+        headers = {"authorization": f"Bearer {self._key}"}
+        with httpx2.Client(headers=headers) as client:  # its own: a server that leaves closes the one of the test
+            while not self._over.is_set():
+                number += 1
+                server = self.servers[number % len(self.servers)]
+                try:
+                    answer = client.post(f"{server.base_url}/v1/models/iris/predict", json=instances(IRIS_ROW))
+                except httpx2.TransportError:  # it took no connection any more: a balancer would go to another one
+                    continue
+                self.statuses.append(answer.status_code)
+
+
+@pytest.mark.parametrize("with_redis", [False, True], ids=["shares", "redis"])
+def test_processes_that_join_and_leave_under_load_let_in_no_call_too_many(module_stage: Stage, valkey_url: str, with_redis: bool) -> None:
+    plan = module_stage.plan(replace(LOADED, name=f"loaded-{with_redis}".lower()))
+    key = module_stage.tenant(f"moving-{with_redis}".lower(), "iris", plan=plan)
+    more = {"redis_url": valkey_url} if with_redis else {}
+    with ExitStack() as staying, ExitStack() as leaving:
+        first = staying.enter_context(module_stage.serving(**more))
+        leaver = leaving.enter_context(module_stage.serving(**more))
+        callers = Callers([first, leaver], key)
+        try:
+            wait_until(lambda: callers.admitted() > 20)
+            joiner = staying.enter_context(module_stage.serving(**more))
+            callers.servers = [first, leaver, joiner]
+            wait_until(lambda: first.app.live_processes == 3)
+            callers.servers = [first, joiner]
+            leaving.close()
+            wait_until(lambda: first.app.live_processes == 2)
+            before = callers.admitted()
+            wait_until(lambda: callers.admitted() > before + 20)
+        finally:
+            seconds = callers.finish()
+    assert set(callers.statuses) == {200, 429}
+    assert callers.admitted() <= LOADED.requests.burst + LOADED.requests.count * seconds
