@@ -60,7 +60,8 @@ def kill_in_mid_call(stage: Stage, key: str) -> None:
 def repeat(stage: Stage, live: Live, key: str) -> None:
     ids = event_ids(stage.database)
     wait_until(lambda: "idempotency-replayed" in send(live.base_url, key, "answered").headers)
-    problem(send(live.base_url, key, "under-way"), 409, "idempotency_in_progress")  # it was alive a moment ago
+    seen(stage.database, timedelta(0))
+    problem(send(live.base_url, key, "under-way"), 409, "idempotency_in_progress")
     seen(stage.database, timedelta(seconds=20))
     assert "idempotency-replayed" not in send(live.base_url, key, "under-way").headers
     assert "idempotency-replayed" in send(live.base_url, key, "under-way").headers
