@@ -36,9 +36,17 @@ def outage_under_load(stage: Stage, own_postgresql: OwnPostgresql, way: str, sec
                 threading.Event().wait(seconds)
                 load.goes_on(200)
             load.goes_on(200)
-        wait_until(lambda: stored(stage) == len(load.read), 60)  # by itself, not by its end
+        wait_until_taken(stage, load)  # by itself, not by its end
         assert server.terminate() in (0, -15)
         return load, server.log.read_text(encoding="utf-8")
+
+
+def wait_until_taken(stage: Stage, load: Load) -> None:
+    """Fails with what is not so."""
+    try:
+        wait_until(lambda: stored(stage) == len(load.read), 60)
+    except AssertionError:
+        raise AssertionError(f"{stored(stage)} events for {len(load.read)} answers after 60 s", faults_of(stage, load)) from None
 
 
 def stored(stage: Stage) -> int:
@@ -79,7 +87,7 @@ def test_row_100_a_server_that_ends_without_postgresql_leaves_all_of_it_to_the_n
                 assert server.terminate(90) in (0, -15)
                 assert "usage stays in the spool" in server.log.read_text(encoding="utf-8")
     with serving_process(stage) as server:
-        wait_until(lambda: stored(stage) == len(load.read), 60)
+        wait_until_taken(stage, load)
         assert server.terminate() in (0, -15)
     assert faults_of(stage, load) == []
 
