@@ -71,6 +71,7 @@ from gatehouse.middleware.body_limit import BodyLimit
 from gatehouse.middleware.framing import Framing
 from gatehouse.middleware.problems import Problems, problem_response
 from gatehouse.middleware.recognition import Recognition
+from gatehouse.middleware.refusal_pace import RefusalPace
 from gatehouse.middleware.request_log import RequestLog
 from gatehouse.middleware.security_headers import SecurityHeaders
 from gatehouse.migration.lifecycle import Endpoints
@@ -266,6 +267,7 @@ class Application:
             door=self.gate,
         )
         road = Framing(road, AllowedHosts(self.settings.host_names, self.settings.listen_port))
+        road = RefusalPace(road)
         road = Problems(road, base_url, self.meter.record_refused)
         road = SecurityHeaders(road)
         self._road: ASGIApp = RequestLog(road, self.settings.trusted_networks, self.calls.count)

@@ -15,8 +15,8 @@ LINGER_S = 5.0
 LINGER_BYTES = 64 * 1024 * 1024
 """Thrown away of one connection: the default of the largest body, whose caller can then send all of it before it reads."""
 SLICE_BYTES = 256 * 1024
-TURN_S = 0.002
-"""One slice in each turn: 128 MiB a second for all of a process together, about a twentieth of a core when callers send that much."""
+TURN_S = 0.004
+"""One slice in each turn: 64 MiB a second for all of a process together, a few percent of a core when callers send that much."""
 _THROWN_AWAY = bytearray(SLICE_BYTES)
 
 

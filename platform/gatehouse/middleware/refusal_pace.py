@@ -1,0 +1,89 @@
+"""How fast calls beyond a limit are refused: whoever sends the next as soon as one is refused must not cost the other callers."""
+
+import asyncio
+from collections import OrderedDict, deque
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call
+from gatehouse.errors import LimitShareTooSmall, Overloaded, QuotaExhausted, RateLimited
+
+TURN_S = 0.004
+"""One refusal in each turn: 250 a second for all of a process together, a few percent of a core."""
+AT_ONCE = 20
+"""Refusals that do not wait, once there were none for a while."""
+WAITING = 1_000
+"""Refusals that wait; what comes beyond is refused at once, so that waiting never fills the memory."""
+
+
+class RefusalPace:
+    """Holds a refusal back until its turn; callers (tenants, or addresses of nobody) take turns. The place of the call is free by then.
+
+    A caller that heeds `Retry-After` never notices. One that does not is slowed to what the process can spare.
+    """
+
+    def __init__(self, app: ASGIApp, turn_s: float = TURN_S) -> None:
+        self.app = app
+        self.turn_s = turn_s
+        self.waiting = 0
+        self._turns: OrderedDict[str, deque[asyncio.Event]] = OrderedDict()
+        self._paid_until = 0.0
+        """The refusals so far, a turn's time each, on the clock of the event loop."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except (RateLimited, QuotaExhausted, Overloaded, LimitShareTooSmall):
+            await self._take_turn(scope)
+            raise
+
+    async def _take_turn(self, scope: Scope) -> None:
+        loop = asyncio.get_running_loop()
+        if self._passes(loop.time()) or self.waiting >= WAITING:
+            return
+        turn = self._queue(caller_of(scope[SCOPE_KEY]), loop)
+        connection = scope.get(CONNECTION_KEY)
+        if connection is None:  # another server than ours
+            await turn.wait()
+            return
+        connection.when_lost = turn.set
+        try:
+            await turn.wait()
+        finally:
+            connection.when_lost = None
+
+    def _passes(self, now: float) -> bool:
+        """Whether a refusal need not wait."""
+        begin = max(self._paid_until, now)
+        if self.waiting or begin + self.turn_s - now > AT_ONCE * self.turn_s:
+            return False
+        self._paid_until = begin + self.turn_s
+        return True
+
+    def _queue(self, caller: str, loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+        turn = asyncio.Event()
+        self._turns.setdefault(caller, deque()).append(turn)
+        self.waiting += 1
+        if self.waiting == 1:
+            loop.call_later(self.turn_s, self._next, loop)
+        return turn
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the turn to the caller that has waited for it longest; those that have gone take none."""
+        gone = True
+        while self._turns and gone:
+            caller, turns = self._turns.popitem(last=False)
+            turn = turns.popleft()
+            self.waiting -= 1
+            if turns:
+                self._turns[caller] = turns
+            gone = turn.is_set()
+            turn.set()
+        self._paid_until = loop.time() + AT_ONCE * self.turn_s
+        if self.waiting:
+            loop.call_later(self.turn_s, self._next, loop)
+
+
+def caller_of(call: Call) -> str:
+    """Whose refusals take turns with those of others."""
+    return call.principal.tenant_id if call.principal is not None else call.address

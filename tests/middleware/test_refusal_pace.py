@@ -1,0 +1,135 @@
+"""The pace of refusals: a few at once, then one a turn, callers in turn; who has gone takes none."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call
+from gatehouse.errors import InvalidInput, LimitShareTooSmall, NotFound, Overloaded, Problem, QuotaExhausted, RateLimited
+from gatehouse.middleware.refusal_pace import AT_ONCE, WAITING, RefusalPace
+
+NEVER_S, SOON_S = 3600.0, 0.0005
+
+
+class Connection:
+    when_lost: Callable[[], None] | None = None
+
+
+def refusing(problem: type[Problem]) -> Any:
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+        raise problem("words")
+
+    return app
+
+
+def call(pace: RefusalPace, caller: str, connection: Connection | None = None) -> Awaitable[None]:
+    scope = {"type": "http", SCOPE_KEY: Call("req_1", 0, address=caller)} | ({CONNECTION_KEY: connection} if connection else {})
+    return pace(scope, None, None)  # type: ignore[arg-type]
+
+
+def tasks(pace: RefusalPace, *callers: str) -> "list[asyncio.Task[None]]":
+    return [asyncio.ensure_future(call(pace, caller)) for caller in callers]
+
+
+async def settle() -> None:
+    """All that can go on without waiting has gone on."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def drop(waiting: "list[asyncio.Task[None]]") -> None:
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@pytest.mark.parametrize("problem", [RateLimited, QuotaExhausted, Overloaded, LimitShareTooSmall], ids=lambda p: p.code)
+def test_beyond_what_passes_at_once_a_refusal_waits_for_its_turn(problem: type[Problem]) -> None:
+    async def scenario() -> None:
+        pace = RefusalPace(refusing(problem), NEVER_S)
+        sent = tasks(pace, *["a"] * (AT_ONCE + 3))
+        await settle()
+        assert [task.done() for task in sent] == [True] * AT_ONCE + [False] * 3
+        assert pace.waiting == 3
+        await drop(sent)
+        assert {type(task.exception()) for task in sent[:AT_ONCE]} == {problem}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("problem", [InvalidInput, NotFound], ids=lambda p: p.code)
+def test_what_no_limit_refuses_never_waits(problem: type[Problem]) -> None:
+    async def scenario() -> None:
+        pace = RefusalPace(refusing(problem), NEVER_S)
+        outcomes = await asyncio.gather(*tasks(pace, *["a"] * (AT_ONCE * 3)), return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {problem}
+
+    asyncio.run(scenario())
+
+
+def test_those_that_wait_are_refused_one_a_turn_and_callers_take_turns() -> None:
+    order: list[str] = []
+
+    async def tell(pace: RefusalPace, caller: str) -> None:
+        with pytest.raises(RateLimited):
+            await call(pace, caller)
+        order.append(caller)
+
+    async def scenario() -> None:
+        pace = RefusalPace(refusing(RateLimited), SOON_S)
+        await asyncio.gather(*(tell(pace, "at once") for _ in range(AT_ONCE)))
+        order.clear()
+        await asyncio.gather(*(tell(pace, caller) for caller in "aaabbc"))
+        assert pace.waiting == 0
+        assert not pace._turns
+
+    asyncio.run(scenario())
+    assert "".join(order) == "abcaba"
+
+
+def test_a_caller_that_has_gone_takes_no_turn() -> None:
+    async def scenario() -> None:
+        pace = RefusalPace(refusing(RateLimited), NEVER_S)
+        await asyncio.gather(*tasks(pace, *["a"] * AT_ONCE), return_exceptions=True)
+        connections = [Connection(), Connection()]
+        waiting = [asyncio.ensure_future(call(pace, "a", connection)) for connection in connections]
+        await settle()
+        assert connections[0].when_lost is not None
+        connections[0].when_lost()
+        await settle()
+        assert [task.done() for task in waiting] == [True, False]
+        assert connections[0].when_lost is None
+        pace._next(asyncio.get_running_loop())  # one turn: it goes to the one that is still there
+        await settle()
+        assert waiting[1].done()
+        assert pace.waiting == 0
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def test_more_than_may_wait_are_refused_at_once() -> None:
+    async def scenario() -> None:
+        pace = RefusalPace(refusing(RateLimited), NEVER_S)
+        sent = tasks(pace, *["a"] * (AT_ONCE + WAITING + 7))
+        await settle()
+        assert sum(task.done() for task in sent) == AT_ONCE + 7
+        assert pace.waiting == WAITING
+        await drop(sent)
+
+    asyncio.run(scenario())
+
+
+def test_after_a_while_without_refusals_a_few_pass_at_once_again() -> None:
+    async def scenario() -> None:
+        pace = RefusalPace(refusing(RateLimited), SOON_S)
+        await asyncio.gather(*tasks(pace, *["a"] * (AT_ONCE + 5)), return_exceptions=True)
+        pace._paid_until = 0.0  # as if long ago
+        again = tasks(pace, *["a"] * AT_ONCE)
+        await settle()
+        assert all(task.done() for task in again)
+        await asyncio.gather(*again, return_exceptions=True)
+
+    asyncio.run(scenario())
