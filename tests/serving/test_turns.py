@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gatehouse.serving.turns import STEP_S, Pause, Turns, share_evenly
+from gatehouse.serving.turns import BUSY_S, MOST_RESTS, REST_S, SWITCH_S, Pause, Turns, share_evenly
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -37,6 +37,24 @@ def test_row_63_a_rest_comes_only_when_a_step_was_long_enough() -> None:
     assert len(rests) == 100
 
 
+@pytest.mark.parametrize(
+    ("late", "rests"),
+    [([], 1), ([BUSY_S * 2], 2), ([BUSY_S * 2] * 3, 4), ([BUSY_S * 2] * 100, MOST_RESTS), ([BUSY_S / 2], 1)],
+    ids=["idle", "busy once", "busy thrice", "always busy", "a little late"],
+)
+def test_row_63_it_rests_again_while_others_need_the_interpreter_and_not_for_ever(late: list[float], rests: int) -> None:
+    now, rested = 0.0, 0
+
+    def rest(seconds: float) -> None:
+        nonlocal now, rested
+        now += seconds + (late[rested] if rested < len(late) else 0.0)
+        rested += 1
+
+    Turns(step_s=0, rest=rest, clock=lambda: now).run(lambda pause: pause())
+    assert rested == rests
+    assert now >= rests * REST_S
+
+
 def test_row_63_while_a_thread_rests_no_other_works_and_then_they_take_turns_in_the_order_of_asking() -> None:
     told: list[str] = []
     turns = Turns(step_s=0, rest=lambda _seconds: told.append("rest"))
@@ -63,10 +81,10 @@ def test_row_63_while_a_thread_rests_no_other_works_and_then_they_take_turns_in_
     assert told[1::2] == ["rest"] * 9, "each step is followed by a rest before another thread goes on"
 
 
-def test_row_63_a_thread_that_runs_python_lets_go_after_a_steps_time() -> None:
+def test_row_63_a_thread_that_runs_python_lets_go_after_half_a_millisecond() -> None:
     before = sys.getswitchinterval()
     try:
         share_evenly()
-        assert sys.getswitchinterval() == pytest.approx(STEP_S)
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
     finally:
         sys.setswitchinterval(before)

@@ -1,12 +1,14 @@
 """Workers: bounded, with a deadline, and a place is free only when its thread is."""
 
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
 
 from gatehouse.errors import Overloaded, PredictionTimeout
-from gatehouse.serving.workers import Workers
+from gatehouse.serving.workers import NICENESS, Workers
 
 LONG = 30.0
 
@@ -110,6 +112,7 @@ def test_row_62_caller_who_goes_away_leaves_no_place_taken(workers, gate):
         assert [type(answer) for answer in await asyncio.gather(running, waiting, return_exceptions=True)] == [asyncio.CancelledError] * 2
         gate.set()
         assert await _until_free(workers) == "free"
+        await _idle(workers)
         assert await asyncio.gather(*(workers.run(lambda: 1, LONG) for _ in range(2))) == [1, 1]
 
     asyncio.run(scenario())
@@ -121,6 +124,13 @@ def test_closed_workers_take_no_more_work(workers):
     with pytest.raises(Overloaded) as refused:
         asyncio.run(workers.run(lambda: 1, LONG))
     assert refused.value.reason == "workers_closed"
+
+
+async def _idle(workers):
+    """An answer is given a moment before its place is free."""
+    async with asyncio.timeout(LONG):
+        while workers._busy:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 async def _begun(count, events):
@@ -274,3 +284,13 @@ def test_nothing_is_remembered_of_lanes_and_tenants_whose_work_is_done(workers):
     asyncio.run(_until_free(workers))
     workers._pool.shutdown(wait=True)
     assert (dict(workers._lanes), dict(workers._running), workers._busy) == ({}, {}, 0)
+
+
+def test_worker_threads_come_after_the_event_loop_where_processors_are_short(workers):
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = niceness()
+    lower = NICENESS if sys.platform == "linux" else 0  # others know no priorities of single threads
+    assert asyncio.run(workers.run(niceness, LONG)) == min(19, before + lower)
+    assert niceness() == before

@@ -1,6 +1,8 @@
 """A bounded pool of threads for work that must not hold the event loop, shared fairly between models and between tenants."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
@@ -11,6 +13,8 @@ from gatehouse.errors import Overloaded, PredictionTimeout
 
 T = TypeVar("T")
 RETRY_AFTER = (("Retry-After", "1"),)
+NICENESS = 5
+"""Of these threads, more than of the event loop's: where processors are short, the loop's many short pieces of work come first."""
 
 
 class Job(Future[T], Generic[T]):
@@ -38,7 +42,7 @@ class Workers:
         self.share = max(1, (threads - 1) // 2)
         """Threads of one lane: even two lanes that are stuck leave one thread, where there are three or more."""
         self._waiting = waiting
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gatehouse-worker")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gatehouse-worker", initializer=come_after_the_loop)
         self._lock = threading.Lock()
         self._lanes: OrderedDict[str, OrderedDict[str, deque[Job[Any]]]] = OrderedDict()
         self._busy = 0
@@ -149,3 +153,10 @@ class Workers:
         if queue and job in queue:
             queue.remove(job)
             self._forget_empty(job.lane, job.tenant)
+
+
+def come_after_the_loop() -> None:
+    """Lower the priority of the calling thread; only Linux knows priorities of single threads."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
