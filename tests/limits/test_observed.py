@@ -66,7 +66,7 @@ def test_what_would_have_been_refused_is_counted_by_limit(sqlite_database: Datab
     for _ in range(7):
         watch.request(observing)
     for rows in (8, 3, 2, 1):  # the third fits: what would be refused takes nothing
-        watch.rows(new_call(), observing, rows)
+        watch.rows(new_call(), observing, rows, metered=rows)
     calls = {name: count for (_, name), count in observed.totals.items()}
     assert calls == {"tenant-requests": 2, "key-requests": 2, "tenant-rows": 2, "key-rows": 2}
     observed.flush()
@@ -104,11 +104,11 @@ def test_rows_over_a_soft_quota_are_counted_as_observed(sqlite_database: Databas
     standings.count(soft, 0)
     standings.refresh()
     call = new_call()
-    watch.rows(call, soft, 10)
-    watch.rows(call, soft, 3)
+    watch.rows(call, soft, 10, metered=10)
+    watch.rows(call, soft, 3, metered=3)
     assert observed.totals == {("acme", "tenant-month"): 1}
     hard = replace(soft, plan=replace(soft.plan, quota_mode="hard"))
-    watch.rows(call, hard, 3)
+    watch.rows(call, hard, 3, metered=3)
     assert observed.totals == {("acme", "tenant-month"): 1}
 
 
