@@ -267,7 +267,7 @@ class Application:
             door=self.gate,
         )
         road = Framing(road, AllowedHosts(self.settings.host_names, self.settings.listen_port))
-        road = RefusalPace(road)
+        road = self.pace = RefusalPace(road)
         road = Problems(road, base_url, self.meter.record_refused)
         road = SecurityHeaders(road)
         self._road: ASGIApp = RequestLog(road, self.settings.trusted_networks, self.calls.count)
@@ -382,7 +382,7 @@ class Application:
             *limit_readings(lambda: self.live_processes, self.rates, self.quota, self.watch, self.observed, self.idempotency),
             *usage_readings(self.meter, self.spool),
             *connection_readings(self.connections),
-            *work_readings(self.concurrency, self.batching, self.lag),
+            *work_readings(self.concurrency, self.batching, self.lag, lambda: self.pace.waiting),
         ]
 
     def _limits_left(self, principal: Principal) -> list[LimitLeft]:

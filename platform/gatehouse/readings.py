@@ -80,11 +80,12 @@ def connection_readings(connections: Connections) -> list[Reading]:
     ]
 
 
-def work_readings(concurrency: Concurrency, batching: Batching, lag: LoopLag) -> list[Reading]:
+def work_readings(concurrency: Concurrency, batching: Batching, lag: LoopLag, refusals: Callable[[], int]) -> list[Reading]:
     """What is under way, and what it waits for."""
     return [
         Reading("calls_under_way", "Predictions that have been let in and are not answered yet.", lambda: concurrency.all_inside),
         Reading("calls_waiting", "Predictions that wait for a place among them.", lambda: concurrency.all_waiting),
+        Reading("refusals_waiting", "Calls beyond a limit that wait for their turn to be refused.", refusals),
         Reading("batches_total", "Model calls that were made for one or more small predictions.", lambda: batching.batches, counts=True),
         Reading("batched_calls_total", "Small predictions that were answered by them.", lambda: batching.calls, counts=True),
         Reading("batched_rows_total", "The rows of these.", lambda: batching.rows, counts=True),
