@@ -1,6 +1,8 @@
 """The pace of refusals: a few at once, then one a turn, callers in turn; who has gone takes none."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +17,10 @@ NEVER_S, SOON_S = 3600.0, 0.0005
 
 class Connection:
     when_lost: Callable[[], None] | None = None
+
+
+class Body:
+    """What can be seen to have gone."""
 
 
 def refusing(problem: type[Problem]) -> Any:
@@ -108,6 +114,49 @@ def test_a_caller_that_has_gone_takes_no_turn() -> None:
         await asyncio.gather(*waiting, return_exceptions=True)
 
     asyncio.run(scenario())
+
+
+def test_a_refusal_that_waits_holds_nothing_of_its_call() -> None:
+    bodies: weakref.WeakSet[Body] = weakref.WeakSet()
+
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+        body = Body()
+        bodies.add(body)
+        try:
+            raise ValueError(body)
+        except ValueError:
+            raise RateLimited("words")  # noqa: B904  # its context leads to the body as well
+
+    async def scenario() -> None:
+        pace = RefusalPace(app, NEVER_S)
+        sent = tasks(pace, *["a"] * (AT_ONCE + 3))
+        await asyncio.gather(*sent[:AT_ONCE], return_exceptions=True)
+        del sent[:AT_ONCE]
+        await settle()
+        assert pace.waiting == 3
+        gc.collect()
+        assert not bodies
+        await drop(sent)
+
+    asyncio.run(scenario())
+
+
+def test_the_addresses_of_one_network_share_their_turns() -> None:
+    order: list[str] = []
+
+    async def tell(pace: RefusalPace, caller: str) -> None:
+        with pytest.raises(RateLimited):
+            await call(pace, caller)
+        order.append(caller)
+
+    async def scenario() -> None:
+        pace = RefusalPace(refusing(RateLimited), SOON_S)
+        await asyncio.gather(*(tell(pace, "at once") for _ in range(AT_ONCE)))
+        order.clear()
+        await asyncio.gather(*(tell(pace, caller) for caller in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1")))
+
+    asyncio.run(scenario())
+    assert order == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "2001:db8::3"]
 
 
 def test_more_than_may_wait_are_refused_at_once() -> None:

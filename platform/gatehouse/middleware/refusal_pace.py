@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call
 from gatehouse.errors import LimitShareTooSmall, Overloaded, QuotaExhausted, RateLimited
+from gatehouse.limits.failed_credentials import network_of
 
 TURN_S = 0.004
 """One refusal in each turn: 250 a second for all of a process together, a few percent of a core."""
@@ -17,7 +18,7 @@ WAITING = 1_000
 
 
 class RefusalPace:
-    """Holds a refusal back until its turn; callers (tenants, or addresses of nobody) take turns. The place of the call is free by then.
+    """Holds a refusal back until its turn; callers (tenants, or networks of nobody) take turns. The place of the call is free by then.
 
     A caller that heeds `Retry-After` never notices. One that does not is slowed to what the process can spare.
     """
@@ -33,7 +34,9 @@ class RefusalPace:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
-        except (RateLimited, QuotaExhausted, Overloaded, LimitShareTooSmall):
+        except (RateLimited, QuotaExhausted, Overloaded, LimitShareTooSmall) as refusal:
+            # the frames that it came through hold the call's body and rows, which count for nobody any more
+            refusal.__traceback__ = refusal.__context__ = refusal.__cause__ = None
             await self._take_turn(scope)
             raise
 
@@ -86,4 +89,4 @@ class RefusalPace:
 
 def caller_of(call: Call) -> str:
     """Whose refusals take turns with those of others."""
-    return call.principal.tenant_id if call.principal is not None else call.address
+    return call.principal.tenant_id if call.principal is not None else network_of(call.address)
