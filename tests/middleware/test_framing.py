@@ -257,6 +257,36 @@ def test_chunks_of_any_size_make_one_body(live: Live, key: str) -> None:
         assert connection.send(post(key, GOOD)).answer().status == 200
 
 
+def test_row_79_fields_behind_a_chunked_body_are_no_headers(live: Live, key: str) -> None:
+    body = b"%x\r\n%b\r\n0\r\n" % (len(GOOD), GOOD)
+    nobody = head("POST /v1/models/iris/predict", "Content-Type: application/json", "Transfer-Encoding: chunked")
+    with wire(live.port) as connection:
+        answer = connection.send(nobody, body + b"Authorization: Bearer " + key.encode() + b"\r\n\r\n").answer()
+        assert (answer.status, answer.json()["code"]) == (401, "credential_missing")
+    late = b"Host: evil.example\r\nAuthorization: Bearer x\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n"
+    with wire(live.port) as connection:
+        assert connection.send(begun(key, "Transfer-Encoding: chunked"), body + late).answer().status == 200
+        assert connection.send(post(key, GOOD)).answer().status == 200
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nX-A: ", b"0\r\n", b"1;x="], ids=["a field", "fields", "an extension"])
+def test_row_79_what_brings_no_body_has_a_bound(live: Live, key: str, endless: bytes) -> None:
+    part = b"X-A: b\r\n" * 500 if endless == b"0\r\n" else b"a" * 4000
+    with wire(live.port) as connection:
+        connection.send(begun(key, "Transfer-Encoding: chunked"), endless)
+        connection.send_while_taken((part for _ in range(1000)), at_most=1_000_000)
+        answer = connection.answer()
+        assert (answer.status, answer.json()["detail"]) == (400, "The body is not framed as its headers say.")
+
+
+def test_empty_chunked_bodies_behind_their_heads_never_meet_that_bound(live: Live, key: str) -> None:
+    with wire(live.port) as connection:
+        for _ in range(8):
+            connection.send(begun(key, "Transfer-Encoding: chunked", "X-Long: " + "a" * 12_000))
+            wait_until(lambda: live.app.concurrency.all_inside == 1)
+            assert connection.send(b"0\r\n\r\n").answer().status == 400  # no JSON
+
+
 def test_expect_100_continue_is_answered_only_when_the_body_is_wanted(live: Live, key: str) -> None:
     with wire(live.port, timeout=3) as connection:
         whole = post(key, GOOD, "Expect: 100-continue")

@@ -21,9 +21,22 @@ from gatehouse.server.lingering import Lingering, Outgoing
 MAX_UNFINISHED_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers that have come without their end; what is whole is measured by `middleware/framing`."""
 
+MAX_BYTES_BETWEEN_BODY = 64 * 1024
+"""Of a chunked body that bring none of it: extensions of a chunk, and fields behind the last one."""
+
 LINE_BYTES = 4096
 """More than a request's line may have."""
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+
+
+class Dropped(list[tuple[bytes, bytes]]):
+    """Where the fields behind a body go: as headers they would come after all that judges headers (RFC 9110 6.5.1)."""
+
+    def append(self, _field: tuple[bytes, bytes]) -> None:
+        """Keep nothing."""
+
+
+DROPPED = Dropped()
 
 
 class Connection(HttpToolsProtocol):
@@ -44,6 +57,9 @@ class Connection(HttpToolsProtocol):
         """What is being read."""
         self._head_so_far = b""
         """Of a head that did not come at once: the parts with its first line."""
+        self._goes_on = False
+        """Since that was last looked at headers have ended, or some of a body has come."""
+        self._bytes_between = 0
         self._unsent = 0
         self._lingers = False
         """The last answer has been given, and what still comes is thrown away."""
@@ -76,6 +92,8 @@ class Connection(HttpToolsProtocol):
         else:
             if self._head_open:
                 self._await_head(data)
+            elif self.cycle is not None and self.cycle.more_body:
+                self._await_body(data)
         self._chunk = b""
 
     def on_message_begin(self) -> None:
@@ -91,6 +109,8 @@ class Connection(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self._address_by_target()
         super().on_headers_complete()
+        self.headers = DROPPED
+        self._goes_on = True
         self.cycle.transport = self._outgoing
         if self.held_by.draining:
             self.cycle.keep_alive = False
@@ -98,6 +118,10 @@ class Connection(HttpToolsProtocol):
         if self._head_bytes:
             self.held_by.heads.pop(self, None)
             self._head_so_far = b""
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._goes_on = True
 
     def on_message_complete(self) -> None:
         """uvicorn's, which also notes the end of a body that nobody wanted."""
@@ -205,6 +229,12 @@ class Connection(HttpToolsProtocol):
         self._head_bytes += len(data) if self._head_bytes else 1
         if self._head_bytes > MAX_UNFINISHED_HEAD_BYTES:
             self.refuse(HeadersTooLarge(reason="headers_without_end"))
+
+    def _await_body(self, data: bytes) -> None:
+        self._bytes_between = 0 if self._goes_on else self._bytes_between + len(data)
+        self._goes_on = False
+        if self._bytes_between > MAX_BYTES_BETWEEN_BODY:
+            self._cannot_be_read()
 
     def _check_protocol(self) -> None:
         """Raises where the first line ends with a protocol that the parser takes for HTTP; it tells of the version only."""
