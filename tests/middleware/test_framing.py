@@ -305,6 +305,14 @@ def test_a_small_body_that_is_refused_unread_leaves_the_connection_usable(live: 
         assert connection.send(post(key, GOOD)).answer().status == 200
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 9000000", "Transfer-Encoding: chunked"])
+def test_a_large_body_behind_an_answer_that_needed_none_costs_the_connection(live: Live, framing: str) -> None:
+    part = b"2800\r\n" + b"x" * 10_240 + b"\r\n"
+    with wire(live.port, timeout=3) as connection:
+        assert connection.send(head("GET /health/live", framing)).answer().status == 200
+        assert connection.send(part * 20).closed()
+
+
 def test_a_large_body_that_is_refused_unread_costs_the_connection(live: Live) -> None:
     with wire(live.port) as connection:
         connection.send(post("gate_wrong", b" " * 70_000)[:500])

@@ -22,7 +22,7 @@ MAX_UNFINISHED_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers that have come without their end; what is whole is measured by `middleware/framing`."""
 
 MAX_BYTES_BETWEEN_BODY = 64 * 1024
-"""Of a chunked body that bring none of it: extensions of a chunk, and fields behind the last one."""
+"""That bring none of a body: extensions of a chunk, fields behind the last one, and the rest of a body that nobody wants."""
 
 LINE_BYTES = 4096
 """More than a request's line may have."""
@@ -231,7 +231,8 @@ class Connection(HttpToolsProtocol):
             self.refuse(HeadersTooLarge(reason="headers_without_end"))
 
     def _await_body(self, data: bytes) -> None:
-        self._bytes_between = 0 if self._goes_on else self._bytes_between + len(data)
+        wanted = self._goes_on and not self.cycle.response_complete
+        self._bytes_between = 0 if wanted else self._bytes_between + len(data)
         self._goes_on = False
         if self._bytes_between > MAX_BYTES_BETWEEN_BODY:
             self._cannot_be_read()
