@@ -210,7 +210,7 @@ class Application:
         self.wrong_secrets = WrongSecrets()
 
     def _compose_serving(self) -> None:
-        self.endpoints = Endpoints()
+        self.endpoints = Endpoints(self.settings.base_url, utc_now)
         trusted = FollowedKeys(self.settings.under_state(self.settings.trusted_keys_dir))
         repository = Repository(self.settings.under_state(self.settings.models_dir), trusted)
         self.registry = Registry(repository, compile_contract, memory_bytes=self.settings.model_memory_bytes)
@@ -413,7 +413,7 @@ class Dispatcher:
 
 
 def utc_now() -> datetime:
-    """The clock of quotas."""
+    """The clock of quotas and sunsets."""
     return datetime.now(UTC)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from gatehouse.principal import Principal
 
 SCOPE_KEY = "gatehouse.call"
@@ -20,6 +22,15 @@ class Route:
 
     api_version: str
     model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What every answer of an endpoint that ends says, made beforehand."""
+
+    headers: tuple[tuple[bytes, bytes], ...]
+    member: msgspec.Raw
+    """JSON of the body's `notices`."""
 
 
 @dataclass(slots=True)
@@ -61,3 +72,5 @@ class Call:
     """The caller announced a body of which not all has been read."""
     limit_fields: tuple[str, str] | None = None
     """`RateLimit-Policy` and `RateLimit` of the decisions so far; they go on every answer of this call, also on refusals."""
+    notice: Notice | None = None
+    """Set from the step on at which the caller was granted an endpoint that ends; it goes on every answer."""

@@ -33,7 +33,7 @@ def account_router(endpoints: Endpoints, sources: AccountSources, summary: Summa
     @limited
     def show_account(request: Request, principal: AccountReader) -> dict[str, Any]:
         expires_at = sources.key_expires_at(principal.key_id)
-        granted = [summary(endpoint) for endpoint in endpoints.granted(principal)]
+        granted = [summary(endpoint, principal) for endpoint in endpoints.granted(principal)]
         return {
             "tenant": principal.tenant,
             "key": {
@@ -46,7 +46,7 @@ def account_router(endpoints: Endpoints, sources: AccountSources, summary: Summa
             "plan": plan_facts(principal.plan),
             "rows_left": sources.rows_left(principal),
             "default_model": principal.default_model,
-            "endpoints": [{**facts, "successor": None} for facts in granted],
+            "endpoints": granted,
         }
 
     return router

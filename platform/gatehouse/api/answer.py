@@ -49,4 +49,5 @@ async def send_answer(send: Send, call: Call, answer: Answer) -> None:
 
 def head_of(call: Call) -> dict[str, Any]:
     """What an answer says before its predictions."""
-    return {"model": call.model, "model_version": call.model_version, "api_version": call.api_version, "request_id": call.request_id}
+    head = {"model": call.model, "model_version": call.model_version, "api_version": call.api_version, "request_id": call.request_id}
+    return head if call.notice is None else head | {"notices": call.notice.member}

@@ -1,6 +1,7 @@
 """What a partner may call: granted endpoints with their contracts, by a fixed list of fields."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -9,14 +10,15 @@ from gatehouse.api.paths import API_VERSION, MODEL_NAME
 from gatehouse.api.principal import needs
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.errors import NotFound
+from gatehouse.migration.ending import guide_url, successor_of
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.principal import Principal, Scope
 
 Describe = Callable[[str, str], Mapping[str, Any] | None]
 """Model and API version to the partner's view of its contract; None while it is not served."""
-Summary = Callable[[Endpoint], dict[str, Any]]
-"""An endpoint as a partner sees it."""
+Summary = Callable[[Endpoint, Principal], dict[str, Any]]
+"""An endpoint as a partner sees it, now."""
 ApiVersion = Annotated[str, Path(pattern=f"^{API_VERSION}$", description="v1, v2, …")]
 Caller = Annotated[Principal, Depends(needs(Scope.MODELS_READ))]
 ModelName = Annotated[str, Path(pattern=f"^{MODEL_NAME}$", description="The model's name")]
@@ -31,25 +33,31 @@ def models_router(endpoints: Endpoints, describe: Describe, summary: Summary, th
     @limited
     def list_models(request: Request, api_version: ApiVersion, principal: Caller) -> dict[str, Any]:
         found = endpoints.granted(principal, api_version)
-        return {"models": [summary(endpoint) for endpoint in found]}
+        return {"models": [summary(endpoint, principal) for endpoint in found]}
 
     @router.get("/{api_version}/models/{model}", summary="One model with its contract", operation_id="show_model")
     @limited
     def show_model(request: Request, api_version: ApiVersion, model: ModelName, principal: Caller) -> dict[str, Any]:
         for endpoint in endpoints.granted(principal, api_version):
             if endpoint.model == model:
-                return {**summary(endpoint), "contract": describe(model, api_version)}
+                return {**summary(endpoint, principal), "contract": describe(model, api_version)}
         raise NotFound(reason="not_granted")
 
     return router
 
 
-def summary_of(endpoint: Endpoint, base_url: str, model_version: str) -> dict[str, Any]:
-    """An endpoint as a partner sees it."""
+def summary_of(endpoint: Endpoint, base_url: str, model_version: str, now: datetime, tenant_id: str) -> dict[str, Any]:
+    """An endpoint as a partner sees it; `sunset` is the last day on which it answers this tenant."""
+    ending, last_day = endpoint.deprecation, endpoint.last_day(tenant_id)
     return {
         "model": endpoint.model,
         "api_version": endpoint.api_version,
-        "lifecycle": endpoint.state,
+        "lifecycle": endpoint.state_at(now, tenant_id),
         "model_version": model_version,
         "url": f"{base_url}/{endpoint.api_version}/models/{endpoint.model}/predict",
+        "deprecated_at": ending.since.isoformat() if ending else None,
+        "sunset": last_day.isoformat() if last_day else None,
+        "successor": successor_of(endpoint, base_url),
+        "reason": ending.reason if ending else None,
+        "link": guide_url(endpoint, base_url),
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gatehouse.api.openapi_problems import STATUSES, problem_ref
+from gatehouse.api.openapi_problems import NOTICES, STATUSES, problem_ref
 from gatehouse.api.paths import MODEL_NAME, PREDICTION_PATHS
 
 Json = dict[str, Any]
@@ -139,6 +139,15 @@ _ANSWER_HEADERS = {
         "description": "On a repeat by Idempotency-Key, which was not metered",
         "schema": {"type": "string", "const": "true"},
     },
+    "Deprecation": {
+        "description": "Since when the endpoint is deprecated (RFC 9745)",
+        "schema": {"type": "string", "pattern": "^@[0-9]+$"},
+    },
+    "Sunset": {"description": "Until when it answers you (RFC 8594)", "schema": {"type": "string"}},
+    "Link": {
+        "description": "Of a deprecated endpoint (RFC 8288): its successor-version, and where its deprecation and sunset are explained",
+        "schema": {"type": "string"},
+    },
 }
 _TEXTS: Json = {"type": "array", "items": {"type": "string"}}
 _GENERIC_SCHEMAS: Json = {
@@ -174,6 +183,7 @@ _GENERIC_SCHEMAS: Json = {
             "api_version": {"type": "string"},
             "request_id": {"type": "string"},
             "predictions": {"type": "array", "items": {"type": "object"}},
+            "notices": NOTICES,
         },
     },
 }
@@ -184,8 +194,13 @@ def prediction_schemas(endpoints: Iterable[DocumentedEndpoint]) -> Json:
     schemas = dict(_GENERIC_SCHEMAS)
     for endpoint in endpoints:
         schemas[_schema_name(endpoint, "Request")] = dict(endpoint.request_schema)
-        schemas[_schema_name(endpoint, "Answer")] = dict(endpoint.response_schema)
+        schemas[_schema_name(endpoint, "Answer")] = _with_notices(endpoint.response_schema)
     return schemas
+
+
+def _with_notices(schema: Mapping[str, Any]) -> Json:
+    """The contract's answer, and what is said beside it of an endpoint that ends."""
+    return {**schema, "properties": {**schema["properties"], "notices": NOTICES}}
 
 
 def _schema_name(endpoint: DocumentedEndpoint, part: str) -> str:

@@ -60,6 +60,19 @@ def _example(problem: type[Problem]) -> Json:
 
 _RETRY_AFTER = {"description": "Seconds after which the call may be sent again", "schema": {"type": "integer", "minimum": 1}}
 _CHALLENGE = {"description": "`Bearer`, by RFC 6750", "schema": {"type": "string"}}
+NOTICES: Json = {
+    "description": "On every answer of an endpoint that ends.",
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["code", "detail", "link"],
+        "properties": {
+            "code": {"type": "string", "description": "`endpoint_deprecated` or `endpoint_retired`; ignore those that you do not know"},
+            "detail": {"type": "string"},
+            "link": {"type": "string", "format": "uri"},
+        },
+    },
+}
 _PROBLEM: Json = {
     "description": "A problem document (RFC 9457).",
     "type": "object",
@@ -71,6 +84,7 @@ _PROBLEM: Json = {
         "detail": {"type": "string"},
         "code": {"type": "string", "enum": sorted(CATALOGUE), "description": "Stable: programs decide by this"},
         "request_id": {"type": "string"},
+        "notices": NOTICES,
     },
 }
 _INVALID_INPUT: Json = {

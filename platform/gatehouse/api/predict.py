@@ -102,8 +102,7 @@ class Predict:
             raise CredentialMissing()  # never so behind admission and dispatcher; closed all the same
         check_method(scope)
         check_scope(principal)
-        endpoint = self._endpoints.find(principal, route)
-        call.model, call.api_version = endpoint.model, endpoint.api_version
+        endpoint = self._endpoints.find(call, principal, route)
         key_id = principal.key_id
         contract, served = self._releases.find(endpoint, key_id) or await self._releases.load(endpoint, key_id, self._deadline_s)
         call.model_version, call.engine = served.manifest.version, served.predictor.engine_name
@@ -122,9 +121,10 @@ class Predict:
 
     async def _still_granted(self, call: Call, endpoint: Endpoint) -> Principal:
         """The caller by now, who may still call this endpoint. Raises what admission, the scope and the grant raise."""
+        call.notice = None  # of whoever is refused now, nothing is known any more
         call.principal = principal = await self._recognition.again(call)
         check_scope(principal)
-        self._endpoints.find(principal, Route(endpoint.api_version, endpoint.model))
+        self._endpoints.find(call, principal, Route(endpoint.api_version, endpoint.model))
         return principal
 
     async def _rows(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Rows:

@@ -126,9 +126,10 @@ class Rest:
         release = self._parts.registry.release(model, api_version)
         return describe(release.contract.contract) if release else None
 
-    def _summary(self, endpoint: Endpoint) -> dict[str, Any]:
+    def _summary(self, endpoint: Endpoint, principal: Principal) -> dict[str, Any]:
         release = self._parts.registry.release(endpoint.model, endpoint.api_version)  # where a release failed, what still answers
-        return summary_of(endpoint, self._parts.settings.base_url, release.stable if release else endpoint.stable_version)
+        version = release.stable if release else endpoint.stable_version
+        return summary_of(endpoint, self._parts.settings.base_url, version, self._parts.now(), principal.tenant_id)
 
     def _document(self, principal: Principal | None) -> Mapping[str, Any]:
         registry, settings = self._parts.registry, self._parts.settings
@@ -142,12 +143,15 @@ class Rest:
         )
 
     def _shown(self, principal: Principal | None) -> list[Endpoint]:
-        """The endpoints whose contracts this caller may read."""
+        """The endpoints that answer and whose contracts this caller may read."""
         if self._parts.settings.docs == "open":
-            return [endpoint for endpoint in self._parts.endpoints.all() if endpoint.state != "retired"]
-        if principal and Scope.MODELS_READ in principal.scopes:
-            return self._parts.endpoints.granted(principal)
-        return []
+            readable = self._parts.endpoints.all()
+        elif principal and Scope.MODELS_READ in principal.scopes:
+            readable = self._parts.endpoints.granted(principal)
+        else:
+            return []
+        now, tenant_id = self._parts.now(), principal.tenant_id if principal else None
+        return [endpoint for endpoint in readable if endpoint.state_at(now, tenant_id) != "retired"]
 
 
 def documented(endpoint: Endpoint, contract: Contract) -> DocumentedEndpoint:

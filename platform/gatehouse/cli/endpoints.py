@@ -1,18 +1,18 @@
 """`gatehouse endpoints`: what serves each model + API version."""
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
 from gatehouse.cli import releasing
 from gatehouse.cli.deployment import open_deployment
+from gatehouse.cli.endpoint_facts import ApiVersion, Model, facts, say_life
+from gatehouse.cli.endpoint_life import add_life_commands
 from gatehouse.cli.output import Json, example, print_json, print_table
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import activate, list_endpoints
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
-ApiVersion = Annotated[str, typer.Argument(metavar="vN", help="The API version.")]
 Force = Annotated[bool, typer.Option("--force", help="Also where callers lose something that the contract gives them now.")]
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
     help="What serves each model + API version.",
     epilog=example("gatehouse endpoints list"),
 )
+add_life_commands(app)
 
 
 @app.command("list", epilog=example("gatehouse endpoints list --json"))
@@ -29,15 +30,16 @@ def show_all(json: Json = False) -> None:
     """List all endpoints with their state and the model version that serves them."""
     with open_deployment() as deployment, deployment.database.read() as session:
         found = list_endpoints(session)
+    now = datetime.now(UTC)
     if json:
-        print_json([facts(endpoint) for endpoint in found])
+        print_json([facts(endpoint, now) for endpoint in found])
         return
     if not found:
         typer.echo("there are no endpoints yet: gatehouse models publish FILE --sample rows.csv")
         return
     print_table(
-        ("model", "API version", "state", "model version", "canary", "before"),
-        [_row(endpoint) for endpoint in found],
+        ("model", "API version", "state", "sunset", "model version", "canary", "before"),
+        [_row(endpoint, now) for endpoint in found],
     )
 
 
@@ -47,7 +49,7 @@ def show_one(model: Model, api_version: ApiVersion, json: Json = False) -> None:
     with open_deployment() as deployment:
         endpoint = releasing.find(deployment, model, api_version)
     if json:
-        print_json(facts(endpoint))
+        print_json(facts(endpoint, datetime.now(UTC)))
         return
     _say(endpoint)
 
@@ -92,21 +94,22 @@ def end_preview(model: Model, api_version: ApiVersion, json: Json = False) -> No
     with open_deployment() as deployment, deployment.database.write() as session:
         endpoint = activate(session, deployment.actor, model, api_version)
     if json:
-        print_json(facts(endpoint))
+        print_json(facts(endpoint, datetime.now(UTC)))
         return
     typer.echo(f"{endpoint.name} is {endpoint.state} and {_served(endpoint)}")
     typer.echo("who may call it: gatehouse grants list")
 
 
-def _row(endpoint: Endpoint) -> tuple[str, ...]:
+def _row(endpoint: Endpoint, now: datetime) -> tuple[str, ...]:
     canary = f"{endpoint.canary_version} ({endpoint.canary_percent} %)" if endpoint.canary_version else "none"
     versions = (endpoint.stable_version, canary, endpoint.previous_version or "none")
-    return (endpoint.model, endpoint.api_version, endpoint.state, *versions)
+    sunset = str(endpoint.deprecation.sunset) if endpoint.deprecation else "none"
+    return (endpoint.model, endpoint.api_version, endpoint.state_at(now), sunset, *versions)
 
 
 def _answer(endpoint: Endpoint, json: bool) -> None:
     if json:
-        print_json(facts(endpoint))
+        print_json(facts(endpoint, datetime.now(UTC)))
         return
     _say(endpoint)
     typer.echo("a version that cannot be loaded takes no calls: /health/ready says why")
@@ -115,6 +118,8 @@ def _answer(endpoint: Endpoint, json: bool) -> None:
 def _say(endpoint: Endpoint) -> None:
     """What callers get now, and what can be done next."""
     place = f"{endpoint.model} {endpoint.api_version}"
+    if endpoint.deprecation is not None or endpoint.state == "retired":
+        say_life(endpoint, datetime.now(UTC))
     typer.echo(f"{endpoint.name} is {endpoint.state} and {_served(endpoint)}")
     if endpoint.canary_version is not None:
         typer.echo(f"to let {endpoint.canary_version} serve everybody: gatehouse endpoints promote {place}")
@@ -126,8 +131,3 @@ def _say(endpoint: Endpoint) -> None:
 def _served(endpoint: Endpoint) -> str:
     canary = f", {endpoint.canary_percent} % of the keys by {endpoint.canary_version}" if endpoint.canary_version else ""
     return f"served by {endpoint.model} {endpoint.stable_version}{canary}"
-
-
-def facts(endpoint: Endpoint) -> dict[str, Any]:
-    """An endpoint for programs."""
-    return asdict(endpoint)

@@ -50,6 +50,14 @@ def instant(text: str) -> datetime:
         raise typer.BadParameter("write a moment as 90d, 12h, 2027-01-31 or 2027-01-31T12:00:00Z") from None
 
 
+def whole_day(text: str) -> date:
+    """`2027-06-30`."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("write a day as 2027-06-30") from None
+
+
 def span(text: str) -> timedelta:
     """`24h`, `7d`, `30min` or `0`."""
     found = _GRACE.fullmatch(text)

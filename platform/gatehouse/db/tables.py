@@ -1,6 +1,6 @@
 """All SQLModel tables. `table=True` does not validate: whoever writes a row validates before."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, Dialect, Index, Integer, LargeBinary, TypeDecorator
@@ -188,8 +188,27 @@ class EndpointTable(SQLModel, table=True):
     canary_version: str | None = Field(default=None, max_length=32)
     canary_percent: int | None = None
     """Share of the keys that the canary answers."""
+    deprecated_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    sunset: date | None = None
+    """The last day (UTC) on which a deprecated endpoint answers."""
+    successor: str | None = Field(default=None, max_length=8)
+    deprecation_reason: str | None = Field(default=None, max_length=200)
+    deprecation_link: str | None = Field(default=None, max_length=500)
+    retired_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     created_at: datetime = Field(sa_column=_moment())
     changed_at: datetime = Field(sa_column=_moment())
+
+
+class EndpointExtensionTable(SQLModel, table=True):
+    """One tenant may call a deprecated endpoint past its sunset."""
+
+    __tablename__ = "endpoint_extension"
+    model: str = Field(primary_key=True, max_length=63)
+    api_version: str = Field(primary_key=True, max_length=8)
+    tenant_id: str = Field(primary_key=True, foreign_key="tenant.id", max_length=40)
+    until: date
+    """Its last day (UTC)."""
+    created_at: datetime = Field(sa_column=_moment())
 
 
 class RevisionTable(SQLModel, table=True):

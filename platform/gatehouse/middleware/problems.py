@@ -98,6 +98,7 @@ def problem_response(call: Call, problem: Problem, base_url: str) -> tuple[list[
             "code": problem.code,
             "request_id": call.request_id,
             **problem.members,
+            **({} if call.notice is None else {"notices": call.notice.member}),
         }
     )
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode("ascii"))]

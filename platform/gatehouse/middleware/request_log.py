@@ -46,6 +46,8 @@ class RequestLog:
                 if call.limit_fields:
                     own.append((b"ratelimit-policy", call.limit_fields[0].encode("ascii")))
                     own.append((b"ratelimit", call.limit_fields[1].encode("ascii")))
+                if call.notice is not None:
+                    own.extend(call.notice.headers)
                 message["headers"] = [*message["headers"], *own]
             elif call.route is None:  # a prediction's own steps have counted theirs
                 call.bytes_out += len(message.get("body", b""))

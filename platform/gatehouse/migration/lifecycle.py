@@ -1,30 +1,48 @@
 """Which endpoint a call means, and whether it still answers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from gatehouse.call import Route
+from gatehouse.call import Call, Route
 from gatehouse.errors import EndpointRetired, NotFound
+from gatehouse.migration.ending import Ending, ending_of
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.principal import Principal
+
+ENDING = ("deprecated", "retired")
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """What is told to the tenants with an extension, and to everybody else."""
+
+    otherwise: Ending
+    by_tenant: Mapping[str, Ending]
 
 
 class Endpoints:
     """All endpoints of this deployment, as this process last saw them. Replaced as a whole."""
 
-    def __init__(self, endpoints: Iterable[Endpoint] = ()) -> None:
+    def __init__(self, base_url: str, now: Callable[[], datetime], endpoints: Iterable[Endpoint] = ()) -> None:
+        self._base_url = base_url
+        self.now = now
         self._by_name: Mapping[tuple[str, str], Endpoint] = {}
+        self._endings: Mapping[tuple[str, str], Endings] = {}
         self.replace(endpoints)
 
     def replace(self, endpoints: Iterable[Endpoint]) -> None:
         """Take over a new state of things."""
-        self._by_name = {(endpoint.model, endpoint.api_version): endpoint for endpoint in endpoints}
+        by_name = {(endpoint.model, endpoint.api_version): endpoint for endpoint in endpoints}
+        self._endings = {name: self._endings_of(endpoint) for name, endpoint in by_name.items() if endpoint.state in ENDING}
+        self._by_name = by_name
 
     def all(self) -> list[Endpoint]:
         """Every endpoint, in order of name and version."""
         return sorted(self._by_name.values(), key=_order)
 
-    def find(self, principal: Principal, route: Route) -> Endpoint:
-        """The endpoint that a prediction path means for this caller.
+    def find(self, call: Call, principal: Principal, route: Route) -> Endpoint:
+        """The endpoint that a prediction path means for this caller; the call says so, and what the caller must be told, also of a refusal.
 
         Raises NotFound (unknown and not granted are the same), EndpointRetired.
         """
@@ -32,9 +50,28 @@ class Endpoints:
         endpoint = self._by_name.get((model, route.api_version)) if model else None
         if endpoint is None or not visible(endpoint, principal):
             raise NotFound(reason="not_granted" if endpoint else "no_such_endpoint")
-        if endpoint.state == "retired":
-            raise EndpointRetired()
+        call.model, call.api_version = endpoint.model, endpoint.api_version
+        if endpoint.state != "active":
+            self._tell(call, endpoint, principal)
         return endpoint
+
+    def _tell(self, call: Call, endpoint: Endpoint, principal: Principal) -> None:
+        """Raises EndpointRetired, also for a sunset that is past by now."""
+        endings = self._endings.get((endpoint.model, endpoint.api_version))
+        if endings is None:  # a preview
+            return
+        ending = endings.by_tenant.get(principal.tenant_id, endings.otherwise)
+        if endpoint.state == "deprecated" and not ending.over(self.now()):
+            call.notice = ending.going
+            return
+        call.notice = ending.gone
+        raise EndpointRetired(ending.refusal, members=ending.members)
+
+    def _endings_of(self, endpoint: Endpoint) -> Endings:
+        extended = {each.tenant_id for each in endpoint.extensions}
+        return Endings(
+            ending_of(endpoint, self._base_url), {tenant: ending_of(endpoint, self._base_url, tenant) for tenant in sorted(extended)}
+        )
 
     def granted(self, principal: Principal, api_version: str | None = None) -> list[Endpoint]:
         """What this caller may see, in order of name and version."""

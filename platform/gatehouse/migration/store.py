@@ -10,9 +10,9 @@ from sqlmodel import Session, col, select
 
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.revision import hold_revision, record_change
-from gatehouse.db.tables import EndpointTable
+from gatehouse.db.tables import EndpointExtensionTable, EndpointTable, TenantTable
 from gatehouse.errors import NotKnown, Refused
-from gatehouse.migration.endpoint import Endpoint, EndpointState, api_version_of
+from gatehouse.migration.endpoint import Deprecation, Endpoint, EndpointState, Extension, api_version_of
 
 
 def create_endpoint(session: Session, actor: Actor, model: str, model_version: str) -> Endpoint:
@@ -67,14 +67,15 @@ def activate(session: Session, actor: Actor, model: str, api_version: str) -> En
 
 def list_endpoints(session: Session) -> list[Endpoint]:
     """All endpoints by model and API version."""
-    rows = session.exec(select(EndpointTable)).all()
-    return sorted((_endpoint(row) for row in rows), key=lambda endpoint: (endpoint.model, int(endpoint.api_version[1:])))
+    extensions = _extensions(session)
+    found = [_endpoint(row, extensions.get((row.model, row.api_version), ())) for row in session.exec(select(EndpointTable))]
+    return sorted(found, key=lambda endpoint: (endpoint.model, int(endpoint.api_version[1:])))
 
 
 def find_endpoint(session: Session, model: str, api_version: str) -> Endpoint | None:
     query = select(EndpointTable).where(EndpointTable.model == model, EndpointTable.api_version == api_version)
     row = session.exec(query).one_or_none()
-    return None if row is None else _endpoint(row)
+    return None if row is None else _endpoint(row, _extensions(session).get((model, api_version), ()))
 
 
 def named_endpoint(session: Session, model: str, api_version: str) -> Endpoint:
@@ -93,10 +94,34 @@ def api_versions_by_model(session: Session) -> Mapping[str, frozenset[str]]:
     return {model: frozenset(named) for model, named in versions.items()}
 
 
-def _endpoint(row: EndpointTable) -> Endpoint:
-    state = cast(EndpointState, row.state)
-    canary = (row.canary_version, row.canary_percent)
-    return Endpoint(row.model, row.api_version, state, row.stable_version, row.previous_version, *canary)
+def _extensions(session: Session) -> dict[tuple[str, str], tuple[Extension, ...]]:
+    found: dict[tuple[str, str], tuple[Extension, ...]] = {}
+    query = select(EndpointExtensionTable, TenantTable.name).join(TenantTable).order_by(TenantTable.name)
+    for row, tenant in session.exec(query):
+        name = (row.model, row.api_version)
+        found[name] = (*found.get(name, ()), Extension(row.tenant_id, tenant, row.until))
+    return found
+
+
+def _endpoint(row: EndpointTable, extensions: tuple[Extension, ...]) -> Endpoint:
+    return Endpoint(
+        model=row.model,
+        api_version=row.api_version,
+        state=cast(EndpointState, row.state),
+        stable_version=row.stable_version,
+        previous_version=row.previous_version,
+        canary_version=row.canary_version,
+        canary_percent=row.canary_percent,
+        deprecation=_deprecation(row),
+        retired_at=row.retired_at,
+        extensions=extensions,
+    )
+
+
+def _deprecation(row: EndpointTable) -> Deprecation | None:
+    if row.deprecated_at is None or row.sunset is None or row.successor is None:
+        return None
+    return Deprecation(row.deprecated_at, row.sunset, row.successor, row.deprecation_reason, row.deprecation_link)
 
 
 def _versions(endpoint: Endpoint) -> dict[str, str | int | None]:
