@@ -1,12 +1,13 @@
 """How commands answer: tables for reading, one JSON value for programs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,8 @@ from gatehouse.principal import Rate
 
 WIDE = 10_000
 """Columns of a table that no terminal shows: nothing is folded in files and pipes."""
+_FRAME, _GAP = 1, 3
+"""What a table takes beside its cells, and beside each of its columns."""
 PERIODS = {1: "s", 60: "min", 3600: "h", 86_400: "d"}
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
@@ -35,15 +38,32 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wide: 
 
     `wide`: how many columns it may take where it is not shown on a terminal.
     """
+    cells = list(zip(columns, *rows, strict=True))
+    console = Console(highlight=False)
+    room = (console.width if console.is_terminal else wide) - _FRAME - _GAP * len(columns)
+    widths = _widths([_widest(each, str.splitlines) for each in cells], [_widest(each, str.split) for each in cells], room)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for place, column in enumerate(columns):
-        words = [word for row in rows for word in row[place].split(" ")]
-        table.add_column(column, overflow="fold", min_width=max(map(len, (*words, *column.split(" ")))))
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, overflow="fold", width=width)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console = Console(highlight=False)
-    needed = console.measure(table, options=console.options.update_width(WIDE)).minimum
-    Console(highlight=False, width=max(console.width if console.is_terminal else wide, needed)).print(table)
+    width = sum(widths) + _FRAME + _GAP * len(columns)
+    Console(highlight=False, width=width, height=24).print(table)  # without a height a dumb terminal is taken for 80 wide
+
+
+def _widest(cells: Sequence[str], parts: Callable[[str], list[str]]) -> int:
+    return max((cell_len(part) for cell in cells for part in parts(cell)), default=0)
+
+
+def _widths(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """The widest column gives way first, none beyond its longest word; rich itself would drop columns on the right."""
+    widths = list(wanted)
+    while sum(widths) > room:
+        give = [place for place, width in enumerate(widths) if width > least[place]]
+        if not give:
+            break
+        widths[max(give, key=widths.__getitem__)] -= 1
+    return widths
 
 
 def moment(at: datetime | None) -> str | None:

@@ -1,0 +1,36 @@
+"""Tables on terminals of every width: nothing is cut off, and words stay whole."""
+
+import re
+
+import pytest
+
+from gatehouse.cli.output import print_table
+
+COLUMNS = ("process", "serves since", "state", "seen", "changes behind", "usage waiting", "usage lost")
+ROW = ("prc_b2db5957c80a296891b6", "2026-11-21 16:05 UTC", "serving", "12 s ago", "1,234 (5 s)", "0.5 MiB", "987,654")
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 88, 92, 96, 100, 104, 120, 200])
+def test_a_table_shows_every_word_of_every_column_on_a_terminal_of_any_width(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"COLUMNS": str(width), "FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    print_table(COLUMNS, [ROW, ROW])
+    shown = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out)
+    words = shown.split()
+    for word in " ".join(COLUMNS).split():
+        assert word in words
+    for word in " ".join(ROW).split():
+        assert words.count(word) >= 2
+    assert max(map(len, shown.splitlines())) <= max(width, 86)
+
+
+def test_a_table_in_a_pipe_is_not_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(COLUMNS, [ROW])
+    assert "   ".join(ROW[:2]) in capsys.readouterr().out
+
+
+def test_a_table_without_rows_has_its_head(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("id", "state"), [])
+    assert capsys.readouterr().out.split()[:2] == ["id", "state"]
