@@ -59,12 +59,12 @@ def publish_model(deployment: Deployment, wish: PublishWish, progress: Callable[
     """Publish a version, and open its endpoint if there is none. Raises Refused."""
     contract, shelf = wish.contract.contract, repository_of(deployment.settings)
     choice = choose_version(shelf, contract, wish.version, progress)
-    upgrades = prove_published(shelf, contract, wish.contract.origin, progress)
-    note_outgrown(shelf, contract, progress)
     signer, made_key = signer_of(deployment, wish.publishing_key)
     repository = repository_of(deployment.settings)  # anew: it may trust a key more
     if not repository.trusts(signer.key_id):
         raise Refused(_untrusted(deployment, signer.key_id))
+    upgrades = prove_published(repository, contract, wish.contract.origin, progress)
+    note_outgrown(repository, contract, progress)
     publication = _publish(wish, choice, repository, signer, progress)
     _keep(deployment, publication, wish, progress)
     with deployment.database.write() as session:

@@ -55,9 +55,15 @@ def prove_published(repository: Repository, new: Contract, origin: str, note: Ca
 
 def note_outgrown(repository: Repository, old: Contract, note: Callable[[str], None]) -> None:
     """Say it where the rules of a newer API version do not fit the older contract as it is to be published."""
-    majors = {f"v{parse_version(version)[0]}" for version in repository.versions(old.model)}
-    for api_version in sorted(majors, key=parse_api_version):
-        found = newest_contract(repository, old.model, api_version)
+    own = parse_api_version(old.api_version)
+    for major in sorted({parse_version(version)[0] for version in repository.versions(old.model)}):
+        if major <= own:
+            continue
+        try:
+            found = newest_contract(repository, old.model, f"v{major}")
+        except Refused as error:  # what cannot be read now leads nobody up either
+            note(str(error))
+            continue
         if found is None or rules_from(found[1], old.api_version) is None:
             continue
         try:
@@ -76,7 +82,7 @@ def newest_contract(repository: Repository, model: str, api_version: str) -> tup
         try:
             _, source = repository.read_contract(model, version)
         except (VersionMissing, VersionInvalid) as error:
-            raise Refused(f"{error}; so the rules from {api_version} cannot be proved") from None
+            raise Refused(f"{error}; so its upgrade rules cannot be proved") from None
         return name, read_contract(source, f"contract of {name}")
     return None
 
