@@ -104,6 +104,10 @@ def test_without_a_database_it_says_so_in_one_line_and_makes_none(gatehouse: Any
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.close()
     assert "start a server of this version" in gatehouse("status", code=1).error
+    with sqlite3.connect(state_dir / "gatehouse.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    assert "install the newer Gatehouse that has brought it to 9999" in gatehouse("status", code=1).error
     (state_dir / "gatehouse.db").unlink()
     said = gatehouse("status", code=1).error
     assert ("there is no database at" in said, "gatehouse serve" in said, said.count("\n")) == (True, True, 1)

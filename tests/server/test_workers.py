@@ -113,6 +113,22 @@ def test_a_start_that_fails_ends_with_the_one_line_of_its_worker(stage: Stage, t
     server.client.close()
 
 
+def test_a_worker_that_is_killed_before_it_serves_ends_the_start_with_one_line(stage: Stage, tmp_path: Path) -> None:
+    server = Server(stage, free_port(), tmp_path / "log", ("--workers", "2"))
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+
+    def workers() -> list[int]:
+        found = [int(pid) for pid in children.read_text().split()]
+        return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    wait_until(lambda: len(workers()) > 0, 30)
+    killed = workers()[0]
+    os.kill(killed, signal.SIGKILL)
+    assert server.process.wait(60) == 1
+    assert f"worker {killed} was killed by signal 9 before it served" in server.said
+    server.client.close()
+
+
 def test_a_supervisor_that_is_killed_takes_its_workers_along(stage: Stage, tmp_path: Path) -> None:
     server = Server(stage, free_port(), tmp_path / "log", ("--workers", "2"))
     wait_until(lambda: len(server.rows()) == 2, 60)

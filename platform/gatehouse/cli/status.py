@@ -9,7 +9,7 @@ import typer
 from gatehouse.cli.deployment import settings_or_refusal
 from gatehouse.cli.deployment_status import DeploymentStatus, ServingProcess, read_status, wrongs
 from gatehouse.cli.output import Json, day, moment, print_json, print_table
-from gatehouse.db.migrate import is_current
+from gatehouse.db.migrate import what_is_missing
 from gatehouse.db.session import GONE, DatabaseUrlInvalid, open_database
 from gatehouse.errors import Refused
 from gatehouse.metrics.recent_store import SPAN_S
@@ -49,8 +49,8 @@ def _read(settings: Settings) -> DeploymentStatus:
     except DatabaseUrlInvalid as error:
         raise Refused(f"GATEHOUSE_DATABASE_URL: {error}") from None
     try:
-        if not is_current(database):
-            raise Refused("the database is not at this Gatehouse's migration: start a server of this version, which migrates it")
+        if missing := what_is_missing(database):
+            raise Refused(f"the database is not at this Gatehouse's migration: {missing}")
         with database.read() as session:
             return read_status(session, settings)
     except GONE as error:

@@ -29,8 +29,18 @@ def newest_migration() -> str:
 
 def is_current(database: Database) -> bool:
     """Whether the database stands at the newest migration. Raises OperationalError when it cannot be reached."""
+    return what_is_missing(database) is None
+
+
+def what_is_missing(database: Database) -> str | None:
+    """What to do where the database does not stand at the newest migration. Raises OperationalError when it cannot be reached."""
     with database.engine.connect() as connection:
-        return _stands_at(connection) == newest_migration()
+        at = _stands_at(connection)
+    if at == newest_migration():
+        return None
+    if at is not None and at > newest_migration():
+        return f"install the newer Gatehouse that has brought it to {at}; this one knows up to {newest_migration()}"
+    return "start a server of this version, which migrates it"
 
 
 def upgrade(database: Database) -> bool:

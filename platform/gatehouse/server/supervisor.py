@@ -128,8 +128,10 @@ class Supervisor:
 
     def _replace(self, worker: _Worker) -> None:
         code = worker.process.exitcode or 0
-        if not self._served:  # whatever it is, the next one would find it as well; the worker has said it
+        if not self._served:  # whatever it is, the next one would find it as well; the worker has said it unless it was killed
             self._code = code if code > 0 else 1
+            if code < 0:
+                LOGGER.error("worker %d was killed by signal %d before it served: is the memory too small?", worker.process.pid, -code)
             self._stop()
             return
         lived = time.monotonic() - worker.begun
