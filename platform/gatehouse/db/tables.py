@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Dialect, Index, Integer, LargeBinary, TypeDecorator
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Index, Integer, LargeBinary, TypeDecorator, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 METADATA = SQLModel.metadata
@@ -405,3 +405,49 @@ class IdempotencyClaimTable(SQLModel, table=True):
     process_id: str | None = Field(default=None, max_length=40)
     """Who has the call under way, or had; nobody where its second try has failed."""
     claimed_at: datetime = Field(sa_column=_moment(index=True))
+
+
+class NoticeTargetTable(SQLModel, table=True):
+    """Where a tenant is told, and how it is with that address."""
+
+    __tablename__ = "notice_target"
+    tenant_id: str = Field(primary_key=True, foreign_key="tenant.id", max_length=40)
+    url: str = Field(max_length=1023)
+    secret_sealed: bytes = Field(sa_column=Column(LargeBinary(), nullable=False))
+    """Encrypted under GATEHOUSE_SECRET_KEY; so is the one before."""
+    previous_sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary(), nullable=True))
+    previous_until: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """So long each notice is signed by both."""
+    created_at: datetime = Field(sa_column=_moment())
+    failing_since: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """Since a notice was given up here, or the target said that it is gone; None once one arrives."""
+    failing_reason: str | None = Field(default=None, max_length=255)
+    gone: bool = False
+    """It answered 410: nothing is sent until an operator changes it."""
+    lease: str | None = Field(default=None, max_length=32)
+    """Of the process that has a delivery under way, until `lease_ends_at`; one at a time for each target."""
+    lease_ends_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+
+
+class NoticeTable(SQLModel, table=True):
+    """What a tenant is told by webhook, once for each event and threshold."""
+
+    __tablename__ = "notice"
+    __table_args__ = (UniqueConstraint("tenant_id", "kind", "event", "threshold", name="uq_notice_once"),)
+    id: str = Field(primary_key=True, max_length=40)
+    tenant_id: str = Field(max_length=40)
+    kind: str = Field(max_length=40)
+    event: str = Field(max_length=127)
+    threshold: str = Field(max_length=40)
+    body: str
+    """JSON, as it is signed and sent each time."""
+    created_at: datetime = Field(sa_column=_moment())
+    due_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True, index=True))
+    """When it is sent next; None when nothing is to be done."""
+    started_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """Of the first attempt, or the first since a replay."""
+    attempts: int = 0
+    last_attempt_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    last_outcome: str | None = Field(default=None, max_length=255)
+    delivered_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    gave_up_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from gatehouse.db.audit import Actor, record_audit
+from gatehouse.db.outbox import announce
 from gatehouse.db.session import Database
 from gatehouse.db.tables import ObservedRefusalTable, QuotaBlockTable, QuotaTable, UsageSummaryTable
 from gatehouse.limits.month import Month
@@ -80,7 +81,10 @@ class StandingStore:
             before = session.exec(select(QuotaTable.warned_percent).where(*mine).with_for_update()).one()
             session.execute(update(QuotaTable).where(*mine).values(warned_percent=percent))
             if percent > before:
-                record_audit(session, METER, "quota.reached", tenant, {"month": month.name, **detail})
+                said = {"month": month.name, **detail}
+                record_audit(session, METER, "quota.reached", tenant, said)
+                event = f"{month.name} of {detail['rows_per_month']}"  # another quota is another event
+                announce(session, tenant_id, "quota.reached", event, str(percent), {"tenant": tenant, **said})
             return percent > before
 
     def add_observed(self, counts: Mapping[tuple[str, str, str], tuple[int, int]], at: datetime) -> None:
