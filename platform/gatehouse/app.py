@@ -35,7 +35,7 @@ from gatehouse.identity.keyring import TokenKeyring
 from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.proof import SecretWrong
 from gatehouse.identity.revocation import is_revoked
-from gatehouse.identity.sealing import Seal
+from gatehouse.identity.sealing import Seal, readable
 from gatehouse.identity.service import Authenticator
 from gatehouse.identity.token_keys import load_token_keys, read_token_keys
 from gatehouse.identity.uses import KeyUses
@@ -76,8 +76,17 @@ from gatehouse.middleware.request_log import RequestLog
 from gatehouse.middleware.security_headers import SecurityHeaders
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
+from gatehouse.notices.sender import Sender
+from gatehouse.notices.store import DeliveryStore
 from gatehouse.principal import Principal, Verified
-from gatehouse.readings import connection_readings, credential_readings, limit_readings, usage_readings, work_readings
+from gatehouse.readings import (
+    connection_readings,
+    credential_readings,
+    limit_readings,
+    notice_readings,
+    usage_readings,
+    work_readings,
+)
 from gatehouse.server.changes import ChangeFollower
 from gatehouse.server.connections import ConnectionLimits, Connections
 from gatehouse.server.former import FormerVersions
@@ -145,6 +154,7 @@ class Application:
         self._compose_limits()
         self._compose_serving()
         self._compose_usage()
+        self._compose_notices()
         self._compose_metrics()
         self._compose_road()
 
@@ -157,7 +167,9 @@ class Application:
         return self.process.live
 
     def _compose_identity(self) -> None:
-        seal = Seal(*(secret.get_secret_value().encode() for secret in (self.settings.secret_key, self.settings.secret_key_before)))
+        self.seal = seal = Seal(
+            *(secret.get_secret_value().encode() for secret in (self.settings.secret_key, self.settings.secret_key_before))
+        )
         keys = load_token_keys(self.database, seal)
         self.token_keys = TokenKeyring(partial(read_token_keys, self.database), seal, self.settings.base_url, keys)
         self.peppers = Peppers(self.settings.key_peppers)
@@ -233,6 +245,9 @@ class Application:
         self.recorder = Recorder(self.spool, self.database, self.quota.settle, retention)
         self.meter = Meter(self.spool, GroupSync(self.spool, self.syncing) if self.settings.usage_fsync else None)
 
+    def _compose_notices(self) -> None:
+        self.sender = Sender(DeliveryStore(self.database), partial(readable, self.seal), self.settings.target_networks)
+
     def _compose_metrics(self) -> None:
         self.calls = CallCounts()
         self.lag = LoopLag()
@@ -304,6 +319,7 @@ class Application:
         self.recorder.start()
         self.key_uses.start()
         self.tender.start()
+        self.sender.start()
         self.metrics.start()
         self.lag.start(loop)
         try:
@@ -319,6 +335,7 @@ class Application:
         self.releases.close()
         self.former.close()
         self.tender.stop()
+        self.sender.stop()
         self.quota.close()
         self._flush_observed()
         self.meter.close()
@@ -381,6 +398,7 @@ class Application:
             *credential_readings(self.authenticator, self.failures, self.wrong_secrets, self.meter),
             *limit_readings(lambda: self.live_processes, self.rates, self.quota, self.watch, self.observed, self.idempotency),
             *usage_readings(self.meter, self.spool),
+            *notice_readings(self.sender),
             *connection_readings(self.connections),
             *work_readings(self.concurrency, self.batching, self.lag, lambda: self.pace.waiting),
         ]

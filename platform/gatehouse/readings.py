@@ -12,6 +12,7 @@ from gatehouse.limits.quota import QuotaBook
 from gatehouse.limits.watch import Watch
 from gatehouse.limits.wrong_secrets import WrongSecrets
 from gatehouse.metrics.reading import Reading
+from gatehouse.notices.sender import Sender
 from gatehouse.server.connections import Connections
 from gatehouse.server.loop_lag import LoopLag
 from gatehouse.serving.batching import Batching
@@ -65,6 +66,17 @@ def usage_readings(meter: Meter, spool: Spool) -> list[Reading]:
         Reading("usage_backlog_bytes", "Of usage that is not in the database yet.", lambda: spool.backlog_bytes),
         Reading("usage_has_room", "1 while calls can be metered, else 0: predictions get 503.", lambda: spool.no_room is None, over="min"),
         Reading("usage_events_lost_total", "Refused calls that could not be written down.", lambda: meter.lost, counts=True),
+    ]
+
+
+def notice_readings(sender: Sender) -> list[Reading]:
+    """Whether partners are told."""
+    return [
+        Reading("notices_delivered_total", "Webhooks that a target has taken.", lambda: sender.delivered, counts=True),
+        Reading("notice_attempts_failed_total", "Attempts that a target did not take.", lambda: sender.failed, counts=True),
+        Reading("notices_given_up_total", "Webhooks that were not taken in three days.", lambda: sender.given_up, counts=True),
+        Reading("notices_waiting", "Webhooks that are to be delivered to a target.", lambda: sender.backlog.waiting, over="max"),
+        Reading("notice_targets_failing", "Targets that take no webhooks.", lambda: sender.backlog.failing, over="max"),
     ]
 
 

@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """`/metrics` for whoever reaches it, without a key; 0 is none."""
     trusted_proxies: str = ""
     """Networks whose X-Forwarded-For is believed."""
+    notices_networks: str = ""
+    """Networks beside the public ones that notices may be sent into, by http:// too."""
     docs: Literal["open", "key", "off"] = "key"
     log_format: Literal["auto", "text", "json"] = "auto"
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
@@ -136,6 +138,12 @@ class Settings(BaseSettings):
         parse_networks(value)
         return value
 
+    @field_validator("notices_networks")
+    @classmethod
+    def _inner_networks(cls, value: str) -> str:
+        parse_networks(value, "would let notices into every network; name those that targets lie in")
+        return value
+
     @model_validator(mode="after")
     def _distinct(self) -> "Settings":
         if self.secret_key.get_secret_value() == self.key_pepper.get_secret_value():
@@ -175,6 +183,11 @@ class Settings(BaseSettings):
     def trusted_networks(self) -> tuple[Network, ...]:
         """The networks of `trusted_proxies`."""
         return parse_networks(self.trusted_proxies)
+
+    @property
+    def target_networks(self) -> tuple[Network, ...]:
+        """The networks of `notices_networks`."""
+        return parse_networks(self.notices_networks)
 
     @property
     def host_names(self) -> tuple[str, ...]:
@@ -226,14 +239,16 @@ class GivenSettings(Settings):
         return (init_settings,)
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
+def parse_networks(
+    text: str, everybody: str = "would believe everybody; name the proxies' own addresses or networks"
+) -> tuple[Network, ...]:
     """Networks in CIDR notation with commas or spaces between them. Raises ValueError for anything else, and for the whole internet."""
     try:
         networks = tuple(ip_network(part) for part in text.replace(",", " ").split())
     except ValueError:
         raise ValueError("must be addresses or networks without host bits, for example 10.0.0.0/8, 2001:db8::7") from None
     if any(network.prefixlen == 0 for network in networks):
-        raise ValueError("would believe everybody; name the proxies' own addresses or networks")
+        raise ValueError(everybody)
     return networks
 
 

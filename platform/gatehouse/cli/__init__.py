@@ -25,6 +25,8 @@ COMMANDS = {
     "keys": ("gatehouse.cli.keys:app", "API keys: create (shown once), list, show, edit, rotate, revoke, identify."),
     "plans": ("gatehouse.cli.plans:app", "Named sets of limits."),
     "limits": ("gatehouse.cli.limits:app", "What a tenant may do, and how far its month is used."),
+    "notices": ("gatehouse.cli.notices:app", "What partners were told by webhook, and what waits: list, show, replay."),
+    "notice-targets": ("gatehouse.cli.notice_targets:app", "Where each tenant is told by webhook: create, list, edit, rotate, remove."),
     "token-keys": ("gatehouse.cli.token_keys:app", "The keys that sign access tokens: list, rotate, retire, reseal."),
     "publishing-keys": ("gatehouse.cli.publishing_keys:app", "Whose signature makes a model loadable here."),
     "usage": ("gatehouse.cli.usage:app", "Calls and rows that were metered."),

@@ -5,11 +5,11 @@ import json
 import resource
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
+from gatehouse.cli.finding import Finding
+from gatehouse.cli.notices_finding import notices_finding
 from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.db.clock import database_now
 from gatehouse.db.migrate import is_current
@@ -26,20 +26,9 @@ from gatehouse.serving.signing import PublishingKeyUnusable, TrustedKeys
 from gatehouse.settings import SETTINGS_FILE, Settings
 from gatehouse.usage.spool_folder import segments
 
-State = Literal["ok", "warning", "problem"]
 CLOCK_TOLERANCE_S = 5.0
 PROBE_S = 3.0
 MIB = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One part, how it is, and what to do where it is not well."""
-
-    part: str
-    state: State
-    detail: str
-    remedy: str | None = None
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
@@ -117,6 +106,7 @@ def _inside(settings: Settings, database: Database) -> Iterator[Finding]:
         yield Finding("clock", "ok", "it agrees with the database's")
     serving = len(fresh(processes, now))
     yield _token_keys(settings, database)
+    yield notices_finding(settings, database)
     yield Finding("processes", "ok", f"{serving} serving")
     yield _spool(settings, serving)
     if not endpoints:

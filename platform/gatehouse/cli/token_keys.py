@@ -12,6 +12,7 @@ from gatehouse.db.clock import database_now
 from gatehouse.errors import Refused
 from gatehouse.identity.sealing import Seal, TokenKeyUnreadable
 from gatehouse.identity.token_keys import KeyLife, lives_of, read_token_keys, reseal_token_keys, retire_key_now, rotate_token_key
+from gatehouse.notices.targets import reseal_targets
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -73,17 +74,19 @@ def retire(
 
 @app.command(epilog=example("gatehouse token-keys reseal"))
 def reseal(json: Json = False) -> None:
-    """Encrypt the token keys under a new GATEHOUSE_SECRET_KEY, with the old one set as GATEHOUSE_SECRET_KEY_BEFORE."""
+    """Encrypt token keys and secrets of notices under a new GATEHOUSE_SECRET_KEY; the old one is set as GATEHOUSE_SECRET_KEY_BEFORE."""
     with open_deployment() as deployment:
         try:
             resealed = reseal_token_keys(deployment.database, deployment.actor, _seal(deployment))
+            with deployment.database.write() as session:
+                resealed += [f"notice-target {tenant}" for tenant in reseal_targets(session, deployment.actor, _seal(deployment))]
         except TokenKeyUnreadable as error:
             raise Refused(str(error)) from None
     if json:
         print_json({"resealed": resealed})
         return
     if not resealed:
-        typer.echo("all token keys are encrypted under GATEHOUSE_SECRET_KEY already: nothing was changed")
+        typer.echo("all of them are encrypted under GATEHOUSE_SECRET_KEY already: nothing was changed")
         return
     typer.echo(f"encrypted under the new GATEHOUSE_SECRET_KEY: {', '.join(resealed)}")
     typer.echo("once every server has been started with it, remove GATEHOUSE_SECRET_KEY_BEFORE and destroy the old secret")

@@ -1,4 +1,4 @@
-"""Sealing of private token keys: AES-256-GCM under GATEHOUSE_SECRET_KEY, so that a dump of the database is worth nothing alone."""
+"""Seals token keys and other secrets: AES-256-GCM under GATEHOUSE_SECRET_KEY, so that a dump of the database alone is worth nothing."""
 
 import os
 
@@ -40,6 +40,14 @@ class Seal:
     def is_current(self, kid: str, sealed: bytes) -> bool:
         """Whether it opens without `before`."""
         return _opened(self._current, kid, sealed) is not None
+
+
+def readable(seal: Seal, name: str, sealed: bytes) -> str | None:
+    """What was sealed under `name`; None where no secret that was given opens it."""
+    try:
+        return seal.open(name, sealed)
+    except TokenKeyUnreadable:
+        return None
 
 
 def _opened(cipher: AESGCM, kid: str, sealed: bytes) -> str | None:

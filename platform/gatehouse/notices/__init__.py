@@ -1,0 +1,1 @@
+"""What partners are told by signed webhooks: targets, deliveries and their retries."""
