@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert
+from sqlalchemy.exc import OperationalError
 from sqlmodel import select, update
 
 from gatehouse.db.session import Database
 from gatehouse.db.tables import IdempotencyClaimTable, ProcessTable, UsageEventTable
 from gatehouse.errors import IdempotencyInProgress, IdempotencyKeyReused
 from gatehouse.limits.idempotency import BATCHES_A_ROUND, PRUNED_AT_ONCE, Idempotency
-from gatehouse.limits.idempotency_key import Digester
+from gatehouse.limits.idempotency_key import Digester, Digests
 from gatehouse.limits.idempotency_store import Claim, IdempotencyStore, Keyed, Standing
 from gatehouse.limits.keyed_calls import KeyedCalls
 
@@ -51,6 +52,11 @@ class Server:
     def fail(self, claim: Claim) -> None:
         self.store.release(claim)
         self.calls.end(claim.event_id, answered=False)
+
+
+def row_of(digests: Digests) -> dict[str, Any]:
+    texts = dict.fromkeys(("tenant_id", "endpoint", "model_version", "event_id", "process_id"), "x")
+    return {"key_digest": digests.key, "body_digest": digests.body, "claimed_at": datetime.now(UTC), **texts}
 
 
 def record(database: Database, event_id: str) -> None:
@@ -218,3 +224,16 @@ def test_answered_calls_are_forgotten_when_many_more_have_come() -> None:
         calls.begin(event_id)
         calls.end(event_id, answered=True)
     assert [calls.was_answered(event_id) for event_id in "abc"] == [False, True, True]
+
+
+def test_a_process_that_stands_still_in_a_claim_holds_up_nobody_else(postgresql_database: Database) -> None:
+    one, other = Server(postgresql_database, "p1"), Server(postgresql_database, "p2")
+    first = one.claim()
+    with ThreadPoolExecutor(4) as threads, postgresql_database.write() as still:  # it has the row of "a", and has inserted that of "b"
+        still.execute(select(IdempotencyClaimTable).with_for_update())
+        still.execute(insert(IdempotencyClaimTable).values(**row_of(DIGESTER.digests("t1", "iris/v1", "b", [b"{}"])[0])))
+        waiting = [threads.submit(call) for call in (other.claim, other.find, lambda: other.claim("b"), lambda: one.store.release(first))]
+        assert [type(call.exception(10)) for call in waiting] == [IdempotencyInProgress] * 3 + [OperationalError]
+        assert other.claim("c").standing is Standing.FIRST
+    one.answer(first)
+    assert other.claim().replayed

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from gatehouse.db.clock import database_now
+from gatehouse.db.locks import bound_lock_waits, waited_too_long
 from gatehouse.db.session import Database
 from gatehouse.db.tables import IdempotencyClaimTable, ProcessTable, UsageEventTable
 from gatehouse.errors import IdempotencyInProgress, IdempotencyKeyReused
@@ -25,6 +26,8 @@ C = TypeVar("C", bound="Claim | None")
 LIFE = timedelta(hours=24)
 """So long after its claim a key is known."""
 RETRY_AFTER_S = "1"
+LOCK_WAIT_MS = 500
+"""For a transaction of another call with the same key. One that takes longer stands still, and all other claims would wait behind it."""
 
 
 class Standing(Enum):
@@ -88,10 +91,13 @@ class IdempotencyStore:
         claim: C | None = None
         try:
             with self._database.write() as session:
+                bound_lock_waits(session, LOCK_WAIT_MS)
                 claim = work(session, database_now(session))
-        except BaseException:
+        except BaseException as error:
             if claim is not None:
                 self._calls.end(claim.event_id, answered=False)
+            if waited_too_long(error):
+                raise _in_progress() from error
             raise
         return claim
 
@@ -164,6 +170,7 @@ class IdempotencyStore:
         same = (CLAIMS.c.key_digest == claim.key_digest, CLAIMS.c.event_id == claim.event_id)
         mine = (*same, CLAIMS.c.process_id == self._process_id)
         with self._database.write() as session:
+            bound_lock_waits(session, LOCK_WAIT_MS)
             if claim.standing is Standing.FIRST:
                 session.execute(delete(CLAIMS).where(*mine))
             elif claim.standing is Standing.RETAKEN:
