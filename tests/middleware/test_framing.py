@@ -9,6 +9,7 @@ from stage import IRIS_ROW, Live, Stage, instances, key_id, wait_until
 from wire import Answer, head, post, wire
 
 from gatehouse.db.tables import UsageEventTable
+from gatehouse.middleware.allowed_hosts import AllowedHosts
 
 GOOD = json.dumps(instances(IRIS_ROW)).encode()
 
@@ -76,6 +77,13 @@ def test_probes_may_use_any_well_formed_name(live: Live, path: str) -> None:
     with wire(live.port) as connection:
         assert connection.send(f"GET {path} HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n".encode()).answer("GET").status == 200
         assert connection.send(f"GET {path} HTTP/1.1\r\nHost: a b\r\n\r\n".encode()).answer("GET").status == 400
+
+
+@pytest.mark.parametrize("listed", ["api.example.org.", "*.Example.org."])
+def test_row_80_a_name_that_is_listed_with_its_last_dot_is_allowed(listed: str) -> None:
+    allowed = AllowedHosts([listed], 8000)
+    for host in (b"api.example.org", b"api.example.org.", b"API.example.org:8000"):
+        allowed.check(host, "/v1/models")
 
 
 def test_row_80_the_host_of_the_public_url_is_allowed_and_a_star_allows_all(stage: Stage) -> None:

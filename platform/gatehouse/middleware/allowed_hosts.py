@@ -20,7 +20,7 @@ class AllowedHosts:
     """`names` as in GATEHOUSE_ALLOWED_HOSTS: a name, `*.name` for all below it, or `*` for every well-formed one."""
 
     def __init__(self, names: Iterable[str], port: int) -> None:
-        given = [name.lower() for name in names]
+        given = [name.lower().removesuffix(".") for name in names]
         self._names = frozenset(given)
         self._below = tuple(name[1:] for name in given if name.startswith("*."))
         self._every = "*" in self._names
