@@ -14,7 +14,7 @@ from stage import WIDE, Live, Stage, instances, problem, wait_until
 
 from gatehouse.call import Call, Route
 from gatehouse.db.session import Database
-from gatehouse.db.tables import IdempotencyClaimTable, ProcessTable, QuotaTable, UsageEventTable, UsageSummaryTable
+from gatehouse.db.tables import IdempotencyClaimTable, ProcessTable, QuotaBlockTable, QuotaTable, UsageEventTable, UsageSummaryTable
 from gatehouse.limits.idempotency_key import Digester
 from gatehouse.limits.idempotency_store import IdempotencyStore, Keyed, Standing
 from gatehouse.limits.keyed_calls import KeyedCalls
@@ -45,6 +45,12 @@ def seen(database: Database, ago: timedelta) -> None:
     """All processes were last seen so long ago."""
     with database.write() as session:
         session.execute(update(ProcessTable).values(last_seen_at=datetime.now(UTC) - ago))
+
+
+def block_owners(database: Database) -> set[str]:
+    """Processes that have taken rows of a quota ahead."""
+    with database.read() as session:
+        return set(session.exec(select(QuotaBlockTable.process_id)))
 
 
 def kill_in_mid_call(stage: Stage, key: str) -> None:
@@ -79,6 +85,7 @@ def test_row_60_calls_whose_server_was_killed_are_metered_once_when_they_are_rep
     with stage.serving() as live:  # first: it need not wait then until the killed one does not count any more
         kill_in_mid_call(stage, key)
         repeat(stage, live, key)
+        wait_until(lambda: block_owners(stage.database) == {live.app.process_id})  # the killed one's spool has been adopted
     with stage.database.read() as session:
         assert [row.taken for row in session.exec(select(QuotaTable))] == [3]
 
