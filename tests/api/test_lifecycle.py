@@ -209,7 +209,10 @@ def test_models_and_account_show_the_life_of_each_endpoint(live: Live) -> None:
 def test_row_90_openapi_marks_what_is_deprecated_and_leaves_out_what_is_gone(live: Live) -> None:
     paths = live.get("/openapi.json", tenant(live, "iris", "line", "mixed")).json()["paths"]
     predictions = {path: item["post"].get("deprecated", False) for path, item in paths.items() if path.endswith("/predict")}
-    assert (predictions[V1], predictions[V2]) == (True, False)
+    assert (predictions[V1], predictions["/v1/predict"]) == (True, True)
+    assert (predictions[V2], predictions["/v2/predict"]) == (False, False)
+    other = live.get("/openapi.json", tenant(live, "iris", "crowd")).json()["paths"]
+    assert "deprecated" not in other["/v1/predict"]["post"], "its default model may be one that goes on"
     assert not {LINE, "/v1/models/mixed/predict"} & set(predictions)
 
 

@@ -1,7 +1,8 @@
 """`gatehouse endpoints deprecate | undeprecate | extend | retire`: what is said, what is refused, and who still calls."""
 
 import secrets
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from stage import ACTOR
 
 from gatehouse.db.session import open_database
+from gatehouse.migration.endpoint import Deprecation
+from gatehouse.migration.life_store import change_life
 from gatehouse.migration.store import activate, create_endpoint
 from gatehouse.usage.event import UsageEvent, uuid7
 from gatehouse.usage.store import insert_batch
@@ -80,18 +83,21 @@ def test_a_life_from_deprecation_to_retirement_and_back(iris: Any) -> None:
     assert iris("endpoints", "show", "iris", "v1", "--json").json["extensions"] == {}
 
 
-def test_a_sunset_that_is_past_is_shown_as_retired(iris: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    iris(*DEPRECATE)
-
-    class Later(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> "Later":
-            return cls.combine(SUNSET + timedelta(days=1), time.min, tz)
-
-    monkeypatch.setattr("gatehouse.cli.endpoints.datetime", Later)
-    assert iris("endpoints", "show", "iris", "v1", "--json").json["state"] == "retired"
+def test_a_sunset_that_is_past_is_shown_as_retired_everywhere(iris: Any, state_dir: Path) -> None:
+    yesterday = TODAY - timedelta(days=1)
+    past = Deprecation(datetime(2020, 1, 1, tzinfo=UTC), yesterday, "v2")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    with database.write() as session:
+        change_life(session, ACTOR, "deprecate", "iris", "v1", lambda seen, _all: replace(seen, state="deprecated", deprecation=past))
+    database.close()
     said = iris("endpoints", "show", "iris", "v1").lines
-    assert said[0] == f"iris/v1 is retired since {SUNSET}: calls are answered with 410 and name v2 instead"
+    assert said[0] == f"iris/v1 is retired since {yesterday}: calls are answered with 410 and name v2 instead"
+    assert [each["state"] for each in iris("endpoints", "list", "--json").json] == ["retired", "active"]
+    (model,) = iris("models", "list", "--json").json
+    assert [each["state"] for each in model["endpoints"]] == ["retired", "active"]
+    assert "v1 retired, serves 1.0.0" in iris("models", "list").out
+    status = iris("status", "--json", code=1).json
+    assert [each["state"] for each in status["endpoints"]] == ["retired", "active"]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def _any_model_operation(api_version: str) -> Json:
 def _default_model_operation(api_version: str, documented: Sequence[DocumentedEndpoint]) -> Json:
     requests = [_ref(_schema_name(endpoint, "Request")) for endpoint in documented]
     answers = [_ref(_schema_name(endpoint, "Answer")) for endpoint in documented]
-    return _operation(
+    operation = _operation(
         operation_id=f"predict_{api_version}",
         tag="predictions",
         summary=f"Predict with your default model under {api_version}",
@@ -91,6 +91,9 @@ def _default_model_operation(api_version: str, documented: Sequence[DocumentedEn
         answer=_any_of(answers) if documented else _ref("PredictionAnswer"),
         examples={endpoint.model: endpoint.example for endpoint in documented},
     )
+    if documented and all(endpoint.deprecated for endpoint in documented):
+        operation["deprecated"] = True
+    return operation
 
 
 def _operation(

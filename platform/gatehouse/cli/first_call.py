@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from datetime import UTC, datetime
 from typing import Any
 
 from gatehouse.cli.deployment import Deployment
@@ -35,7 +36,7 @@ def example_row(deployment: Deployment, endpoint: Endpoint) -> dict[str, Any]:
 def _endpoint(deployment: Deployment, tenant: Tenant, grants: list[Grant]) -> Endpoint | None:
     """An endpoint that the grants cover, of the default model and active if there is one."""
     with deployment.database.read() as session:
-        endpoints = [endpoint for endpoint in list_endpoints(session) if endpoint.state != "retired"]
+        endpoints = [each for each in list_endpoints(session) if each.state_at(datetime.now(UTC), tenant.id) != "retired"]
     covered = [endpoint for endpoint in endpoints if any(_covers(grant, endpoint) for grant in grants)]
     return min(covered, key=lambda endpoint: (endpoint.model != tenant.default_model, endpoint.state != "active"), default=None)
 

@@ -1,5 +1,6 @@
 """`gatehouse models`: publish model versions and see what is published."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -113,9 +114,10 @@ def show_all(json: Json = False) -> None:
 
 
 def _described(endpoint: Endpoint) -> str:
-    return f"{endpoint.api_version} {endpoint.state}, serves {endpoint.stable_version}"
+    return f"{endpoint.api_version} {endpoint.state_at(datetime.now(UTC))}, serves {endpoint.stable_version}"
 
 
 def _model_facts(model: str, versions: tuple[str, ...], endpoints: list[Endpoint]) -> dict[str, Any]:
-    shown = [{"api_version": each.api_version, "state": each.state, "stable_version": each.stable_version} for each in endpoints]
+    now = datetime.now(UTC)
+    shown = [{"api_version": each.api_version, "state": each.state_at(now), "stable_version": each.stable_version} for each in endpoints]
     return {"model": model, "versions": list(versions), "endpoints": shown}

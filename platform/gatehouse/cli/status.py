@@ -1,6 +1,7 @@
 """`gatehouse status`: who serves, which versions, and what was answered in the last five minutes."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def _process_row(each: ServingProcess) -> tuple[str, ...]:
 def _endpoint_row(found: DeploymentStatus, endpoint: Endpoint) -> tuple[str, ...]:
     calls, rows, *outcomes = _sums(found, endpoint)
     canary = f"{endpoint.canary_version} ({endpoint.canary_percent} % of keys)" if endpoint.canary_version else ""
-    return endpoint.name, endpoint.state, endpoint.stable_version, canary, f"{calls:,}", f"{rows:,}", *(f"{each:,}" for each in outcomes)
+    state = endpoint.state_at(datetime.now(UTC))
+    return endpoint.name, state, endpoint.stable_version, canary, f"{calls:,}", f"{rows:,}", *(f"{each:,}" for each in outcomes)
 
 
 def _sums(found: DeploymentStatus, endpoint: Endpoint) -> tuple[int, int, int, int, int]:
@@ -146,7 +148,7 @@ def _endpoint_facts(found: DeploymentStatus, endpoint: Endpoint) -> dict[str, An
     calls, rows, answered, refused, failed = _sums(found, endpoint)
     return {
         "endpoint": endpoint.name,
-        "state": endpoint.state,
+        "state": endpoint.state_at(datetime.now(UTC)),
         "version": endpoint.stable_version,
         "canary_version": endpoint.canary_version,
         "canary_percent": endpoint.canary_percent,
