@@ -15,7 +15,7 @@ from gatehouse.db.tables import ProcessTable, QuotaBlockTable, QuotaTable, Usage
 from gatehouse.errors import QuotaExhausted, QuotaUnavailable, RowsExceedLimit
 from gatehouse.limits.holding import BLOCK_FENCE, BLOCK_LEASE, Taken
 from gatehouse.limits.month import month_of
-from gatehouse.limits.quota import RECALL_EVERY_S, QuotaBook
+from gatehouse.limits.quota import RECALL_EVERY_S, RETRY_S, QuotaBook
 from gatehouse.limits.store import QuotaStore
 from gatehouse.principal import Plan
 
@@ -589,3 +589,18 @@ def test_a_quota_that_changes_while_calls_are_in_flight_is_never_passed(database
     assert answered[0] > 0
     smallest = of_rows(trial, 350)
     assert total + sum(take_all(mine, smallest, others=processes) for mine in processes) == max(350, total)
+
+
+def test_a_process_that_stands_still_with_a_quota_in_its_hands_holds_up_that_tenant_alone(postgresql_url: str, trial: Plan) -> None:
+    database, plan, seconds = open_database(postgresql_url), of_rows(trial, 40), [0.0]
+    mine = QuotaBook(QuotaStore(database), "p1", lambda: 1, Clock(), lambda: seconds[0])
+    take(mine, plan, 1)
+    with database.write() as still:
+        still.exec(select(QuotaTable).with_for_update()).all()
+        for _ in range(20):  # but for the first they do not wait for it again
+            with pytest.raises(QuotaUnavailable):
+                mine.take("t", plan, 30)
+        assert mine.take("another", plan, 30).rows == 30
+    seconds[0] += RETRY_S
+    assert mine.take("t", plan, 30).rows == 30
+    database.close()

@@ -61,6 +61,8 @@ class Held:
     """No longer in the book."""
     shortage: Shortage | None = None
     recall: Recall | None = None
+    refused_until: float = 0.0
+    """By the monotonic clock, after a visit found the quota held by a process that does not let go."""
     database: Lock = field(default_factory=Lock)
     """One visit to the database at a time: callers that waited find what the first one brought."""
 

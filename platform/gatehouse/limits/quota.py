@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from threading import Lock
 
+from gatehouse.db.locks import waited_too_long
 from gatehouse.db.session import GONE
 from gatehouse.errors import RowsExceedLimit
 from gatehouse.limits.holding import BLOCK_FENCE, BLOCK_LEASE, BLOCK_LIFE, Held, Recall, Shortage, Taken
@@ -17,6 +18,8 @@ from gatehouse.principal import Plan
 
 LOG = logging.getLogger("gatehouse.limits")
 SHORTAGE_S = 1.0
+RETRY_S = 1.0
+"""After another process did not let go of a quota."""
 RECALL_S = 1.0
 """So long a call waits for what the other processes do not need."""
 RECALL_POLL_S = 0.1
@@ -192,6 +195,8 @@ class QuotaBook:
     def _fetch(self, tenant_id: str, held: Held, plan: Plan, rows: int, needed: int) -> bool:
         """Whether a block came; not while other processes are being asked."""
         now, clock = self._now(), self._monotonic()
+        if clock < held.refused_until:
+            raise unavailable()
         recall = held.recall
         if recall is not None and clock < recall.look_at:
             return False
@@ -211,6 +216,8 @@ class QuotaBook:
             if not block.rows and self._recalls(tenant_id, held, waiting, now, clock):
                 return False
         except GONE as error:
+            if waited_too_long(error):  # each of those that lined up would wait so long
+                held.refused_until = self._monotonic() + RETRY_S
             raise unavailable() from error
         if not block.rows:
             held.shortage = Shortage(plan.rows_per_month, block.left, clock + SHORTAGE_S)

@@ -1,6 +1,7 @@
 """Quotas in the database: rows taken ahead by blocks, each with its owner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,12 +9,15 @@ from sqlalchemy import ColumnElement, CursorResult, Table, delete, func, insert,
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
+from gatehouse.db.locks import bound_lock_waits
 from gatehouse.db.session import GONE, Database
 from gatehouse.db.tables import ProcessTable, QuotaBlockTable, QuotaTable, UsageEventTable, UsageSummaryTable
 from gatehouse.limits.month import Month
 
 SEEN = timedelta(seconds=15)
 """An owner that was seen so lately settles its blocks itself."""
+LOCK_WAIT_MS = 1_000
+"""For a row that another process holds; a transaction on it takes a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,18 @@ class QuotaStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        """A transaction that does not wait for ever for rows that a process locked and then stood still. Raises what GONE names."""
+        with self._database.write() as session:
+            bound_lock_waits(session, LOCK_WAIT_MS)
+            yield session
+
     def take_block(
         self, process_id: str, tenant_id: str, month: str, *, limit: int, needed: int, shares: int, expires_at: datetime
     ) -> Block:
         """Take max(1, left / shares) rows ahead, or `needed` when that is more; nothing when fewer than `needed` are left."""
-        with self._database.write() as session:
+        with self._write() as session:
             self._ensure(session, tenant_id, month)
             # the lock keeps the row as read until commit; SQLite has its one writer
             taken = session.exec(select(QuotaTable.taken).where(*_of(tenant_id, month)).with_for_update()).one()
@@ -52,7 +63,7 @@ class QuotaStore:
 
     def count(self, process_id: str, rows: Mapping[tuple[str, str], int], expires_at: datetime) -> None:
         """Count rows by tenant and month that were let in without being taken ahead: they pass no limit, and are part of the block."""
-        with self._database.write() as session:
+        with self._write() as session:
             for (tenant_id, month), counted in sorted(rows.items()):  # in one order, so that nobody waits in a circle
                 self._ensure(session, tenant_id, month)
                 _untake(session, tenant_id, month, -counted)
@@ -60,7 +71,7 @@ class QuotaStore:
 
     def give_back(self, process_id: str, tenant_id: str, month: str, rows: int, now: datetime) -> None:
         """Return unused rows of a block that has not expired."""
-        with self._database.write() as session:
+        with self._write() as session:
             _lock(session, tenant_id, month)
             unused = (*_mine(process_id, tenant_id, month), col(QuotaBlockTable.rows) >= rows, col(QuotaBlockTable.expires_at) > now)
             changed: CursorResult[object] = session.execute(  # type: ignore[assignment]
@@ -71,7 +82,7 @@ class QuotaStore:
 
     def recall(self, process_id: str, tenant_id: str, month: str, now: datetime) -> bool:
         """Ask the other processes for what they hold and do not need; whether there is anyone to ask."""
-        with self._database.write() as session:
+        with self._write() as session:
             _lock(session, tenant_id, month)
             changed: CursorResult[object] = session.execute(  # type: ignore[assignment]
                 update(QuotaBlockTable)
@@ -94,7 +105,7 @@ class QuotaStore:
 
     def answer_recall(self, process_id: str, tenant_id: str, month: str) -> None:
         """Say that nothing more comes back."""
-        with self._database.write() as session:
+        with self._write() as session:
             session.execute(update(QuotaBlockTable).where(*_mine(process_id, tenant_id, month)).values(recalled=False))
 
     def reachable(self) -> bool:
@@ -108,7 +119,7 @@ class QuotaStore:
 
     def settle(self, process_id: str) -> int:
         """Turn a dead process's blocks into what its usage events metered; returns the rows that became free again."""
-        with self._database.write() as session:
+        with self._write() as session:
             owned = (col(QuotaBlockTable.process_id) == process_id,)
             keys = sorted(session.exec(select(QuotaBlockTable.tenant_id, QuotaBlockTable.month).where(*owned)))
             freed = sum(_settle(session, _mine(process_id, *key), *key, at=None) for key in keys)
@@ -122,7 +133,7 @@ class QuotaStore:
         """
         freed = []
         for process_id, tenant_id, name in self._expired(now):
-            with self._database.write() as session:
+            with self._write() as session:
                 mine = _mine(process_id, tenant_id, name)
                 if name < month.name:
                     session.execute(delete(QuotaBlockTable).where(*mine, col(QuotaBlockTable.expires_at) <= now))
