@@ -156,3 +156,15 @@ def test_a_plan_edited_while_calls_come_holds_within_a_second_and_never_lets_mor
         wait_until(lambda: live.get("/account/limits", key).json()["quota"]["rows_left"] == 955)
         problem(live.predict(key, instances(*[IRIS_ROW] * 956)), 429, "quota_exhausted")
         assert live.predict(key, instances(*[IRIS_ROW] * 955)).status_code == 200
+
+
+@pytest.mark.parametrize("unit", ["requests", "rows"])
+def test_a_key_that_is_allowed_0_is_refused_without_a_wait_and_its_tenant_goes_on(live: Live, unit: str) -> None:
+    other = live.stage.tenant(f"zero-{unit}", "iris")
+    closed = live.stage.key(f"zero-{unit}", **{unit: Rate(0, 1, 0)})
+    answer = live.predict(closed, instances(IRIS_ROW))
+    refused = problem(answer, 429, "rate_limited")
+    assert "retry-after" not in answer.headers
+    assert (refused["limit"]["name"], refused["limit"]["count"], refused["limit"]["burst"]) == (f"key-{unit}", 0, 0)
+    assert limits_by_name(live.get("/account/limits", closed).json())[f"key-{unit}"]["left"] == 0
+    assert live.predict(other, instances(IRIS_ROW)).status_code == 200

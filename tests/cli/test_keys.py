@@ -85,6 +85,12 @@ def test_a_key_takes_scopes_and_limits_of_its_own(acme: Any) -> None:
     assert "60/min, burst 3 calls; 100/s, burst 100 rows" in acme("keys", "list").out
 
 
+def test_a_key_can_be_allowed_nothing(acme: Any) -> None:
+    made = acme("keys", "create", "--tenant", "acme", "--requests", "0/s", "--json").json
+    assert made["requests"] == {"count": 0, "period_s": 1, "burst": 0}
+    assert acme("keys", "edit", made["id"], "--requests", "none", "--json").json["requests"] is None
+
+
 def test_revoking_by_id_holds_and_can_be_said_twice(acme: Any) -> None:
     made = acme("keys", "create", "--tenant", "acme", "--json").json
     assert f"key {made['id']} (default) of acme is revoked since" in acme("keys", "revoke", made["id"]).out

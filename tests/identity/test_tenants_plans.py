@@ -55,11 +55,11 @@ def test_unknown_and_doubled_plans_are_refused(database: Database) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"requests": Rate(0, 1, 1)}, "count, period and burst of requests"),
-        ({"requests": Rate(1, 0, 1)}, "count, period and burst of requests"),
-        ({"rows": Rate(20_000, 1, 0)}, "count, period and burst of rows"),
+        ({"requests": Rate(-1, 1, 1)}, "count and burst of requests"),
+        ({"requests": Rate(1, 0, 1)}, "count and burst of requests"),
+        ({"rows": Rate(20_000, 1, -1)}, "count and burst of rows"),
         ({"rows": Rate(1_000_001, 1, 20_000)}, "at most 1000000 a second"),
-        ({"rows": Rate(2**31, 3600, 20_000)}, "count, period and burst of rows"),
+        ({"rows": Rate(2**31, 3600, 20_000)}, "count and burst of rows"),
         ({"rows_per_month": 0}, "rows a month"),
         ({"rows_per_month": 2**63}, "rows a month"),
         ({"rows_per_call": 0}, "rows a call"),

@@ -80,9 +80,9 @@ def check_plan(plan: Plan) -> None:
 
 
 def check_rate(what: str, rate: Rate) -> None:
-    """Raises Refused when the limiter cannot keep this rate."""
-    if min(rate.count, rate.period_s, rate.burst) < 1 or max(rate.count, rate.period_s, rate.burst) > LARGEST:
-        raise Refused(f"count, period and burst of {what} must be 1 to {LARGEST}")
+    """A count or burst of 0 lets nothing in. Raises Refused when the limiter cannot keep this rate."""
+    if min(rate.count, rate.burst) < 0 or rate.period_s < 1 or max(rate.count, rate.period_s, rate.burst) > LARGEST:
+        raise Refused(f"count and burst of {what} must be 0 to {LARGEST}, the period at least 1 s")
     if rate.count > LARGEST_PER_SECOND * rate.period_s:
         raise Refused(f"{what} can be limited to at most {LARGEST_PER_SECOND} a second")
 
