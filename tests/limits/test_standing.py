@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import select
 
 from gatehouse.db.session import Database
-from gatehouse.db.tables import AuditTable, UsageSummaryTable
+from gatehouse.db.tables import AuditTable, NoticeTable, UsageSummaryTable
 from gatehouse.limits.standing import Standings
 from gatehouse.limits.standing_store import StandingStore
 from gatehouse.principal import Plan, Principal
@@ -169,3 +169,20 @@ def test_a_month_starts_with_nothing_used_and_its_own_warnings(
     clock.wait()
     standings.refresh()
     assert events(database) == [("acme", 100), ("acme", 80)]
+
+
+def test_each_share_of_each_quota_is_announced_to_the_tenant_once(
+    database: Database, standings: Standings, clock: Clock, principal: Principal
+) -> None:
+    larger = replace(principal, plan=replace(principal.plan, rows_per_month=125))
+    for caller, rows in ((principal, 80), (principal, 0), (principal, 20), (larger, 0), (larger, 25)):
+        meter(database, rows)
+        standings.count(caller, rows)
+        clock.wait()
+        standings.refresh()
+    with database.read() as session:
+        told = {(row.event, row.threshold): json.loads(row.body) for row in session.exec(select(NoticeTable))}
+    assert set(told) == {("2026-11 of 100", "80"), ("2026-11 of 100", "100"), ("2026-11 of 125", "100")}
+    assert told["2026-11 of 100", "80"]["data"] == {
+        "tenant": principal.tenant, "month": "2026-11", "percent": 80, "rows": 80, "rows_per_month": 100, "quota": "soft"
+    }  # fmt: skip
