@@ -108,7 +108,7 @@ def test_deployments_own_tenant_comes_with_its_first_key(database: Database) -> 
         KeyWish(requests=Rate(301, 60, 1)),
         KeyWish(rows=Rate(1_001, 1, 1)),
         KeyWish(rows=Rate(1, 1, 1_001)),
-        KeyWish(rows=Rate(0, 1, 1)),
+        KeyWish(rows=Rate(1, 0, 1)),
         KeyWish(expires_at=datetime.now(UTC) - timedelta(seconds=1)),
         KeyWish(name="No Name"),
     ],
