@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import delete, text, update
 from sqlmodel import col
-from stage import ACTOR, Live, Stage, instances, wait_until
+from stage import ACTOR, MIXED_ROW, Live, Stage, instances, wait_until
 
 from gatehouse.db.revision import hold_revision, last_revision, record_change
 from gatehouse.db.tables import ChangeTable, RevisionTable
@@ -71,6 +71,23 @@ def test_one_that_is_retired_while_another_comes_back_is_retired_at_once(stage: 
         assert held.begun.wait(20)
         assert status(live, key) == 410
         held.go_on.set()
+
+
+def test_a_later_change_waits_for_no_load_and_what_is_held_comes_in_its_newest_state(stage: Stage) -> None:
+    with stage.serving() as live:
+        key = stage.tenant("acme", "line", "mixed")
+        set_state(stage, "mixed", "retired")
+        wait_until(lambda: live.predict(key, BODY, "/v1/models/mixed/predict").status_code == 410)
+        held = HeldLoads(live)
+        set_state(stage, "mixed", "active")
+        assert held.begun.wait(20)
+        set_state(stage, "line", "retired")
+        wait_until(lambda: status(live, key) == 410)
+        set_state(stage, "mixed", "retired")
+        set_state(stage, "mixed", "active")
+        held.go_on.set()
+        row = instances(MIXED_ROW)
+        wait_until(lambda: live.predict(key, row, "/v1/models/mixed/predict").status_code == 200)
 
 
 def test_an_endpoint_that_cannot_be_loaded_when_it_comes_back_is_503_and_says_why(stage: Stage) -> None:

@@ -1,8 +1,8 @@
-"""Keeps what is loaded at what is released: one load at a time, off the event loop, and none of the changes is lost."""
+"""Keeps what callers see and what is loaded at what is released: one load at a time, off the event loop, and no change is lost."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -42,8 +42,14 @@ class Releases(Generic[C]):
         self._registry = registry
         self._share = share
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loading")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="releases")
         self._changed: set[str] = set()
         self._following: asyncio.Task[None] | None = None
+        self._released: dict[str, Endpoint] = {}
+        """All endpoints by name, as they were read last; callers may still see an older state of one."""
+        self._waiting: dict[str, None] = {}
+        """Names of what changed and is to be loaded, in order."""
+        self._taking_over: asyncio.Task[None] | None = None
         self._loading: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._broken: set[tuple[str, str]] = set()
 
@@ -62,6 +68,7 @@ class Releases(Generic[C]):
     def close(self) -> None:
         """Load nothing more."""
         self._thread.shutdown(cancel_futures=True)
+        self._reader.shutdown(cancel_futures=True)
 
     def find(self, endpoint: Endpoint, key_id: str) -> tuple[C, Served[C]] | None:
         """The stable contract and the version that answers this key; None where that is not loaded."""
@@ -99,10 +106,11 @@ class Releases(Generic[C]):
             self._following = asyncio.get_running_loop().create_task(self._follow())
 
     async def _follow(self) -> None:
+        """Read and show at once what changed, and have it loaded: no deprecation waits behind a model that is slow to load."""
         while self._changed:
             changed, self._changed = self._changed, set()
             try:
-                endpoints = await self._in_thread(self._read)
+                endpoints = await asyncio.get_running_loop().run_in_executor(self._reader, self._read)
             except GONE as error:
                 LOGGER.warning("releases cannot be read; what is loaded goes on (%s)", type(error).__name__)
                 self._changed |= changed
@@ -110,23 +118,32 @@ class Releases(Generic[C]):
                 continue
             known = {endpoint.name: endpoint for endpoint in self._endpoints.all()}
             changed |= {endpoint.name for endpoint in endpoints} - set(known)  # without a change only where the database was put back
-            coming = {endpoint.name for endpoint in endpoints if endpoint.name in changed and _comes(known.get(endpoint.name), endpoint)}
-            self._show(endpoints, known, coming)
-            for endpoint in endpoints:
-                if endpoint.name in changed:
-                    self._broken = {name for name in self._broken if name[0] != endpoint.model}
-                    self._take_over(endpoint, await self._in_thread(partial(self._load_release, endpoint)))
-                if endpoint.name in coming:
-                    coming.remove(endpoint.name)
-                    self._show(endpoints, known, coming)
+            self._released = {endpoint.name: endpoint for endpoint in endpoints}
+            self._waiting.update(dict.fromkeys(endpoint.name for endpoint in endpoints if endpoint.name in changed))
+            for name in known.keys() - self._released.keys():  # only where the database was put back
+                self._registry.drop(known[name].model, known[name].api_version)
+            self._show()
+            if self._waiting and (self._taking_over is None or self._taking_over.done()):
+                self._taking_over = asyncio.get_running_loop().create_task(self._load_waiting())
 
-    def _show(self, endpoints: list[Endpoint], known: Mapping[str, Endpoint], coming: Set[str]) -> None:
-        """What callers see: the new state of things, but for endpoints in `coming`, which stay as they are known until they are loaded."""
-        names = {endpoint.name for endpoint in endpoints}
-        for endpoint in known.values():
-            if endpoint.name not in names:  # only where the database was put back
-                self._registry.drop(endpoint.model, endpoint.api_version)
-        shown = (known.get(endpoint.name) if endpoint.name in coming else endpoint for endpoint in endpoints)
+    async def _load_waiting(self) -> None:
+        while self._waiting:
+            name = next(iter(self._waiting))
+            del self._waiting[name]  # a change that comes during the load is loaded after it
+            endpoint = self._released.get(name)
+            if endpoint is None:
+                continue
+            self._broken = {broken for broken in self._broken if broken[0] != endpoint.model}
+            self._take_over(endpoint, await self._in_thread(partial(self._load_release, endpoint)))
+            self._show(name)
+
+    def _show(self, loaded: str | None = None) -> None:
+        """What callers see: the new state of things, but an endpoint that begins to answer stays as it is known until it is `loaded`."""
+        known = {endpoint.name: endpoint for endpoint in self._endpoints.all()}
+        shown = (
+            endpoint if name == loaded or not _comes(known.get(name), endpoint) else known.get(name)
+            for name, endpoint in self._released.items()
+        )
         self._endpoints.replace([endpoint for endpoint in shown if endpoint is not None])
 
     def _take_over(self, endpoint: Endpoint, loaded: Loaded[C]) -> None:
