@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     usage_fsync: bool = False
     """Whether an answer waits until its usage event outlives a loss of power."""
     stale_identity_s: float = Field(default=300.0, ge=1, le=86_400, allow_inf_nan=False)
-    """How long known credentials go on when the database cannot be reached; changes are read every 0.3 s."""
+    """How long known credentials go on when the database cannot be reached; changes are read every 0.1 s."""
     load_models: Literal["eager", "lazy"] = "eager"
     model_memory_bytes: int = Field(default=0, ge=0)
     """Loaded models beyond this are unloaded, the one used longest ago first; 0 is no limit."""

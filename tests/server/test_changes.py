@@ -74,7 +74,7 @@ def test_the_follower_outlives_an_error_that_nobody_thought_of(database: Databas
         raise ValueError("unheard of")
 
     with monkeypatch.context() as broken:
-        broken.setattr(changes, "changes_since", fail)
+        broken.setattr(changes, "last_revision", fail)
         assert failed.wait(10)
         polls = seen.polls
         failed.clear()
