@@ -216,7 +216,7 @@ def test_row_90_openapi_marks_what_is_deprecated_and_leaves_out_what_is_gone(liv
     assert not {LINE, "/v1/models/mixed/predict"} & set(predictions)
 
 
-def test_row_88_each_step_reaches_a_running_server(stage_on_each_database: Stage) -> None:
+def test_row_88_each_step_reaches_a_running_server_within_a_second(stage_on_each_database: Stage) -> None:
     stage = stage_on_each_database
     with stage.serving(load_models="lazy") as live:
         ours, theirs = stage.tenant("acme", "iris"), stage.tenant("other", "iris")
@@ -229,15 +229,21 @@ def test_row_88_each_step_reaches_a_running_server(stage_on_each_database: Stage
 
         assert said(ours) == (200, None)
         deprecate(stage)
-        wait_until(lambda: said(ours) == said(theirs) == (200, SUNSET))
+        assert wait_until(lambda: said(ours) == said(theirs) == (200, SUNSET)) < 1.0
         change(stage, "extend", lambda seen, _all: extended(seen, tenant_id, "acme", LONGER, datetime.now(UTC)))
-        wait_until(lambda: said(ours) == (200, LONGER))
+        assert wait_until(lambda: said(ours) == (200, LONGER)) < 1.0
         assert said(theirs) == (200, SUNSET)
-        past = Deprecation(datetime(2020, 1, 1, tzinfo=UTC), TODAY - timedelta(days=1), "v2")
-        change(stage, "deprecate", lambda seen, _all: replace(seen, deprecation=past))
-        wait_until(lambda: said(theirs) == (410, past.sunset))
-        assert said(ours) == (200, LONGER)
-        change(stage, "retire", lambda seen, all_: retired(seen, all_, [], datetime.now(UTC), force=True))
-        wait_until(lambda: said(ours)[0] == 410)
         change(stage, "undeprecate", lambda seen, _all: undeprecated(seen))
-        wait_until(lambda: said(ours) == said(theirs) == (200, None))
+        assert wait_until(lambda: said(ours) == said(theirs) == (200, None)) < 1.0
+        past = Deprecation(datetime(2020, 1, 1, tzinfo=UTC), TODAY - timedelta(days=1), "v2")
+        change(stage, "deprecate", lambda seen, _all: replace(seen, state="deprecated", deprecation=past))
+        assert wait_until(lambda: said(ours) == said(theirs) == (410, past.sunset)) < 1.0
+        change(stage, "extend", lambda seen, _all: extended(seen, tenant_id, "acme", LONGER, datetime.now(UTC)))
+        assert wait_until(lambda: said(ours) == (200, LONGER)) < 1.0
+        assert said(theirs) == (410, past.sunset)
+        change(stage, "retire", lambda seen, all_: retired(seen, all_, [], datetime.now(UTC), force=True))
+        assert wait_until(lambda: said(ours)[0] == 410) < 1.0
+        change(stage, "undeprecate", lambda seen, _all: undeprecated(seen))  # its model is loaded anew, which takes what it takes
+        states = set()
+        wait_until(lambda: states.add(said(theirs)[0]) or said(ours) == said(theirs) == (200, None))  # type: ignore[func-returns-value]
+        assert states <= {410, 200}, "never 503"
