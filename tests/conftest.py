@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import outgoing
 import pytest
 import secrecy
 from sqlalchemy import URL, create_engine, make_url
@@ -23,6 +24,7 @@ def _watched_log() -> Iterator[None]:
     with secrecy.watched_log():
         yield
     assert secrecy.found() == [], "said after the last test"
+    assert outgoing.found() == [], "connected to after the last test"
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +32,7 @@ def _nothing_secret_is_said() -> Iterator[None]:
     """No log line, error or audit row of the whole suite holds a secret (SECURITY.md, row 98)."""
     yield
     assert secrecy.found() == []
+    assert outgoing.found() == [], "row 97: nothing is connected to but this machine"
 
 
 @pytest.fixture(scope="session")
