@@ -195,6 +195,12 @@ class EndpointTable(SQLModel, table=True):
     deprecation_reason: str | None = Field(default=None, max_length=200)
     deprecation_link: str | None = Field(default=None, max_length=500)
     retired_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    bridged_to: str | None = Field(default=None, max_length=8)
+    """The later API version whose model answers its calls, through the upgrade rules."""
+    shadow_with: str | None = Field(default=None, max_length=32)
+    """A later API version or another version of its own major, which scores its calls too; its answers are only compared."""
+    shadow_percent: int | None = None
+    """Share of the calls that are shadowed."""
     created_at: datetime = Field(sa_column=_moment())
     changed_at: datetime = Field(sa_column=_moment())
 
@@ -209,6 +215,82 @@ class EndpointExtensionTable(SQLModel, table=True):
     until: date
     """Its last day (UTC)."""
     created_at: datetime = Field(sa_column=_moment())
+
+
+class BrownoutTable(SQLModel, table=True):
+    """A window in which a deprecated endpoint answers 410, so that callers who have not moved find out early."""
+
+    __tablename__ = "brownout"
+    __table_args__ = (Index("ix_brownout_endpoint", "model", "api_version"),)
+    id: str = Field(primary_key=True, max_length=40)
+    model: str = Field(max_length=63)
+    api_version: str = Field(max_length=8)
+    tenant_id: str | None = Field(default=None, foreign_key="tenant.id", max_length=40)
+    """None: all tenants."""
+    key_id: str | None = Field(default=None, max_length=32)
+    """Of a rehearsal, which touches one key alone."""
+    starts_at: datetime = Field(sa_column=_moment())
+    ends_at: datetime = Field(sa_column=_moment())
+    percent: int
+    """Share of the calls that are refused."""
+    created_at: datetime = Field(sa_column=_moment())
+
+
+class ShadowDayTable(SQLModel, table=True):
+    """What shadows of a tenant's calls came to on one day; sums that processes add to."""
+
+    __tablename__ = "shadow_day"
+    tenant_id: str = Field(primary_key=True, max_length=40)
+    model: str = Field(primary_key=True, max_length=63)
+    api_version: str = Field(primary_key=True, max_length=8)
+    """Of the endpoint that was called."""
+    other_version: str = Field(primary_key=True, max_length=32)
+    """Model version that scored the calls too."""
+    day: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    """Days since 1970 (UTC)."""
+    calls: int = Field(sa_column=_big())
+    """That were to be shadowed: the sum of dropped, failed and compared ones."""
+    dropped: int = Field(sa_column=_big())
+    """Calls beyond the budget."""
+    failed: int = Field(sa_column=_big())
+    """Calls on which the other model raised, took too long or answered what is no answer."""
+    rows: int = Field(sa_column=_big())
+    """Rows of the other calls: the sum of those compared and those not upgraded."""
+    not_upgraded: int = Field(sa_column=_big())
+    """Rows that the rules could not upgrade."""
+    disagreed: int = Field(sa_column=_big())
+    """Compared rows whose labels differ (values: by more than the contract's decimals show)."""
+    shift_sum: float
+    """Sum of the other answer's confidence (or value) less the live one's, over the compared rows."""
+
+
+class ShadowShiftTable(SQLModel, table=True):
+    """How far answers moved: compared rows by bucket of the shift."""
+
+    __tablename__ = "shadow_shift"
+    tenant_id: str = Field(primary_key=True, max_length=40)
+    model: str = Field(primary_key=True, max_length=63)
+    api_version: str = Field(primary_key=True, max_length=8)
+    other_version: str = Field(primary_key=True, max_length=32)
+    day: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    bucket: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    rows: int = Field(sa_column=_big())
+
+
+class UpgradeFailureTable(SQLModel, table=True):
+    """Rows of a tenant's calls that could not be upgraded, by field and reason; never what the field held."""
+
+    __tablename__ = "upgrade_failure"
+    tenant_id: str = Field(primary_key=True, max_length=40)
+    model: str = Field(primary_key=True, max_length=63)
+    api_version: str = Field(primary_key=True, max_length=8)
+    other_version: str = Field(primary_key=True, max_length=32)
+    day: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    field: str = Field(primary_key=True, max_length=255)
+    """Of the older contract; several with a comma between, where a rule reads several."""
+    code: str = Field(primary_key=True, max_length=40)
+    """Of the error, as in an answer with 422."""
+    rows: int = Field(sa_column=_big())
 
 
 class RevisionTable(SQLModel, table=True):

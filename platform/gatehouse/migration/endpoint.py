@@ -30,6 +30,26 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
+class Brownout:
+    """From `starts_at` until `ends_at` so many of a hundred calls answer 410; of all tenants, of one, or (a rehearsal) of one key."""
+
+    id: str
+    starts_at: datetime
+    ends_at: datetime
+    percent: int = 100
+    tenant_id: str | None = None
+    key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """So many of a hundred calls are scored by `version` too: a later API version (`v2`), or a version of the same major (`1.3.0`)."""
+
+    version: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """`previous_version` is what a rollback goes back to; the canary, where there is one, answers `canary_percent` of the keys."""
 
@@ -43,6 +63,11 @@ class Endpoint:
     deprecation: Deprecation | None = None
     retired_at: datetime | None = None
     extensions: tuple[Extension, ...] = ()
+    brownouts: tuple[Brownout, ...] = ()
+    """Those that are not over, in order of their start."""
+    bridged_to: str | None = None
+    """The later API version whose model answers the calls, through the upgrade rules."""
+    shadow: Shadow | None = None
 
     @property
     def name(self) -> str:

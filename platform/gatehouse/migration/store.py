@@ -10,9 +10,9 @@ from sqlmodel import Session, col, select
 
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.revision import hold_revision, record_change
-from gatehouse.db.tables import EndpointExtensionTable, EndpointTable, TenantTable
+from gatehouse.db.tables import BrownoutTable, EndpointExtensionTable, EndpointTable, TenantTable
 from gatehouse.errors import NotKnown, Refused
-from gatehouse.migration.endpoint import Deprecation, Endpoint, EndpointState, Extension, api_version_of
+from gatehouse.migration.endpoint import Brownout, Deprecation, Endpoint, EndpointState, Extension, Shadow, api_version_of
 
 
 def create_endpoint(session: Session, actor: Actor, model: str, model_version: str) -> Endpoint:
@@ -67,15 +67,21 @@ def activate(session: Session, actor: Actor, model: str, api_version: str) -> En
 
 def list_endpoints(session: Session) -> list[Endpoint]:
     """All endpoints by model and API version."""
-    extensions = _extensions(session)
-    found = [_endpoint(row, extensions.get((row.model, row.api_version), ())) for row in session.exec(select(EndpointTable))]
+    extensions, brownouts = _extensions(session), _brownouts(session)
+    found = [
+        _endpoint(row, extensions.get((row.model, row.api_version), ()), brownouts.get((row.model, row.api_version), ()))
+        for row in session.exec(select(EndpointTable))
+    ]
     return sorted(found, key=lambda endpoint: (endpoint.model, int(endpoint.api_version[1:])))
 
 
 def find_endpoint(session: Session, model: str, api_version: str) -> Endpoint | None:
     query = select(EndpointTable).where(EndpointTable.model == model, EndpointTable.api_version == api_version)
     row = session.exec(query).one_or_none()
-    return None if row is None else _endpoint(row, _extensions(session).get((model, api_version), ()))
+    if row is None:
+        return None
+    name = (model, api_version)
+    return _endpoint(row, _extensions(session).get(name, ()), _brownouts(session).get(name, ()))
 
 
 def named_endpoint(session: Session, model: str, api_version: str) -> Endpoint:
@@ -103,7 +109,17 @@ def _extensions(session: Session) -> dict[tuple[str, str], tuple[Extension, ...]
     return found
 
 
-def _endpoint(row: EndpointTable, extensions: tuple[Extension, ...]) -> Endpoint:
+def _brownouts(session: Session) -> dict[tuple[str, str], tuple[Brownout, ...]]:
+    found: dict[tuple[str, str], tuple[Brownout, ...]] = {}
+    query = select(BrownoutTable).where(col(BrownoutTable.ends_at) > datetime.now(UTC)).order_by(col(BrownoutTable.starts_at))
+    for row in session.exec(query):
+        name = (row.model, row.api_version)
+        window = Brownout(row.id, row.starts_at, row.ends_at, row.percent, row.tenant_id, row.key_id)
+        found[name] = (*found.get(name, ()), window)
+    return found
+
+
+def _endpoint(row: EndpointTable, extensions: tuple[Extension, ...], brownouts: tuple[Brownout, ...]) -> Endpoint:
     return Endpoint(
         model=row.model,
         api_version=row.api_version,
@@ -115,6 +131,9 @@ def _endpoint(row: EndpointTable, extensions: tuple[Extension, ...]) -> Endpoint
         deprecation=_deprecation(row),
         retired_at=row.retired_at,
         extensions=extensions,
+        brownouts=brownouts,
+        bridged_to=row.bridged_to,
+        shadow=None if row.shadow_with is None or row.shadow_percent is None else Shadow(row.shadow_with, row.shadow_percent),
     )
 
 
