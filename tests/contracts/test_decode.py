@@ -350,12 +350,12 @@ def test_row_65_the_fast_road_never_takes_what_the_strict_one_refuses(
             return
         if in_steps is not None:
             assert same(in_steps[0], strict.values)
-            assert in_steps[1] == strict.outputs
+            assert in_steps[1:] == (strict.outputs, strict.columns, strict.narrowed)
         reference = json.loads(body)
         assert set(reference) <= {"instances", "columns", "data", "outputs"}
         if taken is not None:
             assert same(taken[0], strict.values)
-            assert taken[1] == strict.outputs
+            assert taken[1:] == (strict.outputs, strict.columns, strict.narrowed)
 
     holds()
 

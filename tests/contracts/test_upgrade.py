@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from upgrade_pairs import pairs
 from upgrade_text import CM, CODE, COUNT, FLAG, MM, NAME, SIZE, Fields, contract, rules_text, upgrade
 
+from gatehouse.contracts import upgrade_steps
 from gatehouse.contracts.contract import Contract, parse_contract
 from gatehouse.contracts.decode import Decoder
 from gatehouse.contracts.drawing import draw_cells
 from gatehouse.contracts.upgrade import Upgrade, bind_upgrade, cells_from, rules_from
 from gatehouse.contracts.upgrade_fillings import FAILURES
 from gatehouse.contracts.upgrade_proof import matrix, prove
+from gatehouse.contracts.upgrade_steps import upgraded_values
 from gatehouse.errors import InvalidInput
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -300,3 +302,47 @@ def lines_of(old: Contract) -> Fields:
         )
         for feature in old.features
     }
+
+
+@given(pairs(), st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_many_rows_are_upgraded_in_steps_as_they_are_at_once(bound: Upgrade, step_cells: int) -> None:
+    values = matrix(bound.old.features, draw_cells(bound.old.features, 30, seed=7))
+    at_once, steps = bound.columns(values), list[None]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upgrade_steps, "STEP_CELLS", step_cells)
+        if not at_once.valid.all():
+            with pytest.raises(InvalidInput) as whole:
+                at_once.refuse()
+            with pytest.raises(InvalidInput) as raised:
+                upgraded_values(bound, values)
+            assert raised.value.members == whole.value.members
+        values = values[at_once.valid]
+        made = upgraded_values(bound, values, pause=lambda: steps.append(None))
+    assert made.dtype == at_once.values.dtype
+    assert made.tolist() == at_once.values[at_once.valid].tolist() or np.array_equal(made, at_once.values[at_once.valid], equal_nan=True)
+    assert len(steps) >= len(values) * max(len(bound.old.features), len(bound.new.features)) / max(step_cells, 40)
+
+
+def test_of_rows_that_fail_no_more_steps_are_taken_than_are_counted() -> None:
+    bound = upgrade({"a": CM}, {"a": CM.replace("20", "10")})
+    steps = list[None]()
+    with pytest.raises(InvalidInput) as raised:
+        upgraded_values(bound, np.full((100_000, 1), 15.0), pause=lambda: steps.append(None))
+    assert (raised.value.members["errors_total"], len(steps)) == (1_000, 0)
+
+
+def test_a_pointer_leads_into_the_shape_that_was_sent() -> None:
+    rule = '{split = "b", separator = "/", to = ["c", "d"], partial = true}'
+    bound = upgrade({"a": CM, "b": TEXT}, {"a": CM.replace("20", "10"), "c": TEXT, "d": TEXT}, rule)
+    body = {"columns": ["b", "a"], "data": [["x/y", 15], ["x", 5]]}
+    decoded = Decoder(bound.old).decode(json.dumps(body).encode(), 2)
+    assert decoded.columns == ("b", "a")
+    with pytest.raises(InvalidInput) as raised:
+        bound.columns(decoded.values).refuse(decoded.columns)
+    assert [error["pointer"] for error in raised.value.members["errors"]] == ["/data/0/1", "/data/1/0", "/data/1/0"]
+    records = Decoder(bound.old).decode(b'{"instances": [{"a": 15, "b": "x/y"}]}', 1)
+    assert records.columns is None
+    with pytest.raises(InvalidInput) as raised:
+        bound.columns(decoded.values[:1]).refuse(("b",))
+    assert [error["pointer"] for error in raised.value.members["errors"]] == ["/data/0"]

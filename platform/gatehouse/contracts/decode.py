@@ -24,6 +24,10 @@ class Decoded:
     rows: int
     values: Matrix
     outputs: tuple[str, ...]
+    columns: tuple[str, ...] | None = None
+    """As the body names them; None where its rows are records."""
+    narrowed: bool = False
+    """Whether the body itself names its outputs."""
 
 
 class Decoder:
@@ -55,7 +59,7 @@ class Decoder:
 
     def decode_strictly(self, body: bytes, max_rows: int, pause: Pause = no_pause) -> Decoded:
         """The same by the strict road alone, which decides what is right."""
-        rows, outputs = self._strict.decode(body, max_rows, pause)
+        rows, outputs, columns, narrowed = self._strict.decode(body, max_rows, pause)
         count = len(rows)
         values: np.ndarray[Any, Any] = np.empty((count, self._width), self._dtype)
         step = max(1, SLICE_CELLS // self._width)
@@ -63,4 +67,4 @@ class Decoder:
             values[at : at + step] = rows[at:]
             del rows[at:]
             pause()
-        return Decoded(count, values, outputs)
+        return Decoded(count, values, outputs, columns, narrowed)

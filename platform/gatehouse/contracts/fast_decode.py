@@ -7,7 +7,7 @@ strings; where that equals the fields that were found, no key can stand twice. A
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, TypeAlias
 
 import msgspec
 import numpy as np
@@ -21,6 +21,8 @@ from gatehouse.contracts.row_slices import SLICE_BYTES, cut
 
 Matrix = np.ndarray[Any, Any]
 Rows = Sequence[Sequence[Any]]
+Found: TypeAlias = tuple[Matrix, tuple[str, ...], tuple[str, ...] | None, bool]
+"""Values (rows × features), the outputs asked for, the columns as sent (None: records), and whether the body itself names outputs."""
 
 FLOAT64 = np.dtype(np.float64)
 OBJECT = np.dtype(object)
@@ -53,8 +55,8 @@ class FastDecoder:
         self._decode_records: Callable[[bytes], list[Any]] = msgspec.json.Decoder(list[record]).decode  # type: ignore[valid-type]
         self._by_order: dict[tuple[str, ...], msgspec.json.Decoder[list[tuple[Any, ...]]]] = {}
 
-    def decode(self, body: bytes, max_rows: int) -> tuple[Matrix, tuple[str, ...]] | None:
-        """Values (rows × features) and the outputs asked for, or None."""
+    def decode(self, body: bytes, max_rows: int) -> Found | None:
+        """What the body holds, or None."""
         if b"\\" in body or (len(body) > 2 * max_rows and _looks_too_long(body, max_rows)):
             return None
         try:
@@ -64,9 +66,9 @@ class FastDecoder:
             return None
         if found is None or not 0 < len(found) <= max_rows:
             return None
-        return found, self._outputs(parts)
+        return found, self._outputs(parts), *_as_sent(parts)
 
-    def decode_in_steps(self, body: bytes, max_rows: int, pause: Pause) -> tuple[Matrix, tuple[str, ...]] | None:
+    def decode_in_steps(self, body: bytes, max_rows: int, pause: Pause) -> Found | None:
         """The same, some rows at a time. None also where the body cannot be cut between its rows."""
         taken = None if _holds_backslash(body, pause) else cut(body)
         if taken is None:
@@ -87,7 +89,7 @@ class FastDecoder:
                 pause()
         except NOT_DECODED:
             return None
-        return _joined(slices, rows, self._width, self._dtype, pause), self._outputs(parts)
+        return _joined(slices, rows, self._width, self._dtype, pause), self._outputs(parts), *_as_sent(parts)
 
     def _outputs(self, parts: Any) -> tuple[str, ...]:
         return self._returns if parts.outputs is UNSET else tuple(name for name in self._returns if name in parts.outputs)
@@ -193,6 +195,10 @@ class FastDecoder:
             self._by_order.clear()
         self._by_order[names] = decoder
         return decoder
+
+
+def _as_sent(parts: Any) -> tuple[tuple[str, ...] | None, bool]:
+    return None if parts.columns is UNSET else tuple(parts.columns), parts.outputs is not UNSET
 
 
 def _holds_backslash(body: bytes, pause: Pause) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from gatehouse.contracts.bodies import columns_line, records_line, shape_detail
 from gatehouse.contracts.body_text import to_text
@@ -15,6 +15,8 @@ from gatehouse.contracts.pause import Pause
 from gatehouse.contracts.strict_json import ElementTooLong, JsonReader
 
 MEMBERS = ("instances", "columns", "data", "outputs")
+Found: TypeAlias = tuple[list[list[Cell]], tuple[str, ...], tuple[str, ...] | None, bool]
+"""Checked rows, the outputs asked for, the columns as sent (None: records), and whether the body itself names outputs."""
 MOST_UNKNOWN_MEMBERS = 100
 SPARE_COMMAS = 100_000
 
@@ -50,8 +52,8 @@ class StrictDecoder:
             + sum(feature.max_length or 256 for feature in contract.features if feature.type in ("text", "category"))
         )
 
-    def decode(self, body: bytes, max_rows: int, pause: Pause) -> tuple[list[list[Cell]], tuple[str, ...]]:
-        """Rows and the outputs asked for. Raises InvalidJson or InvalidInput."""
+    def decode(self, body: bytes, max_rows: int, pause: Pause) -> Found:
+        """What the body holds. Raises InvalidJson or InvalidInput."""
         reader = JsonReader(to_text(body, pause), self._known_names, self._most_commas, pause)
         findings = Findings()
         try:
@@ -61,11 +63,12 @@ class StrictDecoder:
             raise findings.refusal or refusal("", "wrong_shape", detail) from None
         self._check_shape(parts, keys, findings)
         outputs = self._outputs(parts.outputs, "outputs" in keys, findings)
-        rows = parts.rows
+        rows, columns = parts.rows, None
         if rows is None:
             rows = self._columns.rows(parts.columns, parts.data or [], findings, pause)
+            columns = tuple(parts.columns)
         findings.end()
-        return rows, outputs
+        return rows, outputs, columns, "outputs" in keys
 
     def _read(self, reader: JsonReader, findings: Findings, max_rows: int, pause: Pause) -> tuple[_Parts, list[str]]:
         parts, keys = _Parts(), list[str]()

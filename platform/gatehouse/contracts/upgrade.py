@@ -28,11 +28,12 @@ class Failure:
     target: str
     fault: Fault
 
-    @property
-    def pointer(self) -> str:
-        """Of the older field, in the records shape; of the row where the rule reads several."""
-        field = f"/{escaped(self.sources[0])}" if len(self.sources) == 1 else ""
-        return f"/instances/{self.row}{field}"
+    def pointer(self, sent: Sequence[str] | None = None) -> str:
+        """Of the older field; of the row where the rule reads several. `sent`: the names of a body in the columns shape."""
+        source = self.sources[0] if len(self.sources) == 1 else None
+        if sent is None:
+            return f"/instances/{self.row}" + (f"/{escaped(source)}" if source is not None else "")
+        return f"/data/{self.row}" + (f"/{sent.index(source)}" if source in sent else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,11 @@ class Upgraded:
         found = (Failure(int(row), each.sources, each.target, each.fault) for each in self.failed for row in each.rows[:most])
         return sorted(found, key=lambda failure: failure.row)[:most]
 
-    def refuse(self) -> None:
-        """Raise InvalidInput, with pointers into a body of the older contract, if a row failed."""
+    def refuse(self, sent: Sequence[str] | None = None) -> None:
+        """Raise InvalidInput, with pointers into a body of the older contract, if a row failed. `sent`: see `Failure.pointer`."""
         findings = Findings()
         for failure in self.failures(MOST_COUNTED):
-            findings.add(failure.pointer, failure.fault)
+            findings.add(failure.pointer(sent), failure.fault)
         findings.end()
 
 

@@ -1,0 +1,40 @@
+"""Many rows of an older contract made into rows of a newer one in steps, so that no step takes long."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gatehouse.contracts.fast_decode import FLOAT64, OBJECT, Matrix
+from gatehouse.contracts.findings import MOST_COUNTED
+from gatehouse.contracts.pause import Pause, no_pause
+from gatehouse.contracts.upgrade import Failed, Upgrade, Upgraded
+
+STEP_CELLS = 2_000
+"""A step of these takes about a millisecond where the cells are texts, and much less where they are numbers."""
+INLINE_CELLS = 1_000
+"""So many may be upgraded on the event loop."""
+
+
+def upgraded_values(upgrade: Upgrade, values: Matrix, sent: Sequence[str] | None = None, pause: Pause = no_pause) -> Matrix:
+    """The rows of the newer contract. `pause` is called between steps; `sent` are the names of a body in the columns shape.
+
+    Raises InvalidInput with pointers into the body of the older contract.
+    """
+    step = max(1, STEP_CELLS // widest(upgrade))
+    made: Matrix = np.empty((len(values), len(upgrade.new.features)), FLOAT64 if upgrade.new.numeric else OBJECT)
+    failed: list[Failed] = []
+    for at in range(0, len(values), step):
+        part = upgrade.columns(values[at : at + step])
+        made[at : at + step] = part.values
+        failed += [replace(each, rows=each.rows + at) for each in part.failed]
+        if sum(len(each.rows) for each in failed) >= MOST_COUNTED:
+            break  # what is refused is counted no further
+        pause()
+    Upgraded(made, tuple(failed)).refuse(sent)
+    return made
+
+
+def widest(upgrade: Upgrade) -> int:
+    """The features of the wider contract."""
+    return max(len(upgrade.old.features), len(upgrade.new.features))
