@@ -15,6 +15,7 @@ from sqlalchemy import URL, create_engine, make_url
 
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.session import Database, open_database
+from gatehouse.server.garbage import leave_out_what_is_loaded
 
 pytest_plugins = ["stage", "own_postgresql"]
 
@@ -25,6 +26,12 @@ def _watched_log() -> Iterator[None]:
         yield
     assert secrecy.found() == [], "said after the last test"
     assert outgoing.found() == [], "connected to after the last test"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collector_as_in_a_server() -> None:
+    """A full collection holds every server in this process: a second and more over all that a run of the suite has loaded by then."""
+    leave_out_what_is_loaded()
 
 
 @pytest.fixture(autouse=True)
