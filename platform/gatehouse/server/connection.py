@@ -5,7 +5,6 @@ bytes that are no HTTP, silence, and a caller that has gone.
 """
 
 import asyncio
-import re
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, cast
@@ -17,26 +16,13 @@ from gatehouse.call import CONNECTION_KEY, REFUSAL_KEY
 from gatehouse.errors import HeadersTimeout, HeadersTooLarge, MalformedRequest, Problem
 from gatehouse.server.connections import Connections
 from gatehouse.server.lingering import Lingering, Outgoing
+from gatehouse.server.request_head import DROPPED, LINE_BYTES, address_by_target, check_protocol
 
 MAX_UNFINISHED_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers that have come without their end; what is whole is measured by `middleware/framing`."""
 
 MAX_BYTES_BETWEEN_BODY = 64 * 1024
 """That bring none of a body: extensions of a chunk, fields behind the last one, and the rest of a body that nobody wants."""
-
-LINE_BYTES = 4096
-"""More than a request's line may have."""
-_ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
-
-
-class Dropped(list[tuple[bytes, bytes]]):
-    """Where the fields behind a body go: as headers they would come after all that judges headers (RFC 9110 6.5.1)."""
-
-    def append(self, _field: tuple[bytes, bytes]) -> None:
-        """Keep nothing."""
-
-
-DROPPED = Dropped()
 
 
 class Connection(HttpToolsProtocol):
@@ -105,9 +91,9 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self.url + b" HTTP/1." not in self._chunk:
-            self._check_protocol()
+            check_protocol(self.url, self._head_so_far + self._chunk)
         if not self.url.startswith(b"/"):
-            self._address_by_target()
+            address_by_target(self.url, self.headers)
         super().on_headers_complete()
         self.headers = DROPPED
         self._goes_on = True
@@ -236,21 +222,6 @@ class Connection(HttpToolsProtocol):
         self._goes_on = False
         if self._bytes_between > MAX_BYTES_BETWEEN_BODY:
             self._cannot_be_read()
-
-    def _check_protocol(self) -> None:
-        """Raises where the first line ends with a protocol that the parser takes for HTTP; it tells of the version only."""
-        so_far = self._head_so_far + self._chunk
-        if any(self.url + name in so_far for name in (b" RTSP/", b" ICE/")):
-            raise ValueError("not HTTP")
-
-    def _address_by_target(self) -> None:
-        """The absolute form names the host, whatever the Host header says (RFC 9112 3.2.2); so it is judged in its place."""
-        found = _ABSOLUTE.match(self.url)
-        if found is None:  # authority form, asterisk form, another scheme: no path of ours
-            return
-        for place, (name, _value) in enumerate(self.headers):
-            if name == b"host":
-                self.headers[place] = (name, found[1])
 
     def _cannot_be_read(self) -> None:
         cycle = self.cycle
