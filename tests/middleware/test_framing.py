@@ -30,7 +30,8 @@ def begun(key: str, *fields: str) -> bytes:
     return head("POST /v1/models/iris/predict", f"Authorization: Bearer {key}", "Content-Type: application/json", *fields)
 
 
-HOSTS = ["", "a b", "a/b", "a,b", "user@host", "host:port", "host:123456", "[::1", "host?x", "-leading", "host\\x", "<b>"]
+PORTS = ["host:port", "host:123456", "host::", ":", ":80"]
+HOSTS = ["", "a b", "a/b", "a,b", "user@host", "[::1", "host?x", "-leading", "host\\x", "<b>", *PORTS]
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -47,13 +48,14 @@ def test_row_80_a_request_has_one_host(live: Live, fields: str) -> None:
     assert (answer.status, answer.json()["code"]) == (400, "malformed_request")
 
 
-@pytest.mark.parametrize("host", ["a", "api.example.org:443", "127.0.0.1:8000", "[::1]:8000", "my_host"])
+@pytest.mark.parametrize("host", ["a", "api.example.org:443", "127.0.0.1:8000", "[::1]:8000", "my_host", "localhost:", "[::1]:"])
 def test_ordinary_hosts_are_well_formed(live: Live, host: str) -> None:
     with wire(live.port) as connection:
         assert connection.send(f"GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()).answer("GET").status == 200
 
 
-ALLOWED = ["gatehouse.test", "GateHouse.Test:8000", "gatehouse.test.", "deep.below.test", "localhost:1", "10.1.2.3", "[2001:db8::7]:443"]
+NAMES = ["gatehouse.test", "GateHouse.Test:8000", "GateHouse.Test:", "gatehouse.test.", "deep.below.test"]
+ALLOWED = [*NAMES, "localhost:1", "localhost:", "10.1.2.3", "[2001:db8::7]:443", "[2001:db8::7]:"]
 
 
 @pytest.mark.parametrize("host", ALLOWED)
@@ -61,9 +63,11 @@ def test_row_80_a_listed_name_in_any_spelling_localhost_and_addresses_are_allowe
     assert addressed(live, key, host).status == 200
 
 
-@pytest.mark.parametrize(
-    "host", ["elsewhere.example", "test", "xtest", "gatehouse.test.example", "localhost.example", "10.1.2", "[::1::]", "[..]"]
-)
+NO_ADDRESSES = ["10.1.2", "[::1::]", "[..]"]
+FOREIGN = ["elsewhere.example", "elsewhere.example:", "test", "xtest", "gatehouse.test.example", "localhost.example", *NO_ADDRESSES]
+
+
+@pytest.mark.parametrize("host", FOREIGN)
 def test_row_80_another_host_is_400_before_the_credential_and_is_not_repeated(live: Live, key: str, host: str) -> None:
     for credential in (key, "gate_wrong"):
         answer = addressed(live, credential, host)

@@ -11,7 +11,8 @@ from ipaddress import ip_address
 
 from gatehouse.errors import MalformedRequest
 
-_HOST = re.compile(rb"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_HOST = re.compile(rb"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
+"""With its port, which may be empty (RFC 3986 3.2.3)."""
 FOR_ANY_HOST = frozenset({"/health", "/health/live", "/health/ready"})
 """Balancers and probes ask here, by whatever name they know; the answer tells nothing about the service."""
 
