@@ -56,7 +56,6 @@ from gatehouse.limits.redis_rates import SCRIPT, RedisRates
 from gatehouse.limits.standing import Standings
 from gatehouse.limits.standing_store import StandingStore
 from gatehouse.limits.store import QuotaStore
-from gatehouse.limits.tending import Duty, QuotaTender
 from gatehouse.limits.watch import Watch
 from gatehouse.limits.wrong_secrets import WrongSecrets
 from gatehouse.metrics.calls import CallCounts
@@ -95,6 +94,7 @@ from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.process import ProcessRow
 from gatehouse.server.releases import Releases
 from gatehouse.server.standing import Standing, standing_text
+from gatehouse.server.tending import Duty, Tender
 from gatehouse.serving.batching import Batching
 from gatehouse.serving.registry import Registry
 from gatehouse.serving.repository import Repository
@@ -203,7 +203,9 @@ class Application:
         self.process.on_count = self.rates.count
         store = StandingStore(self.database)
         self.standings, self.observed = Standings(store, utc_now), Observed(store, utc_now)
-        self.tender = QuotaTender(
+        self.tender = Tender(
+            "quotas",
+            "what calls hold of their quotas is spent from memory",
             [
                 Duty(RECALLS_EVERY_S, self.quota.answer_recalls),
                 Duty(STANDINGS_EVERY_S, self.standings.refresh),
@@ -212,7 +214,7 @@ class Application:
                 Duty(RETURN_IDLE_QUOTA_S, self.observed.flush),
                 Duty(SETTLE_EXPIRED_EVERY_S, self.quota.settle_expired),
                 Duty(PRUNE_CLAIMS_EVERY_S, self.idempotency.prune),
-            ]
+            ],
         )
         self.watch = Watch(self.rates, self.standings, self.observed)
         self.gate = Gate(self.rates, self.concurrency, self.quota, self.threads, self.watch)

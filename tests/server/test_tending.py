@@ -6,7 +6,7 @@ import threading
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from gatehouse.limits.tending import Duty, QuotaTender
+from gatehouse.server.tending import Duty, Tender
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
 
 def test_each_duty_is_done_when_it_is_due() -> None:
     clock, done = Clock(), list[str]()
-    tender = QuotaTender([Duty(1, lambda: done.append("often")), Duty(3, lambda: done.append("seldom"))], clock)
+    tender = Tender("quotas", "spent from memory", [Duty(1, lambda: done.append("often")), Duty(3, lambda: done.append("seldom"))], clock)
     for second in range(7):
         clock.seconds = second
         tender.round()
@@ -37,13 +37,14 @@ def test_a_duty_that_fails_is_said_once_and_keeps_neither_itself_nor_others_from
         if clock.seconds < 3:
             raise error
 
-    tender = QuotaTender([Duty(1, fail), Duty(1, lambda: calls.append("other"))], clock)
-    with caplog.at_level(logging.WARNING, "gatehouse.limits"):
+    tender = Tender("quotas", "spent from memory", [Duty(1, fail), Duty(1, lambda: calls.append("other"))], clock)
+    with caplog.at_level(logging.WARNING, "gatehouse.tending"):
         for second in range(1, 5):
             clock.seconds = second
             tender.round()
     assert (calls.count("failing"), calls.count("other")) == (4, 4)
-    assert len(caplog.messages) == 1
+    meaning = "spent from memory" if isinstance(error, OperationalError) else "a duty failed"
+    assert caplog.messages == [f"quotas are not tended now ({type(error).__name__}): {meaning}"]
 
 
 def test_stop_waits_for_the_duty_under_way() -> None:
@@ -54,7 +55,7 @@ def test_stop_waits_for_the_duty_under_way() -> None:
         go_on.wait(10)
         done.set()
 
-    tender = QuotaTender([Duty(0, duty)])
+    tender = Tender("quotas", "spent from memory", [Duty(0, duty)])
     tender.start()
     assert started.wait(10)
     stopping = threading.Thread(target=tender.stop)
@@ -66,4 +67,4 @@ def test_stop_waits_for_the_duty_under_way() -> None:
 
 
 def test_a_tender_that_was_never_started_stops_at_once() -> None:
-    QuotaTender([]).stop()
+    Tender("quotas", "spent from memory", []).stop()

@@ -1,4 +1,4 @@
-"""What quotas need done beside the calls, in a thread of its own: nothing of it may wait for a call, nor a call for it."""
+"""What is to be done beside the calls again and again, in a thread of its own: nothing of it may wait for a call, nor a call for it."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gatehouse.db.session import GONE
 
-LOG = logging.getLogger("gatehouse.limits")
+LOG = logging.getLogger("gatehouse.tending")
 TICK_S = 0.2
 
 
@@ -19,16 +19,21 @@ class Duty(NamedTuple):
     work: Callable[[], None]
 
 
-class QuotaTender:
-    """Does each duty when it is due, while the database is there. `monotonic` is in seconds."""
+class Tender:
+    """Does each duty when it is due, while the database is there.
 
-    def __init__(self, duties: Sequence[Duty], monotonic: Callable[[], float] = time.monotonic) -> None:
+    `noun` is what it tends, `meanwhile` what holds while the database is gone: both for the log. `monotonic` is in seconds.
+    """
+
+    def __init__(self, noun: str, meanwhile: str, duties: Sequence[Duty], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._noun = noun
+        self._meanwhile = meanwhile
         self._duties = duties
         self._monotonic = monotonic
         self._due = [monotonic() + duty.every_s for duty in duties]
         self._stop = Event()
         self._failing = False
-        self._thread = Thread(target=self._run, name="quota", daemon=True)
+        self._thread = Thread(target=self._run, name=noun, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -54,7 +59,7 @@ class QuotaTender:
         try:
             duty.work()
         except GONE as error:
-            self._note(error, "what calls hold of their quotas is spent from memory")
+            self._note(error, self._meanwhile)
             return False
         except Exception as error:  # the thread must outlive whatever it is: the next round tries again
             self._note(error, "a duty failed")
@@ -64,5 +69,5 @@ class QuotaTender:
 
     def _note(self, error: Exception, meaning: str) -> None:
         if not self._failing:
-            LOG.warning("quotas are not tended now (%s): %s", type(error).__name__, meaning)
+            LOG.warning("%s are not tended now (%s): %s", self._noun, type(error).__name__, meaning)
         self._failing = True
