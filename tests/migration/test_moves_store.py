@@ -1,39 +1,32 @@
 """Calls by tenant and key out of the usage summaries, on both databases."""
 
-import itertools
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
+import past_calls
 import pytest
 from sqlalchemy import event, insert, text
 
 from gatehouse.db.session import Database
 from gatehouse.db.tables import TenantTable
 from gatehouse.migration.moves import Calls
-from gatehouse.migration.moves_store import calls_by_day, calls_of, moved_tenants
-from gatehouse.usage.event import UsageEvent, month_name, uuid7
-from gatehouse.usage.store import insert_batch
+from gatehouse.migration.moves_store import called_between, calls_by_day, calls_of, last_calls, moved_tenants
+from gatehouse.usage.event import UsageEvent
 
 NOW = datetime(2026, 11, 15, 12, 30, tzinfo=UTC)
 HOUR = datetime(2026, 11, 15, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
-_numbers = itertools.count(1)
 
 
-def call(tenant: str, ago: timedelta, status: int = 200, **more: Any) -> UsageEvent:
-    """A usage event of a call so long before NOW."""
-    at_us, number = int((NOW - ago).timestamp()) * 1_000_000, next(_numbers)
-    columns = {"id": uuid7(at_us // 1000, lambda _: number), "at_us": at_us, "month": month_name(at_us), "process_id": "p1"}
-    columns |= {"tenant_id": tenant, "key_id": "k1", "model": "iris", "api_version": "v1", "model_version": "1.0.0", "engine": "onnx"}
-    columns |= {"rows": 2, "status": status, "code": None, "latency_us": 3, "bytes_in": 1, "bytes_out": 2, "request_id": f"r{number}"}
-    return UsageEvent(**{**columns, **more})
+call = partial(past_calls.call, NOW)
 
 
 def fill(database: Database, *events: UsageEvent) -> None:
     with database.write() as session:
         for tenant in sorted({each.tenant_id for each in events}):
             session.execute(insert(TenantTable).values(id=tenant, name=f"{tenant}-name", plan="trial", created_at=NOW))
-        insert_batch(session, events)
+    past_calls.insert_calls(database, *events)
 
 
 def test_calls_by_tenant_key_and_api_version(database: Database) -> None:
@@ -51,9 +44,9 @@ def test_calls_by_tenant_key_and_api_version(database: Database) -> None:
     )
     with database.read() as session:
         assert calls_of(session, "iris", ("v1", "v2"), NOW - WEEK) == [
-            Calls("a", "k1", "v1", calls=2, answered=1, gone=1, last=HOUR),
+            Calls("a", "k1", "v1", calls=2, answered=1, gone=1, last=HOUR, last_gone=HOUR),
             Calls("a", "k2", "v2", calls=1, answered=1, gone=0, last=HOUR - hour),
-            Calls("b", "k1", "v1", calls=0, answered=0, gone=1, last=None),
+            Calls("b", "k1", "v1", calls=0, answered=0, gone=1, last=None, last_gone=HOUR - 3 * hour),
         ]
         assert [each.tenant_id for each in calls_of(session, "iris", ("v1",), NOW - WEEK, "b")] == ["b"]
         midnight = datetime(2026, 11, 15, tzinfo=UTC)
@@ -80,6 +73,30 @@ def test_tenants_that_have_moved_by_what_all_their_keys_were_answered_in_7_days(
     with database.read() as session:
         assert moved_tenants(session, "iris", "v1", "v2", NOW) == {"moved"}
         assert moved_tenants(session, "wine", "v1", "v2", NOW) == frozenset()
+
+
+def test_last_call_is_found_however_long_ago_and_those_that_were_told_of_the_end_are_none(database: Database) -> None:
+    year = timedelta(days=365)
+    fill(
+        database,
+        *[call("a", 2 * year), call("a", year), call("a", timedelta(), 410), call("a", timedelta(), api_version="v2")],
+        *[call("a", timedelta(hours=13), 422, key_id="k2"), call("a", timedelta(hours=15), key_id="k2")],
+        *[call("b", timedelta(minutes=31)), call("c", timedelta(), 410), call("c", timedelta(), model="wine")],
+    )
+    with database.read() as session:
+        last = {("a", "k1"): HOUR - year, ("a", "k2"): HOUR - timedelta(hours=13), ("b", "k1"): HOUR - timedelta(hours=1)}
+        assert last_calls(session, "iris", "v1") == last
+        assert last_calls(session, "iris", "v1", "b") == {("b", "k1"): HOUR - timedelta(hours=1)}
+
+
+def test_whether_there_was_a_call_within_a_part_of_an_hour(database: Database) -> None:
+    second, minute = timedelta(seconds=1), timedelta(minutes=1)
+    fill(database, call("a", minute, 410), call("b", timedelta()), call("a", timedelta(), api_version="v2"))
+    with database.read() as session:
+        came = NOW - minute
+        assert called_between(session, "a", "iris", "v1", came, came + second)
+        assert not called_between(session, "a", "iris", "v1", HOUR, came)
+        assert not called_between(session, "a", "iris", "v1", came + second, NOW + minute)
 
 
 @pytest.mark.parametrize("question", [calls_of, calls_by_day])

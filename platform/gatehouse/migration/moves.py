@@ -23,6 +23,8 @@ class Calls:
     """Told that the endpoint answers no more (410), at its end or in a brownout; not among `calls`."""
     last: datetime | None
     """Beginning of the hour, or of the day, of the last of `calls`."""
+    last_gone: datetime | None = None
+    """The same of those that were told."""
 
 
 def has_moved(old_calls: int, new_calls: int) -> bool:

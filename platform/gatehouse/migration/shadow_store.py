@@ -44,11 +44,16 @@ def shadow_figures(session: Session, model: str, api_version: str, since: date, 
     return [_figures(tenant, other, sums, shifts.get((tenant, other), {})) for tenant, other, *sums in found]
 
 
-def upgrade_failures(session: Session, model: str, api_version: str, since: date, tenant_id: str | None = None) -> list[UpgradeFailures]:
-    """By tenant, field and code, most rows first, over the days from `since` (UTC), of one tenant or of all."""
+def upgrade_failures(
+    session: Session, model: str, api_version: str, since: date, tenant_id: str | None = None, *, other_version: str | None = None
+) -> list[UpgradeFailures]:
+    """By tenant, field and code, most rows first, from the day `since` (UTC) on; of all tenants and other versions, or of one."""
     groups = (FAILURES.c.tenant_id, FAILURES.c.field, FAILURES.c.code)
     rows = func.sum(FAILURES.c.rows)
-    statement = select(*groups, rows).where(*_within(FAILURES, model, api_version, since, tenant_id)).group_by(*groups)
+    within = _within(FAILURES, model, api_version, since, tenant_id)
+    if other_version is not None:
+        within.append(FAILURES.c.other_version == other_version)
+    statement = select(*groups, rows).where(*within).group_by(*groups)
     found = session.execute(statement.order_by(FAILURES.c.tenant_id, rows.desc(), FAILURES.c.field, FAILURES.c.code))
     return [UpgradeFailures(tenant, field, code, int(rows)) for tenant, field, code, rows in found]
 
