@@ -21,8 +21,10 @@ from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, match_p
 from gatehouse.api.predict import CompiledContract, Predict
 from gatehouse.api.rest import Rest, RestParts
 from gatehouse.call import SCOPE_KEY, Call
-from gatehouse.contracts.contract import Contract, parse_contract
+from gatehouse.contracts.contract import Contract, ContractInvalid, parse_contract
 from gatehouse.contracts.decode import Decoder
+from gatehouse.contracts.upgrade import bind_upgrade
+from gatehouse.contracts.upgrade_steps import INLINE_CELLS
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.revision import EVERYTHING, Change
 from gatehouse.db.session import GONE, Database, open_database, wait_until_reachable
@@ -73,8 +75,11 @@ from gatehouse.middleware.recognition import Recognition
 from gatehouse.middleware.refusal_pace import RefusalPace
 from gatehouse.middleware.request_log import RequestLog
 from gatehouse.middleware.security_headers import SecurityHeaders
+from gatehouse.migration.announcing import Herald
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
+from gatehouse.migration.reminding import Reminding
+from gatehouse.migration.sparing import Sparing
 from gatehouse.notices.sender import Sender
 from gatehouse.notices.store import DeliveryStore
 from gatehouse.principal import Principal, Verified
@@ -86,6 +91,7 @@ from gatehouse.readings import (
     usage_readings,
     work_readings,
 )
+from gatehouse.server.bridges import Bridges
 from gatehouse.server.changes import ChangeFollower
 from gatehouse.server.connections import ConnectionLimits, Connections
 from gatehouse.server.former import FormerVersions
@@ -96,6 +102,7 @@ from gatehouse.server.releases import Releases
 from gatehouse.server.standing import Standing, standing_text
 from gatehouse.server.tending import Duty, Tender
 from gatehouse.serving.batching import Batching
+from gatehouse.serving.bridged_predictor import WayBack
 from gatehouse.serving.registry import Registry
 from gatehouse.serving.repository import Repository
 from gatehouse.serving.trust import FollowedKeys
@@ -123,6 +130,9 @@ LOOP_WAIT_S = 10.0
 RETURN_IDLE_QUOTA_S = 10.0
 SETTLE_EXPIRED_EVERY_S = 60.0
 PRUNE_CLAIMS_EVERY_S = 5.0
+JUDGE_MOVES_EVERY_S = 0.5
+"""Near a brownout: until it is known who has moved, it refuses nobody."""
+REMIND_EVERY_S = 60.0
 
 
 def create_app(settings: Settings, *, process_id: str | None = None) -> "Application":
@@ -155,6 +165,7 @@ class Application:
         self._compose_serving()
         self._compose_usage()
         self._compose_notices()
+        self._compose_endings()
         self._compose_metrics()
         self._compose_road()
 
@@ -228,10 +239,10 @@ class Application:
         trusted = FollowedKeys(self.settings.under_state(self.settings.trusted_keys_dir))
         repository = Repository(self.settings.under_state(self.settings.models_dir), trusted)
         self.registry = Registry(repository, compile_contract, memory_bytes=self.settings.model_memory_bytes)
-        self.releases = Releases(
-            self.database, self.endpoints, self.registry, CanaryShare(self.settings.secret_key.get_secret_value().encode())
-        )
-        self.former = FormerVersions(self.registry)
+        bridges = Bridges(bind_contracts)
+        share = CanaryShare(self.settings.secret_key.get_secret_value().encode())
+        self.releases = Releases(self.database, self.endpoints, self.registry, bridges, share)
+        self.former = FormerVersions(self.registry, bridges)
         self.releases.start(lazy=self.settings.load_models == "lazy")
 
     def _compose_usage(self) -> None:
@@ -249,6 +260,12 @@ class Application:
 
     def _compose_notices(self) -> None:
         self.sender = Sender(DeliveryStore(self.database), partial(readable, self.seal), self.settings.target_networks)
+
+    def _compose_endings(self) -> None:
+        sparing = Sparing(self.database, self.endpoints, utc_now)
+        reminding = Reminding(self.database, self.endpoints, Herald(self.settings.base_url), utc_now)
+        duties = [Duty(JUDGE_MOVES_EVERY_S, sparing.judge), Duty(REMIND_EVERY_S, reminding.remind)]
+        self.endings = Tender("ends of endpoints", "brownouts spare whom they have spared before", duties)
 
     def _compose_metrics(self) -> None:
         self.calls = CallCounts()
@@ -322,6 +339,7 @@ class Application:
         self.key_uses.start()
         self.tender.start()
         self.sender.start()
+        self.endings.start()
         self.metrics.start()
         self.lag.start(loop)
         try:
@@ -338,6 +356,7 @@ class Application:
         self.former.close()
         self.tender.stop()
         self.sender.stop()
+        self.endings.stop()
         self.quota.close()
         self._flush_observed()
         self.meter.close()
@@ -468,6 +487,14 @@ def compile_contract(source: bytes) -> tuple[CompiledContract, Contract]:
     """What the registry keeps of a contract. Raises ContractInvalid."""
     contract = parse_contract(source, "contract.toml")
     return CompiledContract(contract, Decoder(contract)), contract
+
+
+def bind_contracts(old: CompiledContract, new: CompiledContract) -> tuple[CompiledContract, WayBack]:
+    """What reads rows of the older contract and makes them rows of the newer one, and leads answers back. Raises ContractInvalid."""
+    upgrade = bind_upgrade(old.contract, new.contract, "contract.toml")
+    if upgrade.answers is None:
+        raise ContractInvalid("contract.toml", [f"is one-way for {old.contract.api_version}: no answer goes back"])
+    return CompiledContract(old.contract, Decoder(old.contract, INLINE_CELLS), upgrade), upgrade.answers
 
 
 def access_of(settings: Settings) -> Access:

@@ -170,6 +170,18 @@ class EndpointRetired(Problem):
     meaning = "The endpoint no longer answers. GET /account names its successor."
 
 
+class EndpointBrownout(Problem):
+    """`members` name the successor, the guide and the end of the window."""
+
+    status = 410
+    code = "endpoint_brownout"
+    title = "This endpoint is off for a few minutes"
+    meaning = (
+        "The endpoint ends for good soon and is switched off for a trial now, so that callers who have not moved find out. "
+        "Call its successor, or wait for the seconds in Retry-After."
+    )
+
+
 class BodyTooLarge(Problem):
     status = 413
     code = "body_too_large"

@@ -7,7 +7,7 @@ from gatehouse.errors import CATALOGUE, Problem
 Json = dict[str, Any]
 
 STATUSES = tuple(sorted({problem.status for problem in CATALOGUE.values()}))
-WITH_RETRY_AFTER = frozenset({409, 429, 503})
+WITH_RETRY_AFTER = frozenset({409, 410, 429, 503})
 
 
 def problem_ref(status: int) -> Json:

@@ -76,6 +76,10 @@ class TenantTable(SQLModel, table=True):
     created_at: datetime = Field(sa_column=_moment())
 
 
+ALL_VERSIONS = "*"
+"""Stands in a grant for every API version."""
+
+
 class GrantTable(SQLModel, table=True):
     """Tenant may use a model; `api_version` is `*` for all."""
 

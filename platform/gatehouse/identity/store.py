@@ -9,11 +9,8 @@ from typing import Any, cast
 from sqlalchemy import delete, insert, update
 from sqlmodel import Session, col, select
 
-from gatehouse.db.tables import ApiKeyTable, GrantTable, PlanTable, TenantTable
+from gatehouse.db.tables import ALL_VERSIONS, ApiKeyTable, GrantTable, PlanTable, TenantTable
 from gatehouse.principal import OPERATOR_TENANT, TENANT_SCOPES, LimitMode, Plan, QuotaMode, Rate, Scope
-
-ALL_VERSIONS = "*"
-"""Stands in a grant for every API version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
 import msgspec
 
 from gatehouse.call import Notice
-from gatehouse.migration.endpoint import Deprecation, Endpoint
+from gatehouse.migration.endpoint import Brownout, Deprecation, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,19 @@ def guide_url(endpoint: Endpoint, base_url: str) -> str | None:
     if endpoint.deprecation is None:
         return None
     return endpoint.deprecation.link or f"{base_url}/{endpoint.deprecation.successor}/models/{endpoint.model}"
+
+
+def brownout_text(endpoint: Endpoint, window: Brownout, tenant_id: str) -> str:
+    """What a call is told that a brownout refuses."""
+    ending = endpoint.deprecation
+    ends = f"{endpoint.name} ends for good after {endpoint.last_day(tenant_id)} (UTC)"
+    instead = f" Call {ending.successor} instead: {ends}." if ending else ""
+    return f"{endpoint.name} is switched off for a trial until {moment_text(window.ends_at)}.{instead}"
+
+
+def moment_text(moment: datetime) -> str:
+    """RFC 3339 in UTC, whole seconds."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _headers(endpoint: Endpoint, last_moment: datetime | None, base_url: str) -> Iterator[tuple[bytes, bytes]]:

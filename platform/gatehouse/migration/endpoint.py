@@ -1,6 +1,6 @@
 """An endpoint: model + API version, where it stands in its life, and which model versions serve it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Literal
 
@@ -63,8 +63,8 @@ class Endpoint:
     deprecation: Deprecation | None = None
     retired_at: datetime | None = None
     extensions: tuple[Extension, ...] = ()
-    brownouts: tuple[Brownout, ...] = ()
-    """Those that are not over, in order of their start."""
+    brownouts: tuple[Brownout, ...] = field(default=(), compare=False)
+    """Those that are not over, in order of their start; they come and go by the clock and by rehearsals, which is no change of its life."""
     bridged_to: str | None = None
     """The later API version whose model answers the calls, through the upgrade rules."""
     shadow: Shadow | None = None

@@ -10,6 +10,8 @@ from sqlmodel import Session, col
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.revision import hold_revision, record_change
 from gatehouse.db.tables import EndpointExtensionTable, EndpointTable
+from gatehouse.migration.announcing import Herald
+from gatehouse.migration.brownout_store import drop_brownouts
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import list_endpoints, named_endpoint
 
@@ -17,10 +19,20 @@ Step = Callable[[Endpoint, list[Endpoint]], Endpoint]
 """From an endpoint and all endpoints to what it becomes. Raises Refused."""
 
 
-def change_life(session: Session, actor: Actor, action: str, model: str, api_version: str, step: Step, *, forced: bool = False) -> Endpoint:
+def change_life(
+    session: Session,
+    actor: Actor,
+    action: str,
+    model: str,
+    api_version: str,
+    step: Step,
+    *,
+    forced: bool = False,
+    herald: Herald | None = None,
+) -> Endpoint:
     """Go one step; no other change comes between what it was decided by and what is stored. Raises NotKnown, and what the step raises.
 
-    `action` is deprecate, undeprecate, extend or retire.
+    `action` is deprecate, undeprecate, extend or retire. Tenants are told of it where a `herald` is given.
     """
     hold_revision(session)
     seen = named_endpoint(session, model, api_version)
@@ -32,9 +44,13 @@ def change_life(session: Session, actor: Actor, action: str, model: str, api_ver
     session.execute(update(EndpointTable).where(*same).values(**_columns(wanted), changed_at=now))
     if wanted.extensions != seen.extensions:
         _store_extensions(session, wanted, now)
-    record_change(session, "endpoint", seen.name)
+    if wanted.brownouts != seen.brownouts:
+        drop_brownouts(session, seen)
+    change = record_change(session, "endpoint", seen.name)
     detail = {"from": told(seen), "to": told(wanted)} | ({"forced": True} if forced else {})
     record_audit(session, actor, f"endpoint.{action}", seen.name, detail)
+    if herald is not None:
+        herald.tell_step(session, seen, wanted, change)
     return wanted
 
 

@@ -1,16 +1,20 @@
 """Which endpoint a call means, and whether it still answers."""
 
+import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from gatehouse.call import Call, Route
-from gatehouse.errors import EndpointRetired, NotFound
-from gatehouse.migration.ending import Ending, ending_of
+from gatehouse.errors import EndpointBrownout, EndpointRetired, NotFound
+from gatehouse.migration.ending import Ending, brownout_text, ending_of, moment_text
 from gatehouse.migration.endpoint import Endpoint
+from gatehouse.migration.windows import Windows, seconds_until
 from gatehouse.principal import Principal
 
 ENDING = ("deprecated", "retired")
+Name = tuple[str, str]
+"""Model and API version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +23,26 @@ class Endings:
 
     otherwise: Ending
     by_tenant: Mapping[str, Ending]
+    windows: Windows | None
+    """None while no brownout is planned."""
 
 
 class Endpoints:
     """All endpoints of this deployment, as this process last saw them. Replaced as a whole."""
 
-    def __init__(self, base_url: str, now: Callable[[], datetime], endpoints: Iterable[Endpoint] = ()) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        now: Callable[[], datetime],
+        endpoints: Iterable[Endpoint] = (),
+        draw: Callable[[], float] = random.random,
+    ) -> None:
         self._base_url = base_url
         self.now = now
-        self._by_name: Mapping[tuple[str, str], Endpoint] = {}
-        self._endings: Mapping[tuple[str, str], Endings] = {}
+        self._draw = draw
+        self._by_name: Mapping[Name, Endpoint] = {}
+        self._endings: Mapping[Name, Endings] = {}
+        self._moved: Mapping[Name, frozenset[str]] = {}
         self.replace(endpoints)
 
     def replace(self, endpoints: Iterable[Endpoint]) -> None:
@@ -37,6 +51,10 @@ class Endpoints:
         self._endings = {name: self._endings_of(endpoint) for name, endpoint in by_name.items() if endpoint.state in ENDING}
         self._by_name = by_name
 
+    def spare(self, moved: Mapping[Name, frozenset[str]]) -> None:
+        """Take over which tenants have moved away from an endpoint; no planned brownout of one that is not named refuses anybody."""
+        self._moved = moved
+
     def all(self) -> list[Endpoint]:
         """Every endpoint, in order of name and version."""
         return sorted(self._by_name.values(), key=_order)
@@ -44,8 +62,15 @@ class Endpoints:
     def find(self, call: Call, principal: Principal, route: Route) -> Endpoint:
         """The endpoint that a prediction path means for this caller; the call says so, and what the caller must be told, also of a refusal.
 
-        Raises NotFound (unknown and not granted are the same), EndpointRetired.
+        Raises NotFound (unknown and not granted are the same), EndpointRetired, EndpointBrownout.
         """
+        endpoint = self.find_again(call, principal, route)
+        if endpoint.state == "deprecated":
+            self._check_brownout(endpoint, principal)
+        return endpoint
+
+    def find_again(self, call: Call, principal: Principal, route: Route) -> Endpoint:
+        """The same for a call that no brownout refused when it came in: of these each call draws once. Raises NotFound, EndpointRetired."""
         model = route.model or principal.default_model
         endpoint = self._by_name.get((model, route.api_version)) if model else None
         if endpoint is None or not visible(endpoint, principal):
@@ -67,10 +92,26 @@ class Endpoints:
         call.notice = ending.gone
         raise EndpointRetired(ending.refusal, members=ending.members)
 
+    def _check_brownout(self, endpoint: Endpoint, principal: Principal) -> None:
+        """Raises EndpointBrownout."""
+        name = (endpoint.model, endpoint.api_version)
+        endings = self._endings.get(name)
+        if endings is None or endings.windows is None:
+            return
+        now = self.now()
+        window = endings.windows.refusing(principal.tenant_id, principal.key_id, now, self._moved.get(name))
+        if window is None:
+            return
+        retry_after = [("Retry-After", str(seconds_until(window.ends_at, now)))]
+        members = {**endings.otherwise.members, "ends_at": moment_text(window.ends_at)}
+        raise EndpointBrownout(brownout_text(endpoint, window, principal.tenant_id), headers=retry_after, members=members)
+
     def _endings_of(self, endpoint: Endpoint) -> Endings:
         extended = {each.tenant_id for each in endpoint.extensions}
         return Endings(
-            ending_of(endpoint, self._base_url), {tenant: ending_of(endpoint, self._base_url, tenant) for tenant in sorted(extended)}
+            ending_of(endpoint, self._base_url),
+            {tenant: ending_of(endpoint, self._base_url, tenant) for tenant in sorted(extended)},
+            Windows(endpoint.brownouts, self._draw) if endpoint.brownouts else None,
         )
 
     def granted(self, principal: Principal, api_version: str | None = None) -> list[Endpoint]:

@@ -53,10 +53,10 @@ def deprecated(endpoint: Endpoint, siblings: Iterable[Endpoint], said: Announcem
 
 
 def undeprecated(endpoint: Endpoint) -> Endpoint:
-    """Served on without an end, also when it was retired; extensions are gone with the sunset. Raises Refused."""
+    """Served on without an end, also when it was retired; extensions and brownouts are gone with the sunset. Raises Refused."""
     if endpoint.state == "preview":
         raise Refused(f"{endpoint.name} is a preview, and was never deprecated")
-    return replace(endpoint, state="active", deprecation=None, retired_at=None, extensions=())
+    return replace(endpoint, state="active", deprecation=None, retired_at=None, extensions=(), brownouts=())
 
 
 def extended(endpoint: Endpoint, tenant_id: str, tenant: str, until: date, now: datetime) -> Endpoint:
@@ -83,7 +83,7 @@ def retired(endpoint: Endpoint, siblings: Iterable[Endpoint], live: Sequence[Liv
     if against and not force:
         lines = "\n".join(f"  {fact}" for fact in against)
         raise Refused(f"{endpoint.name} is still in use:\n{lines}\nRetire it all the same: gatehouse endpoints retire {place} --force")
-    return replace(endpoint, state="retired", retired_at=now.replace(microsecond=0))
+    return replace(endpoint, state="retired", retired_at=now.replace(microsecond=0), brownouts=())
 
 
 def _against(endpoint: Endpoint, siblings: Iterable[Endpoint], live: Sequence[LiveCalls], now: datetime) -> Iterable[str]:
