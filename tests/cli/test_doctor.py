@@ -56,11 +56,17 @@ def test_a_folder_that_others_can_read_is_a_problem(gatehouse: Any, state_dir: P
     assert part(gatehouse, "state folder", 1)["remedy"] == f"chmod 700 {state_dir}"
 
 
-def test_a_database_that_is_gone_or_not_migrated_is_a_problem(gatehouse: Any, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_gone_not_migrated_or_too_new_is_a_problem(
+    gatehouse: Any, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with sqlite3.connect(state_dir / "gatehouse.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.close()
     assert "migrat" in part(gatehouse, "database", 1)["remedy"]
+    with sqlite3.connect(state_dir / "gatehouse.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    assert "install the newer Gatehouse that has brought it to 9999" in part(gatehouse, "database", 1)["remedy"]
     (state_dir / "gatehouse.db").unlink()
     assert part(gatehouse, "database")["state"] == "warning"
     assert not (state_dir / "gatehouse.db").exists()
@@ -120,7 +126,8 @@ def test_a_disk_that_is_almost_full_and_too_few_open_files_are_named(gatehouse: 
 def test_usage_that_waits_while_nobody_serves_is_named(gatehouse: Any, state_dir: Path) -> None:
     (state_dir / "spool").mkdir()
     (state_dir / "spool" / "prc_00.1.ndjson").write_bytes(b"{}\n")
-    assert part(gatehouse, "spool")["state"] == "warning"
+    found = part(gatehouse, "spool")
+    assert (found["state"], found["detail"]) == ("warning", "usage waits in 1 segment and nobody serves")
 
 
 def test_a_port_that_something_else_uses_is_a_problem(gatehouse: Any) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from gatehouse.cli.finding import Finding
 from gatehouse.cli.notices_finding import notices_finding
 from gatehouse.cli.signing_key import PUBLISHING_KEY
+from gatehouse.cli.usage_lines import counted
 from gatehouse.db.clock import database_now
-from gatehouse.db.migrate import is_current
+from gatehouse.db.migrate import what_is_missing
 from gatehouse.db.session import GONE, Database, DatabaseUrlInvalid, open_database
 from gatehouse.identity.sealing import Seal, TokenKeyUnreadable
 from gatehouse.identity.token_keys import lives_of, read_token_keys, signing_life
@@ -84,8 +85,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "problem", str(error), "correct GATEHOUSE_DATABASE_URL")
         return
     try:
-        if not is_current(database):
-            yield Finding("database", "problem", "it is not at this Gatehouse's migration", "start a server of this version: it migrates")
+        remedy = what_is_missing(database)
+        if remedy is not None:
+            yield Finding("database", "problem", "it is not at this Gatehouse's migration", remedy)
             return
         yield Finding("database", "ok", f"{database.dialect}, migrated")
         yield from _inside(settings, database)
@@ -138,9 +140,10 @@ def _token_keys(settings: Settings, database: Database) -> Finding:
 def _spool(settings: Settings, serving: int) -> Finding:
     folder = settings.under_state(settings.spool_dir)
     waiting = len(segments(folder)) if folder.is_dir() else 0
+    there = counted(waiting, "segment")
     if waiting and not serving:
-        return Finding("spool", "warning", f"usage waits in {waiting} segments and nobody serves", "start a server with this spool folder")
-    return Finding("spool", "ok", f"{waiting} segments in {folder}")
+        return Finding("spool", "warning", f"usage waits in {there} and nobody serves", "start a server with this spool folder")
+    return Finding("spool", "ok", f"{there} in {folder}")
 
 
 def _versions(settings: Settings, served: list[tuple[str, str]]) -> Iterator[Finding]:
