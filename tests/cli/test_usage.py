@@ -75,7 +75,15 @@ def test_what_cannot_be_added_up_by_says_what_can(used: Any, by: str) -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["show", "export"])
+def test_a_span_that_ends_before_it_begins_is_refused_with_its_days(used: Any, command: str) -> None:
+    refused = used("usage", command, "--since", "2026-11-10", "--until", "2026-11-09", code=2)
+    assert "--since is 2026-11-10, which is after --until, 2026-11-09: write the earlier day as --since" in refused.error
+    used("usage", command, "--since", "2026-11-10", "--until", "2026-11-10")
+
+
 def test_usage_of_nobody_says_so(used: Any) -> None:
-    assert used("usage", "show", "--since", "2999-01-01").lines[0].startswith("no calls of anybody since 2999-01-01")
+    nobody = used("usage", "show", "--since", "2999-01-01", "--until", "2999-01-31").lines[0]
+    assert nobody.startswith("no calls of anybody since 2999-01-01 until 2999-01-31;")
     assert used("usage", "show", "--tenant", "acmee", code=1).error.startswith("gatehouse: no tenant 'acmee'; known tenants: acme, demo")
     assert "write a moment as" in used("usage", "show", "--since", "ever", code=2).error

@@ -11,7 +11,7 @@ from gatehouse.cli.usage_erase import erase
 from gatehouse.cli.usage_export import export
 from gatehouse.cli.usage_lines import counted, facts, print_figures
 from gatehouse.cli.usage_verify import verify
-from gatehouse.cli.wishes import names, past_day
+from gatehouse.cli.wishes import names, past_days
 from gatehouse.identity.tenants import named_tenant
 from gatehouse.usage.figures_store import By, Usage, read_usage
 
@@ -43,7 +43,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show calls and metered rows, by day (UTC) unless asked otherwise."""
-    first, last, chosen = past_day(since), past_day(until), _chosen(by)
+    (first, last), chosen = past_days(since, until), _chosen(by)
     with open_deployment() as deployment:
         with deployment.database.read() as session:
             tenant_id = None if tenant is None else named_tenant(session, tenant).id

@@ -15,7 +15,7 @@ import typer
 from gatehouse.cli.deployment import Deployment, open_deployment
 from gatehouse.cli.progress import progress_bar
 from gatehouse.cli.usage_lines import counted, in_order
-from gatehouse.cli.wishes import past_day
+from gatehouse.cli.wishes import past_days
 from gatehouse.errors import Refused
 from gatehouse.identity.tenants import named_tenant
 from gatehouse.usage.csv_text import csv_lines
@@ -55,7 +55,7 @@ def export(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write there; on standard output unless given.")] = None,
 ) -> None:
     """Write the usage events of some days, one line each, in the order of tenants and time."""
-    first, last = past_day(since), past_day(until)
+    first, last = past_days(since, until)
     with open_deployment() as deployment, _target(out) as target:
         with deployment.database.read() as session:
             tenant_id = None if tenant is None else named_tenant(session, tenant).id

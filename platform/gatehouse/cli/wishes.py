@@ -98,3 +98,11 @@ def past_day(text: str) -> date:
     if span is not None:
         return (datetime.now(UTC) - timedelta(**{"hours" if span[2] == "h" else "days": int(span[1])})).date()
     return instant(text).date()
+
+
+def past_days(since: str, until: str) -> tuple[date, date]:
+    """The first and the last day of a span."""
+    first, last = past_day(since), past_day(until)
+    if first > last:
+        raise typer.BadParameter(f"--since is {first}, which is after --until, {last}: write the earlier day as --since")
+    return first, last
