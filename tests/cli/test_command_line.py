@@ -54,6 +54,13 @@ def test_version_and_unknown_commands(gatehouse: Any) -> None:
     assert "No such command 'tenant'. Did you mean 'tenants'" in gatehouse("tenant", code=2).error
 
 
+@pytest.mark.parametrize("count", ["0", "-1", "65"])
+def test_a_count_of_workers_that_cannot_serve_is_refused_with_the_range(gatehouse: Any, count: str) -> None:
+    assert (
+        f"{count} processes cannot serve; write 1 to 64, usually one for each core" in gatehouse("serve", "--workers", count, code=2).error
+    )
+
+
 def test_missing_secrets_are_said_in_one_line(gatehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GATEHOUSE_KEY_PEPPER")
     answer = gatehouse("tenants", "list", code=1)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from gatehouse.app import Application
 
 
+MOST_WORKERS = 64
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """An app with all that it needs opened and loaded, how long its longest call can take and how long its end is announced."""
@@ -32,10 +35,19 @@ class Ready:
         run(self.app, self.app.connections, listener, self.grace_s, self.drain_s)
 
 
+def worker_count(count: int) -> int:
+    """The count, if so many processes can serve one port."""
+    if not 1 <= count <= MOST_WORKERS:
+        raise typer.BadParameter(f"{count} processes cannot serve; write 1 to {MOST_WORKERS}, usually one for each core")
+    return count
+
+
 def serve(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on; GATEHOUSE_LISTEN_HOST unless given.")] = None,
     port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port; GATEHOUSE_LISTEN_PORT unless given.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes that serve the port together.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="COUNT", callback=worker_count, help="Processes that serve the port together, 1 to 64.")
+    ] = 1,
 ) -> None:
     """Serve the endpoints of this deployment until SIGTERM or Ctrl-C; calls that are under way are finished.
 
