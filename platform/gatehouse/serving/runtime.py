@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CODE_FILE = "attached.py"
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def without_settings() -> dict[str, str]:
@@ -30,7 +30,7 @@ class Runtime:
 
         Raises subprocess.TimeoutExpired.
         """
-        environment = without_settings() | _ONE_THREAD
+        environment = without_settings() | ONE_THREAD
         if self.packages is not None:
             environment |= {"PYTHONPATH": str(self.packages), "PYTHONDONTWRITEBYTECODE": "1"}
         if self.code is not None:
