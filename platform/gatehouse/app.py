@@ -21,8 +21,10 @@ from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, match_p
 from gatehouse.api.predict import CompiledContract, Predict
 from gatehouse.api.rest import Rest, RestParts
 from gatehouse.call import SCOPE_KEY, Call
-from gatehouse.contracts.contract import Contract, parse_contract
+from gatehouse.contracts.contract import Contract, ContractInvalid, parse_contract
 from gatehouse.contracts.decode import Decoder
+from gatehouse.contracts.upgrade import bind_upgrade
+from gatehouse.contracts.upgrade_steps import INLINE_CELLS
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.revision import EVERYTHING, Change
 from gatehouse.db.session import GONE, Database, open_database, wait_until_reachable
@@ -89,6 +91,7 @@ from gatehouse.readings import (
     usage_readings,
     work_readings,
 )
+from gatehouse.server.bridges import Bridges
 from gatehouse.server.changes import ChangeFollower
 from gatehouse.server.connections import ConnectionLimits, Connections
 from gatehouse.server.former import FormerVersions
@@ -99,6 +102,7 @@ from gatehouse.server.releases import Releases
 from gatehouse.server.standing import Standing, standing_text
 from gatehouse.server.tending import Duty, Tender
 from gatehouse.serving.batching import Batching
+from gatehouse.serving.bridged_predictor import WayBack
 from gatehouse.serving.registry import Registry
 from gatehouse.serving.repository import Repository
 from gatehouse.serving.trust import FollowedKeys
@@ -235,10 +239,10 @@ class Application:
         trusted = FollowedKeys(self.settings.under_state(self.settings.trusted_keys_dir))
         repository = Repository(self.settings.under_state(self.settings.models_dir), trusted)
         self.registry = Registry(repository, compile_contract, memory_bytes=self.settings.model_memory_bytes)
-        self.releases = Releases(
-            self.database, self.endpoints, self.registry, CanaryShare(self.settings.secret_key.get_secret_value().encode())
-        )
-        self.former = FormerVersions(self.registry)
+        bridges = Bridges(bind_contracts)
+        share = CanaryShare(self.settings.secret_key.get_secret_value().encode())
+        self.releases = Releases(self.database, self.endpoints, self.registry, bridges, share)
+        self.former = FormerVersions(self.registry, bridges)
         self.releases.start(lazy=self.settings.load_models == "lazy")
 
     def _compose_usage(self) -> None:
@@ -483,6 +487,14 @@ def compile_contract(source: bytes) -> tuple[CompiledContract, Contract]:
     """What the registry keeps of a contract. Raises ContractInvalid."""
     contract = parse_contract(source, "contract.toml")
     return CompiledContract(contract, Decoder(contract)), contract
+
+
+def bind_contracts(old: CompiledContract, new: CompiledContract) -> tuple[CompiledContract, WayBack]:
+    """What reads rows of the older contract and makes them rows of the newer one, and leads answers back. Raises ContractInvalid."""
+    upgrade = bind_upgrade(old.contract, new.contract, "contract.toml")
+    if upgrade.answers is None:
+        raise ContractInvalid("contract.toml", [f"is one-way for {old.contract.api_version}: no answer goes back"])
+    return CompiledContract(old.contract, Decoder(old.contract, INLINE_CELLS), upgrade), upgrade.answers
 
 
 def access_of(settings: Settings) -> Access:

@@ -58,6 +58,8 @@ class Call:
     api_version: str | None = None
     model_version: str | None = None
     engine: str | None = None
+    bridged: bool = False
+    """Whether a version of a later API version answers, through the upgrade rules."""
     rows: int = 0
     """Rows that were answered (metered), 0 for a refused call."""
     month: str | None = None

@@ -9,6 +9,7 @@ from starlette.types import Send
 from gatehouse.call import Call
 from gatehouse.serving.engine import Scores
 from gatehouse.serving.predictor import Predictor
+from gatehouse.serving.registry import Served
 from gatehouse.serving.turns import Pause
 
 SCORES_A_STEP = 1_000
@@ -47,7 +48,20 @@ async def send_answer(send: Send, call: Call, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": answer[-1]})
 
 
+def note_version(call: Call, served: Served[Any]) -> None:
+    """What answers the call, for its answer, its log line and its usage event."""
+    call.model_version, call.engine = served.manifest.version, served.predictor.engine_name
+    call.bridged = served.manifest.api_version != call.api_version
+
+
 def head_of(call: Call) -> dict[str, Any]:
     """What an answer says before its predictions."""
-    head = {"model": call.model, "model_version": call.model_version, "api_version": call.api_version, "request_id": call.request_id}
+    head: dict[str, Any] = {
+        "model": call.model,
+        "model_version": call.model_version,
+        "api_version": call.api_version,
+        "request_id": call.request_id,
+    }
+    if call.bridged:
+        head["bridged"] = True
     return head if call.notice is None else head | {"notices": call.notice.member}

@@ -54,6 +54,7 @@ def summary_of(endpoint: Endpoint, base_url: str, model_version: str, now: datet
         "api_version": endpoint.api_version,
         "lifecycle": endpoint.state_at(now, tenant_id),
         "model_version": model_version,
+        "bridged": endpoint.bridged_to is not None,
         "url": f"{base_url}/{endpoint.api_version}/models/{endpoint.model}/predict",
         "deprecated_at": ending.since.isoformat() if ending else None,
         "sunset": last_day.isoformat() if last_day else None,

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from gatehouse.api.answer import Answer
+from gatehouse.api.answer import Answer, note_version
 from gatehouse.call import Call
 from gatehouse.contracts.decode import Decoded
 from gatehouse.errors import InvalidInput
@@ -20,7 +20,7 @@ Rows = tuple[Decoded, bool]
 
 
 class FormerVersions(Protocol[C]):
-    """Versions whether they are released or not."""
+    """Versions whether they are released or not; one of a later API version answers by the endpoint's contract, over a bridge."""
 
     async def load(self, model: str, api_version: str, version: str, deadline_s: float) -> Served[C]:
         """Raises IdempotencyVersionGone, EndpointUnavailable."""
@@ -55,7 +55,7 @@ class Once(Generic[C]):
         async with self._idempotency.holding(claim):
             if rows is None:
                 served = await self._former.load(endpoint.model, endpoint.api_version, claim.model_version, self._deadline_s)
-                call.model_version, call.engine = served.manifest.version, served.predictor.engine_name
+                note_version(call, served)
                 rows = await steps.read(served)
             call.event_id, call.replayed = claim.event_id, claim.replayed
             return await steps.score(served, *rows)

@@ -186,6 +186,7 @@ _GENERIC_SCHEMAS: Json = {
             "api_version": {"type": "string"},
             "request_id": {"type": "string"},
             "predictions": {"type": "array", "items": {"type": "object"}},
+            "bridged": {"const": True},
             "notices": NOTICES,
         },
     },

@@ -8,12 +8,15 @@ from typing import Protocol
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from gatehouse.api.answer import SCORES_A_STEP, Answer, send_answer, written, written_in_steps
+from gatehouse.api.answer import SCORES_A_STEP, Answer, note_version, send_answer, written, written_in_steps
 from gatehouse.api.body import read_body, whole_body
 from gatehouse.api.once import Once, Rows, Steps
 from gatehouse.call import SCOPE_KEY, Call, Route
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.decode import INLINE_BYTES, Decoded, Decoder
+from gatehouse.contracts.pause import no_pause
+from gatehouse.contracts.upgrade import Upgrade
+from gatehouse.contracts.upgrade_steps import upgraded_values
 from gatehouse.errors import CredentialMissing, MethodNotAllowed, ScopeMissing, UnsupportedMediaType
 from gatehouse.limits.gate import Gate
 from gatehouse.limits.idempotency_key import sent_key
@@ -30,10 +33,11 @@ from gatehouse.serving.workers import Workers
 
 @dataclass(frozen=True, slots=True)
 class CompiledContract:
-    """A contract and what was made of it once."""
+    """A contract and what was made of it once. `upgrade`: its rows are answered by a model of a later API version."""
 
     contract: Contract
     decoder: Decoder
+    upgrade: Upgrade | None = None
 
 
 class Meter(Protocol):
@@ -105,7 +109,7 @@ class Predict:
         endpoint = self._endpoints.find(call, principal, route)
         key_id = principal.key_id
         contract, served = self._releases.find(endpoint, key_id) or await self._releases.load(endpoint, key_id, self._deadline_s)
-        call.model_version, call.engine = served.manifest.version, served.predictor.engine_name
+        note_version(call, served)
         check_content(scope)
         key = sent_key(scope["headers"])
         body = await read_body(receive)
@@ -130,7 +134,7 @@ class Predict:
     async def _rows(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Rows:
         """What a body holds, and whether it was too large for the event loop."""
         most = principal.plan.rows_per_call
-        if sum(map(len, parts)) <= INLINE_BYTES and contract.decoder.fits_inline(body := b"".join(parts)):
+        if sum(map(len, parts)) <= INLINE_BYTES and own.decoder.fits_inline(body := b"".join(parts)):
             return read_rows(contract, own, body, most), False
         read = partial(self._turns.run, lambda pause: read_rows_in_steps(contract, own, parts, most, pause))
         return await self._workers.run(read, self._deadline_s, tenant=principal.tenant_id), True
@@ -194,6 +198,8 @@ class Predict:
 def read_rows(contract: CompiledContract, own: CompiledContract, body: bytes, max_rows: int) -> Decoded:
     """What the stable contract accepts, as columns of the version's own. Raises InvalidJson, InvalidInput."""
     rows = contract.decoder.decode(body, max_rows)
+    if own.upgrade is not None:
+        return upgraded(own.upgrade, rows)
     if own.contract.digest == contract.contract.digest:
         return rows
     # a canary whose contract has grown: it takes all that the stable one takes, and fills in its own new fields
@@ -204,9 +210,16 @@ def read_rows_in_steps(contract: CompiledContract, own: CompiledContract, parts:
     """The same of a large body."""
     body = whole_body(parts, contract.decoder.longest_blank, pause)
     rows = contract.decoder.decode_in_steps(body, max_rows, pause)
+    if own.upgrade is not None:
+        return upgraded(own.upgrade, rows, pause)
     if own.contract.digest == contract.contract.digest:
         return rows
     return replace(rows, values=own.decoder.decode_in_steps(body, max_rows, pause).values)
+
+
+def upgraded(upgrade: Upgrade, rows: Decoded, pause: Pause = no_pause) -> Decoded:
+    """Rows of a bridged endpoint as those of its successor, whose model answers them. Raises InvalidInput."""
+    return replace(rows, values=upgraded_values(upgrade, rows.values, rows.columns, pause))
 
 
 def check_method(scope: AsgiScope) -> None:

@@ -127,7 +127,8 @@ class Rest:
         return describe(release.contract.contract) if release else None
 
     def _summary(self, endpoint: Endpoint, principal: Principal) -> dict[str, Any]:
-        release = self._parts.registry.release(endpoint.model, endpoint.api_version)  # where a release failed, what still answers
+        answering = endpoint.bridged_to or endpoint.api_version
+        release = self._parts.registry.release(endpoint.model, answering)  # where a release failed, what still answers
         version = release.stable if release else endpoint.stable_version
         return summary_of(endpoint, self._parts.settings.base_url, version, self._parts.now(), principal.tenant_id)
 

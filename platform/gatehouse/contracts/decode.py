@@ -33,7 +33,8 @@ class Decoded:
 class Decoder:
     """Made once for a contract; holds nothing of a body."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, inline_cells: int = INLINE_CELLS) -> None:
+        self._inline_cells = inline_cells
         self._dtype = FLOAT64 if contract.numeric else OBJECT
         self._fast = FastDecoder(contract)
         self._strict = StrictDecoder(contract)
@@ -45,7 +46,7 @@ class Decoder:
         """Whether the body is so small, in bytes and in the cells that it can become, that it may be decoded on the event loop."""
         if len(body) > INLINE_BYTES:
             return False
-        return max(body.count(b"{"), body.count(b"[")) * self._width <= INLINE_CELLS
+        return max(body.count(b"{"), body.count(b"[")) * self._width <= self._inline_cells
 
     def decode(self, body: bytes, max_rows: int) -> Decoded:
         """The rows of a body. Raises InvalidJson (no strict JSON) or InvalidInput (not this contract, or over `max_rows`)."""

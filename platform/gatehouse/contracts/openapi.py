@@ -44,6 +44,10 @@ def response_schema(contract: Contract) -> Schema:
                 "minItems": 1,
                 "items": _prediction(contract.output),
             },
+            "bridged": {
+                "const": True,
+                "description": "Only where a model of a later API version answered; request and answer are still of this contract.",
+            },
             "notices": {
                 "type": "array",
                 "items": {

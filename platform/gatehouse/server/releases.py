@@ -15,6 +15,7 @@ from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
 from gatehouse.migration.store import list_endpoints
+from gatehouse.server.bridges import Bridges
 from gatehouse.serving.registry import NotServable, Registry, Release, Served
 
 LOGGER = logging.getLogger("gatehouse.releases")
@@ -26,20 +27,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[C]):
-    """What a release could be loaded of; `reason` says what could not."""
+    """What a release could be loaded of; `reason` says what could not. Of a bridged endpoint only its contract, in `bridge`."""
 
-    stable: Served[C] | None
-    canary: Served[C] | None
-    reason: str | None
+    stable: Served[C] | None = None
+    canary: Served[C] | None = None
+    reason: str | None = None
+    bridge: Release[C] | None = None
 
 
 class Releases(Generic[C]):
     """All but `start` is called on the event loop."""
 
-    def __init__(self, database: Database, endpoints: Endpoints, registry: Registry[C], share: CanaryShare) -> None:
+    def __init__(self, database: Database, endpoints: Endpoints, registry: Registry[C], bridges: Bridges[C], share: CanaryShare) -> None:
         self._database = database
         self._endpoints = endpoints
         self._registry = registry
+        self._bridges = bridges
         self._share = share
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loading")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="releases")
@@ -56,10 +59,11 @@ class Releases(Generic[C]):
     def start(self, *, lazy: bool) -> None:
         """Blocks: load what is released, or with `lazy` and where memory is full only read the contracts."""
         endpoints = self._read()
-        for endpoint in endpoints:
+        self._released = {endpoint.name: endpoint for endpoint in endpoints}
+        for endpoint in sorted(endpoints, key=lambda each: each.bridged_to is not None):  # what bridges lead to comes first
             if endpoint.state == "retired":
                 continue
-            if lazy or self._registry.full:
+            if endpoint.bridged_to is None and (lazy or self._registry.full):
                 self._announce(endpoint)
             else:
                 self._take_over(endpoint, self._load_release(endpoint))
@@ -75,20 +79,25 @@ class Releases(Generic[C]):
         release = self._registry.release(endpoint.model, endpoint.api_version)
         if release is None:
             return None
-        served = self._registry.use(endpoint.model, self._version(release, endpoint, key_id))
+        if endpoint.bridged_to is not None:
+            served = self._across(release, endpoint.model, endpoint.bridged_to)
+        else:
+            served = self._registry.use(endpoint.model, self._version(release, endpoint, key_id))
         return (release.contract, served) if served else None
 
     async def load(self, endpoint: Endpoint, key_id: str, deadline_s: float) -> tuple[C, Served[C]]:
         """The same, loaded first; calls that come meanwhile share the load. Raises EndpointUnavailable."""
         for _ in ("the version asked for", "the stable one, where the canary could not be loaded"):
-            release = self._registry.release(endpoint.model, endpoint.api_version)
+            serving = self._serving(endpoint)
+            release = self._registry.release(serving.model, serving.api_version)
             if release is None:
                 raise _unavailable("not_served")
-            name = (endpoint.model, self._version(release, endpoint, key_id))
+            version = self._version(release, endpoint, key_id) if serving is endpoint else release.stable
+            name = (endpoint.model, version)
             if name in self._broken:
                 raise _unavailable("cannot_be_loaded")
             if name not in self._loading:
-                self._loading[name] = asyncio.get_running_loop().create_task(self._load(endpoint, name[1]))
+                self._loading[name] = asyncio.get_running_loop().create_task(self._load(serving, version))
             await asyncio.wait((self._loading[name],), timeout=deadline_s)
             found = self.find(endpoint, key_id)
             if found is not None:
@@ -134,26 +143,50 @@ class Releases(Generic[C]):
             if endpoint is None:
                 continue
             self._broken = {broken for broken in self._broken if broken[0] != endpoint.model}
-            self._take_over(endpoint, await self._in_thread(partial(self._load_release, endpoint)))
-            self._show(name)
+            taken = self._take_over(endpoint, await self._in_thread(partial(self._load_release, endpoint)))
+            self._show(name, taken=taken)
+            self._look_at_bridges_to(endpoint)
 
-    def _show(self, loaded: str | None = None) -> None:
-        """What callers see: the new state of things, but an endpoint that begins to answer stays as it is known until it is `loaded`."""
+    def _show(self, tried: str | None = None, *, taken: bool = False) -> None:
+        """What callers see: the new state of things.
+
+        But an endpoint that begins to answer stays as it is known until its load was `tried`, and one whose bridge begins or ends
+        is answered as before until what is to answer was `taken` over.
+        """
         known = {endpoint.name: endpoint for endpoint in self._endpoints.all()}
         shown = (
-            endpoint if name == loaded or not _comes(known.get(name), endpoint) else known.get(name)
+            _as_shown(known.get(name), endpoint, tried=name == tried, taken=name == tried and taken)
             for name, endpoint in self._released.items()
         )
         self._endpoints.replace([endpoint for endpoint in shown if endpoint is not None])
 
-    def _take_over(self, endpoint: Endpoint, loaded: Loaded[C]) -> None:
+    def _take_over(self, endpoint: Endpoint, loaded: Loaded[C]) -> bool:
+        """Whether what was loaded answers from now on; where it does not, what answered before goes on."""
+        model, api_version = endpoint.model, endpoint.api_version
         if endpoint.state == "retired":
-            self._registry.drop(endpoint.model, endpoint.api_version)
-            return
+            self._registry.drop(model, api_version)
+            return True
+        taken = loaded.stable is not None
         if loaded.stable is not None:
             self._registry.switch(loaded.stable, loaded.canary)
+        elif loaded.bridge is not None and (loaded.reason is None or self._registry.release(model, api_version) is None):
+            self._registry.bridge(model, api_version, loaded.bridge)
+            taken = True
         if loaded.reason is not None:
             self._fail(endpoint, loaded.reason)
+        return taken
+
+    def _look_at_bridges_to(self, endpoint: Endpoint) -> None:
+        """Whether those that lead to this endpoint hold, after it has changed."""
+        for each in self._endpoints.all():
+            release = self._registry.release(each.model, each.api_version)
+            if (each.model, each.bridged_to) != (endpoint.model, endpoint.api_version) or release is None:
+                continue
+            reason = self._unbridged(each, release)
+            if reason is None:
+                self._registry.bridge(each.model, each.api_version, release)
+            else:
+                self._fail(each, reason)
 
     def _announce(self, endpoint: Endpoint) -> None:
         model, api_version = endpoint.model, endpoint.api_version
@@ -174,6 +207,7 @@ class Releases(Generic[C]):
             if release is not None and version == release.canary:
                 self._registry.announce(endpoint.model, endpoint.api_version, replace(release, canary=None))
             self._fail(endpoint, refusal.reason)
+            self._look_at_bridges_to(endpoint)
         else:
             self._registry.keep(served)
         finally:
@@ -182,17 +216,65 @@ class Releases(Generic[C]):
     def _load_release(self, endpoint: Endpoint) -> Loaded[C]:
         """In the loading thread: the versions of a release. Without its stable one the canary is worth nothing."""
         if endpoint.state == "retired":
-            return Loaded(None, None, None)
+            return Loaded()
+        if endpoint.bridged_to is not None:
+            return self._load_bridge(endpoint)
         try:
             stable = self._load_version(endpoint, endpoint.stable_version)
         except NotServable as refusal:
-            return Loaded(None, None, refusal.reason)
+            return Loaded(reason=refusal.reason)
+        self._bind_bridges_to(endpoint, stable)
         if endpoint.canary_version is None:
-            return Loaded(stable, None, None)
+            return Loaded(stable)
         try:
-            return Loaded(stable, self._load_version(endpoint, endpoint.canary_version), None)
+            return Loaded(stable, self._load_version(endpoint, endpoint.canary_version))
         except NotServable as refusal:
-            return Loaded(stable, None, f"canary: {refusal.reason}")
+            return Loaded(stable, reason=f"canary: {refusal.reason}")
+
+    def _load_bridge(self, endpoint: Endpoint) -> Loaded[C]:
+        """Its contract alone: its model may be gone."""
+        try:
+            contract = self._registry.read_contract(endpoint.model, endpoint.api_version, endpoint.stable_version)
+        except NotServable as refusal:
+            return Loaded(reason=refusal.reason)
+        bridge = Release(endpoint.stable_version, None, contract)
+        return Loaded(bridge=bridge, reason=self._unbridged(endpoint, bridge))
+
+    def _bind_bridges_to(self, endpoint: Endpoint, stable: Served[C]) -> None:
+        """So that nothing is left to do on the event loop when it is switched to."""
+        for each in self._endpoints.all():
+            release = self._registry.release(each.model, each.api_version)
+            if (each.model, each.bridged_to) == (endpoint.model, endpoint.api_version) and release is not None:
+                self._bridges.unfit(each.model, release, Release(stable.manifest.version, None, stable.contract))
+
+    def _across(self, release: Release[C], model: str, bridged_to: str) -> Served[C] | None:
+        """What answers over a bridge: the stable version of its other end. None where that is not loaded, or does not fit."""
+        target = self._registry.release(model, bridged_to)
+        served = self._registry.use(model, target.stable) if target else None
+        try:
+            return self._bridges.over(release, served) if served else None
+        except NotServable:
+            return None
+
+    def _unbridged(self, endpoint: Endpoint, release: Release[C]) -> str | None:
+        """Why nothing answers a bridged endpoint, which goes by the contract of `release`; None where all is well."""
+        other = f"{endpoint.model}/{endpoint.bridged_to}"
+        target = self._registry.release(endpoint.model, endpoint.bridged_to or "")
+        if target is None:
+            return f"it is bridged to {other}, which is not served"
+        if (endpoint.model, target.stable) in self._broken:
+            return f"it is bridged to {other}, whose version {target.stable} cannot be loaded"
+        return self._bridges.unfit(endpoint.model, release, target)
+
+    def _serving(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint whose versions answer: itself, or the other end of its bridge. Raises EndpointUnavailable."""
+        if endpoint.bridged_to is None:
+            return endpoint
+        other = self._released.get(f"{endpoint.model}/{endpoint.bridged_to}")
+        release = self._registry.release(endpoint.model, endpoint.api_version)
+        if other is None or release is None or self._unbridged(endpoint, release) is not None:
+            raise _unavailable("not_bridged")
+        return other
 
     def _load_version(self, endpoint: Endpoint, version: str) -> Served[C]:
         """Raises NotServable, whatever goes wrong."""
@@ -226,6 +308,14 @@ class Releases(Generic[C]):
 def _comes(known: Endpoint | None, endpoint: Endpoint) -> bool:
     """Whether an endpoint begins to answer: until it is loaded, 404 or 410 is truer than 503."""
     return endpoint.state != "retired" and (known is None or known.state == "retired")
+
+
+def _as_shown(known: Endpoint | None, endpoint: Endpoint, *, tried: bool, taken: bool) -> Endpoint | None:
+    if not tried and _comes(known, endpoint):
+        return known
+    if taken or known is None or "retired" in (known.state, endpoint.state):
+        return endpoint
+    return replace(endpoint, bridged_to=known.bridged_to)
 
 
 def _unavailable(reason: str) -> EndpointUnavailable:

@@ -16,10 +16,10 @@ class Predictor:
 
     def __init__(self, engine: Engine, output: OutputShape) -> None:
         """Raises ValueError where the classes or the targets of engine and contract differ."""
+        self.engine = engine
         self.engine_name = engine.name
         self.joins = False
         """Whether rows of several callers may be scored by one call of the model; see `independence`."""
-        self._engine = engine
         targets = output.targets if output.task == "multioutput" else ()
         found = _answers(engine, [target.output for target in targets] or [output])
         segments = columns_of(answers.width for answers in found)
@@ -33,7 +33,7 @@ class Predictor:
 
     def fits_inline(self, rows: int) -> bool:
         """Whether so many rows may be scored on the event loop."""
-        return rows <= self._engine.inline_rows
+        return rows <= self.engine.inline_rows
 
     def answer(self, values: Values, outputs: tuple[str, ...]) -> list[dict[str, Any]]:
         """One mapping a row, its members in the order of `outputs`. Raises PredictionFailed, whose reason holds no value of a row."""
@@ -42,7 +42,7 @@ class Predictor:
     def score(self, values: Values) -> Scores:
         """The model's own numbers, one row of them for each row of values. Raises PredictionFailed."""
         try:
-            scores = self._engine.score(values)
+            scores = self.engine.score(values)
         except (Exception, SystemExit) as error:  # a model that wants to end the process only fails its call
             raise PredictionFailed(reason=f"model_raised:{type(error).__name__}") from None
         if scores.shape != (len(values), *self._row_shape):

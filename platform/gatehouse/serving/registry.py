@@ -157,6 +157,11 @@ class Registry(Generic[C]):
         self._failures.pop((model, api_version), None)
         self._unload_but(model, api_version, {release.stable, release.canary})
 
+    def bridge(self, model: str, api_version: str, release: Release[C]) -> None:
+        """From now on a version of another endpoint answers; `release` says by which contract. None of its own stays loaded."""
+        self.announce(model, api_version, release)
+        self._unload_but(model, api_version, set())
+
     def keep(self, served: Served[C]) -> None:
         """Take in a version, where it still answers for its endpoint."""
         manifest = served.manifest

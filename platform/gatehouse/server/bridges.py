@@ -1,0 +1,67 @@
+"""What answers an endpoint that is bridged: its own contract, and behind it the model of its successor."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Generic, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
+
+from gatehouse.serving.bridged_predictor import BridgedPredictor, WayBack
+from gatehouse.serving.predictor import Predictor
+from gatehouse.serving.registry import NotServable, Release, Served
+
+C = TypeVar("C")
+KEPT = 256
+"""Pairs of contracts that stay bound; binding takes a millisecond, or some for wide contracts."""
+Pair: TypeAlias = tuple[str, str, str]
+"""Model, and the versions whose contracts are the older and the newer one; what they are published with never changes."""
+
+
+class Bridges(Generic[C]):
+    """Safe in any thread. Holds no model: what it made of one goes with it."""
+
+    def __init__(self, bind: Callable[[C, C], tuple[C, WayBack]]) -> None:
+        """`bind`: of the older and the newer contract what reads and upgrades rows, and leads answers back. Raises ValueError."""
+        self._bind = bind
+        self._bound: OrderedDict[Pair, tuple[C, WayBack] | str] = OrderedDict()
+        """Or why they cannot be bound."""
+        self._made: WeakKeyDictionary[Predictor, dict[str, Served[C]]] = WeakKeyDictionary()
+        """By the newer model's predictor and the version whose contract is the older one."""
+
+    def unfit(self, model: str, old: Release[C], new: Release[C]) -> str | None:
+        """Why the newer release cannot answer for the older one; None where it can."""
+        bound = self._pair((model, old.stable, new.stable), old.contract, new.contract)
+        return bound if isinstance(bound, str) else None
+
+    def over(self, old: Release[C], served: Served[C]) -> Served[C]:
+        """`served`, for calls that go by the contract of `old`. Raises NotServable."""
+        made = self._made.setdefault(served.predictor, {})
+        if old.stable not in made:
+            made[old.stable] = self._make(old, served)
+        return made[old.stable]
+
+    def _make(self, old: Release[C], served: Served[C]) -> Served[C]:
+        manifest = served.manifest
+        bound = self._pair((manifest.model, old.stable, manifest.version), old.contract, served.contract)
+        if isinstance(bound, str):
+            raise NotServable(bound)
+        contract, way = bound
+        try:
+            return replace(served, contract=contract, predictor=BridgedPredictor(served.predictor, way))
+        except ValueError as error:  # never so for a version whose own predictor could be made
+            raise NotServable(f"{manifest.model} {manifest.version}: {error}") from None
+
+    def _pair(self, pair: Pair, old: C, new: C) -> tuple[C, WayBack] | str:
+        bound = self._bound.get(pair)
+        if bound is None:
+            bound = self._bound[pair] = self._bind_now(pair, old, new)
+            if len(self._bound) > KEPT:
+                self._bound.popitem(last=False)
+        return bound
+
+    def _bind_now(self, pair: Pair, old: C, new: C) -> tuple[C, WayBack] | str:
+        model, older, newer = pair
+        try:
+            return self._bind(old, new)
+        except ValueError as error:
+            return f"{model} {newer} cannot answer calls by the contract of {model} {older} ({error}): release another version, or unbridge"
