@@ -1,4 +1,4 @@
-"""The two plain pages: `/`, and `/errors/{code}`, which every problem document's `type` points to."""
+"""The frame of all pages, and the two plain ones: `/`, and `/errors/{code}`, which every problem document's `type` points to."""
 
 import base64
 import hashlib
@@ -14,17 +14,19 @@ def _read(name: str) -> str:
     return files("gatehouse.api").joinpath("assets", "pages", name).read_text(encoding="utf-8")
 
 
+_FRAME = Template(_read("page.html"))  # read once, at import: no request opens a file
 _STYLE = _read("page.css")
 _STYLE_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 PAGE_CSP = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The Content-Security-Policy of both pages: their one style block, by its digest, and nothing else."""
+"""The Content-Security-Policy of every page: its one style block, by its digest, and nothing else."""
 
 
-def _page(title: str, body: str) -> bytes:
-    return Template(_read("page.html")).substitute(title=escape(title), style=_STYLE, body=body).encode()
+def page(title: str, body: str) -> bytes:
+    """A whole page around a body whose texts are escaped already; the title is escaped here."""
+    return _FRAME.substitute(title=escape(title), style=_STYLE, body=body).encode()
 
 
 def _error_body(problem: type[Problem]) -> str:
@@ -37,8 +39,8 @@ def _home_body(docs: str) -> str:
     return Template(_read("home.html")).substitute(docs=docs)
 
 
-_HOME = {True: _page("Gatehouse", _home_body(_read("home_docs.html"))), False: _page("Gatehouse", _home_body(""))}
-_ERRORS = {code: _page(f"{problem.title} - Gatehouse", _error_body(problem)) for code, problem in CATALOGUE.items()}
+_HOME = {True: page("Gatehouse", _home_body(_read("home_docs.html"))), False: page("Gatehouse", _home_body(""))}
+_ERRORS = {code: page(f"{problem.title} - Gatehouse", _error_body(problem)) for code, problem in CATALOGUE.items()}
 
 
 def home_page(*, docs: bool = True) -> bytes:

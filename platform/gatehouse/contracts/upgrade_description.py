@@ -31,7 +31,10 @@ def describe_upgrade(upgrade: Upgrade) -> Facts:
 
 
 def _field(filling: Filling) -> Facts:
-    """`before` and `after` are examples; `after` is None where the older contract's own example cannot be upgraded."""
+    """`before` and `after` are examples; `after` is None where the older contract's own example cannot be upgraded.
+
+    Of a split, `part` counts from 0, and there must be `parts`.
+    """
     rule = filling.rule
     examples = [_example(source) for source in filling.sources]
     made = filling.cell(examples)
@@ -45,6 +48,7 @@ def _field(filling: Filling) -> Facts:
         "partial": filling.partial,
         "note": None if rule is None else rule.note,
         **({} if rule is None else _settings(rule)),
+        **({"part": filling.place, "parts": filling.parts} if isinstance(filling, Part) else {}),
     }
 
 

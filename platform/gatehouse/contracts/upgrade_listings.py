@@ -43,15 +43,15 @@ class Part(Filling):
 
     def __init__(self, target: Feature, sources: Sequence[Feature], places: Sequence[int], rule: Rule) -> None:
         super().__init__(target, sources, places, rule)
-        self._separator, self._parts = rule.separator, len(rule.targets)
+        self._separator, self.parts = rule.separator, len(rule.targets)
         self.place = rule.targets.index(target.name)
-        detail = f"is part {self.place + 1} of exactly {self._parts} with '{self._separator}' between them"
-        self._wrong_parts = Fault("wrong_parts", detail, {"parts": self._parts, "separator": self._separator})
+        detail = f"is part {self.place + 1} of exactly {self.parts} with '{self._separator}' between them"
+        self._wrong_parts = Fault("wrong_parts", detail, {"parts": self.parts, "separator": self._separator})
         self._wrong_type = Fault("wrong_type", f"must be {KIND_OF_TYPE[target.type]}", {"type": target.type})
 
     def made(self, cells: Sequence[Cell]) -> Cell | Fault:
         parts = str(cells[0]).split(self._separator)
-        return self._value(parts[self.place]) if len(parts) == self._parts else self._wrong_parts
+        return self._value(parts[self.place]) if len(parts) == self.parts else self._wrong_parts
 
     def _value(self, text: str) -> Cell | Fault:
         if self.target.type not in ("number", "integer"):
@@ -76,13 +76,13 @@ class Part(Filling):
         """Parts that a free text may have; without the separator, whatever that is."""
         letter = next(each for each in "xyzabcdefghijklmnopq" if each not in self._separator)
         yield letter
-        yield letter * (longest - (self._parts - 1) * len(self._separator))
+        yield letter * (longest - (self.parts - 1) * len(self._separator))
         if self.target.type in ("number", "integer"):
             low, high = ends(self.target)
             yield from ("1e99", "-1e99", str(int(high) + 1), str(int(low) - 1), "0.5")
 
     def _around(self, part: str) -> str:
-        return self._separator.join(part if place == self.place else "" for place in range(self._parts))
+        return self._separator.join(part if place == self.place else "" for place in range(self.parts))
 
 
 class Joined(Filling):
