@@ -20,6 +20,7 @@ COMMANDS = {
     "models": ("gatehouse.cli.models:app", "Publish model versions and see what is published."),
     "contracts": ("gatehouse.cli.contracts:app", "What partners may send and will get: draft, show, diff."),
     "endpoints": ("gatehouse.cli.endpoints:app", "What serves each endpoint; release another version."),
+    "migration": ("gatehouse.cli.migration:app", "Partners on their way to the next API version: report."),
     "tenants": ("gatehouse.cli.tenants:app", "Customer organisations: create, list, edit, suspend, resume."),
     "grants": ("gatehouse.cli.grants:app", "Which models a tenant may call."),
     "keys": ("gatehouse.cli.keys:app", "API keys: create (shown once), list, show, edit, rotate, revoke, identify."),

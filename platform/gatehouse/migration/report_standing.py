@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from gatehouse.errors import Refused
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.moves import has_moved, share_moved
 from gatehouse.migration.shadow import ShadowFigures, UpgradeFailures
@@ -101,3 +102,10 @@ def later(one: datetime | None, other: datetime | None) -> datetime | None:
     """The later of two moments that may be missing."""
     known = [each for each in (one, other) if each is not None]
     return max(known) if known else None
+
+
+def pair_of(old: Endpoint, new: Endpoint, rules: bool | None) -> Pair:
+    """Raises Refused for an endpoint that is no later version of the other."""
+    if int(new.api_version[1:]) <= int(old.api_version[1:]):
+        raise Refused(f"{new.name} is no later version than {old.name}; name the older one first")
+    return Pair(old, new, rules)
