@@ -11,12 +11,14 @@ from gatehouse.migration.endpoint import Endpoint
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
 ApiVersion = Annotated[str, typer.Argument(metavar="vN", help="The API version.")]
+ELSEWHERE = ("deprecation", "extensions", "brownouts", "retired_at")
+"""Members of an endpoint that are shown in words of their own."""
 
 
 def facts(endpoint: Endpoint, now: datetime) -> dict[str, Any]:
     """An endpoint for programs; `state` is that of this moment."""
     ending = endpoint.deprecation
-    versions = {name: value for name, value in asdict(endpoint).items() if name not in ("deprecation", "extensions", "retired_at")}
+    versions = {name: value for name, value in asdict(endpoint).items() if name not in ELSEWHERE}
     return versions | {
         "state": endpoint.state_at(now),
         "deprecated_at": moment(ending.since) if ending else None,
@@ -25,6 +27,11 @@ def facts(endpoint: Endpoint, now: datetime) -> dict[str, Any]:
         "reason": ending.reason if ending else None,
         "link": ending.link if ending else None,
         "retired_at": moment(endpoint.retired_at),
+        "brownouts": [
+            {"id": each.id, "starts_at": moment(each.starts_at), "ends_at": moment(each.ends_at), "share": each.percent}
+            for each in endpoint.brownouts
+            if each.key_id is None
+        ],
         "extensions": {each.tenant: each.until.isoformat() for each in endpoint.extensions},
     }
 
@@ -34,6 +41,10 @@ def say_life(endpoint: Endpoint, now: datetime) -> None:
     typer.echo(life_of(endpoint, now))
     for each in endpoint.extensions:
         typer.echo(f"{each.tenant} may call it until the end of {each.until} (UTC)")
+    planned = sum(each.key_id is None for each in endpoint.brownouts)
+    if planned:
+        what = "a brownout is" if planned == 1 else f"{planned} brownouts are"
+        typer.echo(f"{what} planned: gatehouse endpoints brownouts {endpoint.model} {endpoint.api_version}")
     if endpoint.state in ("deprecated", "retired"):
         typer.echo(f"to take it back: gatehouse endpoints undeprecate {endpoint.model} {endpoint.api_version}")
 

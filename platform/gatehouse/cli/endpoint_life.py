@@ -13,6 +13,7 @@ from gatehouse.cli.wishes import whole_day
 from gatehouse.errors import Refused
 from gatehouse.identity.store import list_grants
 from gatehouse.identity.tenants import named_tenant
+from gatehouse.migration.announcing import Herald
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.transitions import LIVE_DAYS, Announcement, LiveCalls, deprecated, extended, retired, undeprecated
@@ -33,20 +34,29 @@ def deprecate(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Announce an endpoint's end: it goes on, and every answer says until when and what follows. Again, to change the day."""
+    """Announce an endpoint's end: it goes on, and tenants are told until when and what follows. Again, to change the day."""
     said = Announcement(whole_day(sunset), successor, reason, link)
     with open_deployment() as deployment, deployment.database.write() as session:
         now = datetime.now(UTC)
         endpoint = change_life(
-            session, deployment.actor, "deprecate", model, api_version, lambda seen, all_: deprecated(seen, all_, said, now)
+            session,
+            deployment.actor,
+            "deprecate",
+            model,
+            api_version,
+            lambda seen, all_: deprecated(seen, all_, said, now),
+            herald=Herald(deployment.settings.base_url),
         )
     _answer(endpoint, json)
 
 
 def undeprecate(model: Model, api_version: ApiVersion, json: Json = False) -> None:
-    """Take a deprecation back, or a retirement: the endpoint serves without an end. Extensions are dropped."""
+    """Take a deprecation back, or a retirement: the endpoint serves without an end. Extensions and brownouts are dropped."""
     with open_deployment() as deployment, deployment.database.write() as session:
-        endpoint = change_life(session, deployment.actor, "undeprecate", model, api_version, lambda seen, _all: undeprecated(seen))
+        herald = Herald(deployment.settings.base_url)
+        endpoint = change_life(
+            session, deployment.actor, "undeprecate", model, api_version, lambda seen, _all: undeprecated(seen), herald=herald
+        )
     _answer(endpoint, json)
 
 
@@ -60,9 +70,15 @@ def extend(
     """Let one tenant call a deprecated endpoint past its sunset. Again, to change the day."""
     day = whole_day(until)
     with open_deployment() as deployment, deployment.database.write() as session:
-        now, tenant_id = datetime.now(UTC), _granted(session, tenant, model, api_version)
+        now, tenant_id = datetime.now(UTC), granted(session, tenant, model, api_version)
         endpoint = change_life(
-            session, deployment.actor, "extend", model, api_version, lambda seen, _all: extended(seen, tenant_id, tenant, day, now)
+            session,
+            deployment.actor,
+            "extend",
+            model,
+            api_version,
+            lambda seen, _all: extended(seen, tenant_id, tenant, day, now),
+            herald=Herald(deployment.settings.base_url),
         )
     _answer(endpoint, json)
 
@@ -85,6 +101,7 @@ def retire(
             api_version,
             lambda seen, all_: retired(seen, all_, live, now, force=force),
             forced=force,
+            herald=Herald(deployment.settings.base_url),
         )
     _answer(endpoint, json)
 
@@ -103,8 +120,8 @@ def live_calls(session: Session, model: str, api_version: str, now: datetime) ->
     return [LiveCalls(tenant, calls[tenant], last[tenant]) for tenant in sorted(calls, key=lambda name: (-calls[name], name))]
 
 
-def _granted(session: Session, tenant: str, model: str, api_version: str) -> str:
-    """The tenant's id. Raises NotKnown; Refused where an extension would let it call nothing."""
+def granted(session: Session, tenant: str, model: str, api_version: str) -> str:
+    """The tenant's id. Raises NotKnown; Refused where it may not call the endpoint."""
     known = named_tenant(session, tenant)
     if any(grant.model == model and grant.api_version in (None, api_version) for grant in list_grants(session, known)):
         return known.id

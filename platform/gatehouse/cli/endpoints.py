@@ -7,6 +7,7 @@ import typer
 
 from gatehouse.cli import releasing
 from gatehouse.cli.deployment import open_deployment
+from gatehouse.cli.endpoint_brownouts import add_brownout_commands
 from gatehouse.cli.endpoint_facts import ApiVersion, Model, facts, say_life
 from gatehouse.cli.endpoint_life import add_life_commands
 from gatehouse.cli.output import Json, example, print_json, print_table
@@ -23,6 +24,7 @@ app = typer.Typer(
     epilog=example("gatehouse endpoints list"),
 )
 add_life_commands(app)
+add_brownout_commands(app)
 
 
 @app.command("list", epilog=example("gatehouse endpoints list --json"))
