@@ -23,7 +23,7 @@ from gatehouse.api.rest import Rest, RestParts
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.contracts.contract import Contract, ContractInvalid, parse_contract
 from gatehouse.contracts.decode import Decoder
-from gatehouse.contracts.upgrade import bind_upgrade
+from gatehouse.contracts.upgrade import bind_upgrade, rules_from
 from gatehouse.contracts.upgrade_steps import INLINE_CELLS
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.revision import EVERYTHING, Change
@@ -88,6 +88,7 @@ from gatehouse.readings import (
     credential_readings,
     limit_readings,
     notice_readings,
+    shadow_readings,
     usage_readings,
     work_readings,
 )
@@ -99,6 +100,9 @@ from gatehouse.server.joining import wait_until_counted
 from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.process import ProcessRow
 from gatehouse.server.releases import Releases
+from gatehouse.server.shadow_book import ShadowBook
+from gatehouse.server.shadow_process import ShadowProcess
+from gatehouse.server.shadows import Shadows
 from gatehouse.server.standing import Standing, standing_text
 from gatehouse.server.tending import Duty, Tender
 from gatehouse.serving.batching import Batching
@@ -163,6 +167,7 @@ class Application:
         self._compose_idempotency()
         self._compose_limits()
         self._compose_serving()
+        self._compose_shadows()
         self._compose_usage()
         self._compose_notices()
         self._compose_endings()
@@ -235,7 +240,7 @@ class Application:
         self.wrong_secrets = WrongSecrets()
 
     def _compose_serving(self) -> None:
-        self.endpoints = Endpoints(self.settings.base_url, utc_now)
+        self.endpoints = Endpoints(self.settings.base_url, utc_now, has_guide=self._has_guide)
         trusted = FollowedKeys(self.settings.under_state(self.settings.trusted_keys_dir))
         repository = Repository(self.settings.under_state(self.settings.models_dir), trusted)
         self.registry = Registry(repository, compile_contract, memory_bytes=self.settings.model_memory_bytes)
@@ -244,6 +249,16 @@ class Application:
         self.releases = Releases(self.database, self.endpoints, self.registry, bridges, share)
         self.former = FormerVersions(self.registry, bridges)
         self.releases.start(lazy=self.settings.load_models == "lazy")
+
+    def _compose_shadows(self) -> None:
+        folders = (self.settings.under_state(folder) for folder in (self.settings.models_dir, self.settings.trusted_keys_dir))
+        self.shadow_book = ShadowBook(self.database)
+        self.shadows = Shadows(self.endpoints, ShadowProcess(*folders), self.shadow_book)
+
+    def _has_guide(self, model: str, old: str, new: str) -> bool:
+        """Whether the newer contract, as it is released, has rules for rows of the older one."""
+        release = self.registry.release(model, new)
+        return release is not None and rules_from(release.contract.contract, old) is not None
 
     def _compose_usage(self) -> None:
         folder = self.settings.under_state(self.settings.spool_dir)
@@ -287,6 +302,7 @@ class Application:
             batching=self.batching,
             meter=self.meter,
             once=Once(self.idempotency, self.former, self.settings.prediction_deadline_s),
+            shadows=self.shadows,
             deadline_s=self.settings.prediction_deadline_s,
         )
         base_url = self.settings.base_url
@@ -340,6 +356,7 @@ class Application:
         self.tender.start()
         self.sender.start()
         self.endings.start()
+        self.shadows.start()
         self.metrics.start()
         self.lag.start(loop)
         try:
@@ -357,6 +374,7 @@ class Application:
         self.tender.stop()
         self.sender.stop()
         self.endings.stop()
+        self.shadows.close()
         self.quota.close()
         self._flush_observed()
         self.meter.close()
@@ -420,6 +438,7 @@ class Application:
             *limit_readings(lambda: self.live_processes, self.rates, self.quota, self.watch, self.observed, self.idempotency),
             *usage_readings(self.meter, self.spool),
             *notice_readings(self.sender),
+            *shadow_readings(self.shadows, self.shadow_book),
             *connection_readings(self.connections),
             *work_readings(self.concurrency, self.batching, self.lag, lambda: self.pace.waiting),
         ]

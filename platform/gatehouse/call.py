@@ -1,6 +1,7 @@
 """What is known of one HTTP call while it goes down the road: filled in step by step, read by log and usage."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -31,6 +32,14 @@ class Notice:
     headers: tuple[tuple[bytes, bytes], ...]
     member: msgspec.Raw
     """JSON of the body's `notices`."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """Rows and scores of a call that the shadow of its endpoint is to score too."""
+
+    values: Any = None
+    scores: Any = None
 
 
 @dataclass(slots=True)
@@ -74,5 +83,7 @@ class Call:
     """The caller announced a body of which not all has been read."""
     limit_fields: tuple[str, str] | None = None
     """`RateLimit-Policy` and `RateLimit` of the decisions so far; they go on every answer of this call, also on refusals."""
+    kept: Kept | None = None
+    """Set on calls that are to be shadowed."""
     notice: Notice | None = None
     """Set from the step on at which the caller was granted an endpoint that ends; it goes on every answer."""

@@ -15,6 +15,8 @@ from gatehouse.metrics.reading import Reading
 from gatehouse.notices.sender import Sender
 from gatehouse.server.connections import Connections
 from gatehouse.server.loop_lag import LoopLag
+from gatehouse.server.shadow_book import ShadowBook
+from gatehouse.server.shadows import Shadows
 from gatehouse.serving.batching import Batching
 from gatehouse.usage.meter import Meter
 from gatehouse.usage.spool import Spool
@@ -77,6 +79,17 @@ def notice_readings(sender: Sender) -> list[Reading]:
         Reading("notices_given_up_total", "Webhooks that were not taken in three days.", lambda: sender.given_up, counts=True),
         Reading("notices_waiting", "Webhooks that are to be delivered to a target.", lambda: sender.backlog.waiting, over="max"),
         Reading("notice_targets_failing", "Targets that take no webhooks.", lambda: sender.backlog.failing, over="max"),
+    ]
+
+
+def shadow_readings(shadows: Shadows, book: ShadowBook) -> list[Reading]:
+    """Whether other versions keep up with the calls that they are to score too."""
+    return [
+        Reading("shadows_compared_total", "Calls that another version scored too.", lambda: book.compared, counts=True),
+        Reading("shadows_dropped_total", "Calls beyond the budget of shadows.", lambda: book.dropped, counts=True),
+        Reading("shadows_failed_total", "Calls on which the other version failed.", lambda: book.failed, counts=True),
+        Reading("shadows_waiting", "Answered calls that wait to be scored by another version.", lambda: shadows.waiting),
+        Reading("shadow_figures_lost_total", "Shadowed calls that could not be written down.", lambda: book.lost, counts=True),
     ]
 
 

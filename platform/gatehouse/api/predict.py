@@ -11,7 +11,7 @@ from starlette.types import Scope as AsgiScope
 from gatehouse.api.answer import SCORES_A_STEP, Answer, note_version, send_answer, written, written_in_steps
 from gatehouse.api.body import read_body, whole_body
 from gatehouse.api.once import Once, Rows, Steps
-from gatehouse.call import SCOPE_KEY, Call, Route
+from gatehouse.call import SCOPE_KEY, Call, Kept, Route
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.decode import INLINE_BYTES, Decoded, Decoder
 from gatehouse.contracts.pause import no_pause
@@ -71,6 +71,16 @@ class Releases(Protocol):
         """Raises EndpointUnavailable."""
 
 
+class Shadows(Protocol):
+    """What a prediction needs of shadows; neither raises, nor waits."""
+
+    def kept(self, endpoint: Endpoint) -> Kept | None:
+        """Where a call of an endpoint with a shadow keeps what is scored again, if it is to be."""
+
+    def take(self, call: Call, endpoint: Endpoint, kept: Kept) -> None:
+        """Once it has been answered."""
+
+
 class Predict:
     """A plain ASGI endpoint: no dependency solving, no response model, no task or thread for a small call, no database."""
 
@@ -86,6 +96,7 @@ class Predict:
         batching: Batching,
         meter: Meter,
         once: Once[CompiledContract],
+        shadows: Shadows,
         deadline_s: float,
     ) -> None:
         self._recognition = recognition
@@ -97,6 +108,7 @@ class Predict:
         self._batching = batching
         self._meter = meter
         self._once = once
+        self._shadows = shadows
         self._deadline_s = deadline_s
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -111,6 +123,8 @@ class Predict:
         contract, served = self._releases.find(endpoint, key_id) or await self._releases.load(endpoint, key_id, self._deadline_s)
         note_version(call, served)
         check_content(scope)
+        if endpoint.shadow is not None:
+            call.kept = self._shadows.kept(endpoint)
         key = sent_key(scope["headers"])
         body = await read_body(receive)
         if call.generation != self._recognition.generation:  # it may have sent its body for half a minute
@@ -122,6 +136,8 @@ class Predict:
         else:
             answer = await self._score_once(key, call, principal, receive, endpoint, contract, served, body)
         await send_answer(send, call, answer)
+        if call.kept is not None:
+            self._shadows.take(call, endpoint, call.kept)
 
     async def _still_granted(self, call: Call, endpoint: Endpoint) -> Principal:
         """The caller by now, who may still call this endpoint. Raises what admission, the scope and the grant raise."""
@@ -179,8 +195,10 @@ class Predict:
         self, served: Served[CompiledContract], rows: Decoded, call: Call, principal: Principal, receive: Receive, large: bool
     ) -> Answer:
         predictor = served.predictor
+        if call.kept is not None:
+            call.kept.values = rows.values
         if not large and predictor.fits_inline(rows.rows):
-            return written(predictor, rows.outputs, call, predictor.score(rows.values))
+            return written(predictor, rows.outputs, call, keep(call, predictor.score(rows.values)))
         write = partial(self._written, predictor, rows.outputs, call)
         lane = f"{call.model}/{call.api_version}"
         # the body has been read whole: the next thing to be received is that the caller has gone
@@ -190,9 +208,17 @@ class Predict:
 
     def _written(self, predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores) -> Answer:
         """In a worker thread."""
+        keep(call, scores)
         if scores.size <= SCORES_A_STEP:
             return written(predictor, outputs, call, scores)
         return self._turns.run(lambda pause: written_in_steps(predictor, outputs, call, scores, pause))
+
+
+def keep(call: Call, scores: Scores) -> Scores:
+    """The scores, which stay with a call that is to be shadowed."""
+    if call.kept is not None:
+        call.kept.scores = scores
+    return scores
 
 
 def read_rows(contract: CompiledContract, own: CompiledContract, body: bytes, max_rows: int) -> Decoded:

@@ -15,6 +15,8 @@ SMALLEST, LARGEST = 1e-9, 1e100
 PERCENTS = (5, 50, 95)
 _RATIO = (1 + ACCURACY) / (1 - ACCURACY)
 _LOG_RATIO = float(np.log(_RATIO))
+FURTHEST = int(np.ceil(np.log(LARGEST / SMALLEST) / _LOG_RATIO)) + 1
+"""No bucket is further from 0."""
 
 
 def bounded_shifts(shifts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -100,11 +100,12 @@ _CELLS = msgspec.msgpack.Decoder(list[list[Any]])
 
 
 def parts_of(matrices: Sequence[Matrix]) -> list[memoryview | bytes]:
-    """The rows of matrices that are of one kind, ready to be sent: doubles are not copied."""
-    if matrices[0].dtype != object:
-        return [memoryview(np.ascontiguousarray(matrix)).cast("B") for matrix in matrices]
-    step = max(1, CELLS_A_PART // matrices[0].shape[1])
-    return [_ENCODER.encode(matrix[at : at + step].tolist()) for matrix in matrices for at in range(0, len(matrix), step)]
+    """The rows of matrices that are of one kind, ready to be sent: the doubles of a single one are not copied."""
+    whole = matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
+    if whole.dtype != object:
+        return [memoryview(np.ascontiguousarray(whole, np.float64)).cast("B")]
+    step = max(1, CELLS_A_PART // whole.shape[1])
+    return [_ENCODER.encode(whole[at : at + step].tolist()) for at in range(0, len(whole), step)]
 
 
 def matrix_of(parts: Sequence[bytes], *, numeric: bool, rows: int) -> Matrix:
