@@ -222,6 +222,7 @@ def test_a_caller_that_goes_away_is_answered_once_where_its_rows_were_begun_and_
 
 def test_without_the_database_nothing_is_scored_unclaimed(live: Live) -> None:
     stage, key = live.stage, live.stage.tenant("acme", "line")
+    live.caught_up()
     assert live.predict(key, instances(ONE), LINE).status_code == 200
     with database_away(live.app.database, stage.values["GATEHOUSE_DATABASE_URL"]):
         refused = once(live, key, instances(ONE), "a")

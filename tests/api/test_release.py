@@ -16,7 +16,6 @@ from sqlmodel import select
 from stage import ACTOR, IRIS_ROW, Live, Stage, instances, key_id, wait_until
 
 from gatehouse.cli import releasing
-from gatehouse.db.revision import last_revision
 from gatehouse.db.tables import UsageEventTable
 from gatehouse.errors import Refused
 from gatehouse.migration.release import CanaryShare, released, with_canary
@@ -272,9 +271,7 @@ def test_a_change_that_comes_while_a_version_is_being_loaded_is_not_lost(stage: 
         begun.wait(20)
         release(stage, 2)
         release(stage, 3)
-        with stage.database.read() as session:
-            newest = last_revision(session)
-        wait_until(lambda: live.app.follower.revision == newest)
+        live.caught_up()
         assert version_of(live, key) == "1.0.0"
         go_on.set()
         wait_until(lambda: version_of(live, key) == "1.3.0")

@@ -32,6 +32,7 @@ from sklearn.preprocessing import OneHotEncoder
 from gatehouse.app import Application, create_app
 from gatehouse.contracts.contract import parse_contract
 from gatehouse.db.audit import Actor
+from gatehouse.db.revision import last_revision
 from gatehouse.db.session import Database, open_database
 from gatehouse.identity.key_wishes import KeyWish
 from gatehouse.identity.keys import DEFAULT_GRACE, create_key, edit_key, revoke_key, rotate_key
@@ -284,6 +285,12 @@ class Live:
             name.replace("_", "-"): value for name, value in headers.items()
         }
         return self.client.post(path, content=content, headers=given)
+
+    def caught_up(self) -> None:
+        """Wait until the last change of all has been seen: what is called from now on stays known without the database."""
+        with self.stage.database.read() as session:
+            newest = last_revision(session)
+        wait_until(lambda: self.app.follower.revision == newest)
 
     def get(self, path: str, key: str | None = None) -> httpx2.Response:
         return self.client.get(path, headers={"authorization": f"Bearer {key}"} if key else {})
