@@ -14,6 +14,7 @@ from gatehouse.errors import Refused
 from gatehouse.identity.store import list_grants
 from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.announcing import Herald
+from gatehouse.migration.bridging import check_still_leads
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.transitions import LIVE_DAYS, Announcement, LiveCalls, deprecated, extended, retired, undeprecated
@@ -54,9 +55,7 @@ def undeprecate(model: Model, api_version: ApiVersion, json: Json = False) -> No
     """Take a deprecation back, or a retirement: the endpoint serves without an end. Extensions and brownouts are dropped."""
     with open_deployment() as deployment, deployment.database.write() as session:
         herald = Herald(deployment.settings.base_url)
-        endpoint = change_life(
-            session, deployment.actor, "undeprecate", model, api_version, lambda seen, _all: undeprecated(seen), herald=herald
-        )
+        endpoint = change_life(session, deployment.actor, "undeprecate", model, api_version, _back, herald=herald)
     _answer(endpoint, json)
 
 
@@ -104,6 +103,11 @@ def retire(
             herald=Herald(deployment.settings.base_url),
         )
     _answer(endpoint, json)
+
+
+def _back(seen: Endpoint, siblings: list[Endpoint]) -> Endpoint:
+    check_still_leads(seen, siblings, datetime.now(UTC))
+    return undeprecated(seen)
 
 
 def live_calls(session: Session, model: str, api_version: str, now: datetime) -> list[LiveCalls]:

@@ -7,6 +7,7 @@ import typer
 
 from gatehouse.cli import releasing
 from gatehouse.cli.deployment import open_deployment
+from gatehouse.cli.endpoint_bridge import add_bridge_commands
 from gatehouse.cli.endpoint_brownouts import add_brownout_commands
 from gatehouse.cli.endpoint_facts import ApiVersion, Model, facts, say_life
 from gatehouse.cli.endpoint_life import add_life_commands
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 add_life_commands(app)
 add_brownout_commands(app)
+add_bridge_commands(app)
 
 
 @app.command("list", epilog=example("gatehouse endpoints list --json"))
@@ -104,7 +106,8 @@ def end_preview(model: Model, api_version: ApiVersion, json: Json = False) -> No
 
 def _row(endpoint: Endpoint, now: datetime) -> tuple[str, ...]:
     canary = f"{endpoint.canary_version} ({endpoint.canary_percent} %)" if endpoint.canary_version else "none"
-    versions = (endpoint.stable_version, canary, endpoint.previous_version or "none")
+    serves = f"bridged to {endpoint.bridged_to}" if endpoint.bridged_to else endpoint.stable_version
+    versions = (serves, canary, endpoint.previous_version or "none")
     sunset = str(endpoint.deprecation.sunset) if endpoint.deprecation else "none"
     return (endpoint.model, endpoint.api_version, endpoint.state_at(now), sunset, *versions)
 
@@ -126,10 +129,14 @@ def _say(endpoint: Endpoint) -> None:
     if endpoint.canary_version is not None:
         typer.echo(f"to let {endpoint.canary_version} serve everybody: gatehouse endpoints promote {place}")
         typer.echo(f"to end the canary: gatehouse endpoints rollback {place}")
+    elif endpoint.bridged_to is not None:
+        typer.echo(f"to take the bridge away: gatehouse endpoints unbridge {place}")
     elif endpoint.previous_version is not None:
         typer.echo(f"to go back to {endpoint.previous_version}: gatehouse endpoints rollback {place}")
 
 
 def _served(endpoint: Endpoint) -> str:
+    if endpoint.bridged_to is not None:
+        return f"bridged to {endpoint.bridged_to}, whose model answers by the contract of {endpoint.model} {endpoint.stable_version}"
     canary = f", {endpoint.canary_percent} % of the keys by {endpoint.canary_version}" if endpoint.canary_version else ""
     return f"served by {endpoint.model} {endpoint.stable_version}{canary}"

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 
+from gatehouse.cli.bridge_proof import check_bridges
 from gatehouse.cli.deployment import Deployment
 from gatehouse.cli.published_contract import check_loadable, contract_of
 from gatehouse.contracts.compatibility import Change, compare
+from gatehouse.db.revision import hold_revision
 from gatehouse.errors import Refused
 from gatehouse.migration.endpoint import Endpoint, api_version_of
 from gatehouse.migration.release import promoted, released, rolled_back, with_canary
-from gatehouse.migration.store import create_endpoint, find_endpoint, named_endpoint, store_release
+from gatehouse.migration.store import create_endpoint, find_endpoint, list_endpoints, named_endpoint, store_release
 
 NEW_ANSWERS = ("more decimals", "more labels in top k", "target added")
 """Compatible changes that the keys of a canary would see in answers of the stable contract."""
@@ -93,4 +95,7 @@ def _lines(changes: Iterable[Change]) -> str:
 
 def _store(deployment: Deployment, action: str, seen: Endpoint, wanted: Endpoint, *, forced: bool = False) -> Endpoint:
     with deployment.database.write() as session:
+        hold_revision(session)  # so that no bridge begins between the look at bridges and the release
+        if wanted.stable_version != seen.stable_version:
+            check_bridges(deployment, seen, list_endpoints(session), wanted.stable_version)
         return store_release(session, deployment.actor, action, seen, wanted, forced=forced)

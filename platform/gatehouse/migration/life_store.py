@@ -32,7 +32,7 @@ def change_life(
 ) -> Endpoint:
     """Go one step; no other change comes between what it was decided by and what is stored. Raises NotKnown, and what the step raises.
 
-    `action` is deprecate, undeprecate, extend or retire. Tenants are told of it where a `herald` is given.
+    `action` is deprecate, undeprecate, extend, retire, bridge or unbridge. Tenants are told of it where a `herald` is given.
     """
     hold_revision(session)
     seen = named_endpoint(session, model, api_version)
@@ -62,6 +62,7 @@ def told(endpoint: Endpoint) -> dict[str, Any]:
         said |= {"sunset": ending.sunset.isoformat(), "successor": ending.successor, "reason": ending.reason, "link": ending.link}
     if endpoint.extensions:
         said["extensions"] = {each.tenant: each.until.isoformat() for each in endpoint.extensions}
+    said["bridged_to"] = endpoint.bridged_to
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -75,6 +76,7 @@ def _columns(endpoint: Endpoint) -> dict[str, Any]:
         "deprecation_reason": ending and ending.reason,
         "deprecation_link": ending and ending.link,
         "retired_at": endpoint.retired_at,
+        "bridged_to": endpoint.bridged_to,
     }
 
 

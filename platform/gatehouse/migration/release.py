@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import replace
 
 from gatehouse.errors import Refused
+from gatehouse.migration.bridging import check_own_model
 from gatehouse.migration.endpoint import Endpoint, api_version_of
 
 
@@ -37,6 +38,7 @@ def rolled_back(endpoint: Endpoint) -> Endpoint:
 
     The version that was left is not remembered: a second rollback never brings it back.
     """
+    check_own_model(endpoint)
     if endpoint.canary_version is not None:
         return replace(endpoint, canary_version=None, canary_percent=None)
     if endpoint.previous_version is None:
@@ -47,11 +49,12 @@ def rolled_back(endpoint: Endpoint) -> Endpoint:
 
 
 def check_servable(endpoint: Endpoint, version: str) -> None:
-    """Raises Refused for a version of another major, and for an endpoint that is retired."""
+    """Raises Refused for a version of another major, and for an endpoint that is retired or bridged."""
     if api_version_of(version) != endpoint.api_version:
         raise Refused(f"model version {version} serves {endpoint.model}/{api_version_of(version)}, never {endpoint.name}")
     if endpoint.state == "retired":
         raise Refused(f"{endpoint.name} is retired and serves nothing any more")
+    check_own_model(endpoint)
 
 
 class CanaryShare:

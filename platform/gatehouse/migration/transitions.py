@@ -7,6 +7,7 @@ from datetime import date, datetime
 from urllib.parse import urlsplit
 
 from gatehouse.errors import NotKnown, Refused
+from gatehouse.migration.bridging import check_leads_nowhere
 from gatehouse.migration.endpoint import Deprecation, Endpoint, Extension
 
 MAX_REASON = 200
@@ -43,8 +44,10 @@ def deprecated(endpoint: Endpoint, siblings: Iterable[Endpoint], said: Announcem
         raise Refused(f"{endpoint.name} is a preview: gatehouse endpoints activate {place} first")
     if endpoint.state == "retired":
         raise Refused(f"{endpoint.name} is retired; to serve it again: gatehouse endpoints undeprecate {place}")
+    siblings = list(siblings)
+    check_leads_nowhere(endpoint, siblings)
     _check_sunset(said.sunset, now)
-    _check_successor(endpoint, list(siblings), said.successor, now)
+    _check_successor(endpoint, siblings, said.successor, now)
     _check_words(said)
     before = endpoint.deprecation
     since, reason, link = (before.since, before.reason, before.link) if before else (now.replace(microsecond=0), None, None)
@@ -79,6 +82,8 @@ def retired(endpoint: Endpoint, siblings: Iterable[Endpoint], live: Sequence[Liv
         return endpoint
     if endpoint.state == "preview":
         raise Refused(f"{endpoint.name} is a preview; who may call it: gatehouse grants list")
+    siblings = list(siblings)
+    check_leads_nowhere(endpoint, siblings)
     against = list(_against(endpoint, siblings, live, now))
     if against and not force:
         lines = "\n".join(f"  {fact}" for fact in against)
