@@ -51,10 +51,18 @@ def successor_of(endpoint: Endpoint, base_url: str) -> dict[str, str] | None:
 
 
 def guide_url(endpoint: Endpoint, base_url: str) -> str | None:
-    """Where it is said how to move: the operator's page, or else the successor's contract."""
-    if endpoint.deprecation is None:
+    """Where it is said how to move: the operator's page, or else the guide, or where no rules lead up the successor's contract."""
+    ending = endpoint.deprecation
+    if ending is None:
         return None
-    return endpoint.deprecation.link or f"{base_url}/{endpoint.deprecation.successor}/models/{endpoint.model}"
+    if ending.link is None and endpoint.guided:
+        return base_url + guide_path(endpoint.model, endpoint.api_version, ending.successor)
+    return ending.link or f"{base_url}/{ending.successor}/models/{endpoint.model}"
+
+
+def guide_path(model: str, old: str, new: str) -> str:
+    """Where the guide from one API version to another is read."""
+    return f"/{new}/models/{model}/migrate-from/{old}"
 
 
 def brownout_text(endpoint: Endpoint, window: Brownout, tenant_id: str) -> str:

@@ -68,6 +68,8 @@ class Endpoint:
     bridged_to: str | None = None
     """The later API version whose model answers the calls, through the upgrade rules."""
     shadow: Shadow | None = None
+    guided: bool = False
+    """Whether the successor's contract has rules that lead up from here, so that there is a guide; the database does not know."""
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from gatehouse.migration.ending import guide_path
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.guide_curl import curl_script
 from gatehouse.migration.guide_javascript import javascript_script
@@ -11,11 +12,6 @@ from gatehouse.migration.guide_python import python_script
 
 Facts = Mapping[str, Any]
 Guide = dict[str, Any]
-
-
-def guide_path(model: str, old: str, new: str) -> str:
-    """Where a guide is read."""
-    return f"/{new}/models/{model}/migrate-from/{old}"
 
 
 def guide_of(facts: Facts, base_url: str, life: Facts | None = None, calls: Facts | None = None) -> Guide:

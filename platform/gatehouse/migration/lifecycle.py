@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gatehouse.call import Call, Route
@@ -36,10 +36,13 @@ class Endpoints:
         now: Callable[[], datetime],
         endpoints: Iterable[Endpoint] = (),
         draw: Callable[[], float] = random.random,
+        has_guide: Callable[[str, str, str], bool] = lambda _model, _old, _new: False,
     ) -> None:
+        """`has_guide`: of a model, whether rules lead from an older API version up to a newer one."""
         self._base_url = base_url
         self.now = now
         self._draw = draw
+        self._has_guide = has_guide
         self._by_name: Mapping[Name, Endpoint] = {}
         self._endings: Mapping[Name, Endings] = {}
         self._moved: Mapping[Name, frozenset[str]] = {}
@@ -47,13 +50,22 @@ class Endpoints:
 
     def replace(self, endpoints: Iterable[Endpoint]) -> None:
         """Take over a new state of things."""
-        by_name = {(endpoint.model, endpoint.api_version): endpoint for endpoint in endpoints}
+        by_name = {(endpoint.model, endpoint.api_version): self._guided(endpoint) for endpoint in endpoints}
         self._endings = {name: self._endings_of(endpoint) for name, endpoint in by_name.items() if endpoint.state in ENDING}
         self._by_name = by_name
+
+    def _guided(self, endpoint: Endpoint) -> Endpoint:
+        ending = endpoint.deprecation
+        guided = ending is not None and self._has_guide(endpoint.model, endpoint.api_version, ending.successor)
+        return endpoint if guided == endpoint.guided else replace(endpoint, guided=guided)
 
     def spare(self, moved: Mapping[Name, frozenset[str]]) -> None:
         """Take over which tenants have moved away from an endpoint; no planned brownout of one that is not named refuses anybody."""
         self._moved = moved
+
+    def get(self, model: str, api_version: str) -> Endpoint | None:
+        """One of them, whoever may see it."""
+        return self._by_name.get((model, api_version))
 
     def all(self) -> list[Endpoint]:
         """Every endpoint, in order of name and version."""
