@@ -11,7 +11,7 @@ from gatehouse.migration.endpoint import Endpoint
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
 ApiVersion = Annotated[str, typer.Argument(metavar="vN", help="The API version.")]
-ELSEWHERE = ("deprecation", "extensions", "brownouts", "retired_at")
+ELSEWHERE = ("deprecation", "extensions", "brownouts", "retired_at", "shadow")
 """Members of an endpoint that are shown in words of their own."""
 
 
@@ -32,6 +32,7 @@ def facts(endpoint: Endpoint, now: datetime) -> dict[str, Any]:
             for each in endpoint.brownouts
             if each.key_id is None
         ],
+        "shadow": {"with": endpoint.shadow.version, "share": endpoint.shadow.percent} if endpoint.shadow else None,
         "extensions": {each.tenant: each.until.isoformat() for each in endpoint.extensions},
     }
 
@@ -47,6 +48,19 @@ def say_life(endpoint: Endpoint, now: datetime) -> None:
         typer.echo(f"{what} planned: gatehouse endpoints brownouts {endpoint.model} {endpoint.api_version}")
     if endpoint.state in ("deprecated", "retired"):
         typer.echo(f"to take it back: gatehouse endpoints undeprecate {endpoint.model} {endpoint.api_version}")
+
+
+def say_shadow(endpoint: Endpoint) -> None:
+    """Which other version scores its calls too, if one does."""
+    if endpoint.shadow is not None:
+        end = f"gatehouse endpoints unshadow {endpoint.model} {endpoint.api_version}"
+        share, other = endpoint.shadow.percent, endpoint.shadow.version
+        typer.echo(f"{share} % of its calls are scored by {other} too, and compared; to end that: {end}")
+
+
+def shadow_of(endpoint: Endpoint) -> str:
+    """For a table."""
+    return f"{endpoint.shadow.percent} % by {endpoint.shadow.version}" if endpoint.shadow else ""
 
 
 def life_of(endpoint: Endpoint, now: datetime) -> str:

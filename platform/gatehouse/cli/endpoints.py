@@ -9,8 +9,9 @@ from gatehouse.cli import releasing
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.endpoint_bridge import add_bridge_commands
 from gatehouse.cli.endpoint_brownouts import add_brownout_commands
-from gatehouse.cli.endpoint_facts import ApiVersion, Model, facts, say_life
+from gatehouse.cli.endpoint_facts import ApiVersion, Model, facts, say_life, say_shadow
 from gatehouse.cli.endpoint_life import add_life_commands
+from gatehouse.cli.endpoint_shadow import add_shadow_commands
 from gatehouse.cli.output import Json, example, print_json, print_table
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import activate, list_endpoints
@@ -27,6 +28,7 @@ app = typer.Typer(
 add_life_commands(app)
 add_brownout_commands(app)
 add_bridge_commands(app)
+add_shadow_commands(app)
 
 
 @app.command("list", epilog=example("gatehouse endpoints list --json"))
@@ -126,6 +128,7 @@ def _say(endpoint: Endpoint) -> None:
     if endpoint.deprecation is not None or endpoint.state == "retired":
         say_life(endpoint, datetime.now(UTC))
     typer.echo(f"{endpoint.name} is {endpoint.state} and {_served(endpoint)}")
+    say_shadow(endpoint)
     if endpoint.canary_version is not None:
         typer.echo(f"to let {endpoint.canary_version} serve everybody: gatehouse endpoints promote {place}")
         typer.echo(f"to end the canary: gatehouse endpoints rollback {place}")

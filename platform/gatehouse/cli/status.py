@@ -9,6 +9,7 @@ import typer
 
 from gatehouse.cli.deployment import settings_or_refusal
 from gatehouse.cli.deployment_status import DeploymentStatus, ServingProcess, read_status, wrongs
+from gatehouse.cli.endpoint_facts import shadow_of
 from gatehouse.cli.output import Json, day, moment, print_json, print_table
 from gatehouse.db.migrate import what_is_missing
 from gatehouse.db.session import GONE, DatabaseUrlInvalid, open_database
@@ -66,8 +67,8 @@ def _show(found: DeploymentStatus) -> None:
         columns = ("process", "host", "pid", "serves since", "state", "seen", "changes behind", "usage waiting", "usage lost")
         print_table(columns, [_process_row(each) for each in found.processes])
     if found.endpoints:
-        columns = ("endpoint", "state", "version", "canary", "calls", "rows", "answered", "refused", "failed")
-        print_table(columns, [_endpoint_row(found, endpoint) for endpoint in found.endpoints])
+        titles = ("endpoint", "state", "version", "canary", "shadow", "calls", "rows", "answered", "refused", "failed")
+        print_table(titles, [_endpoint_row(found, endpoint) for endpoint in found.endpoints])
     codes: Counter[tuple[int, str]] = Counter()
     for each in found.calls:
         codes[each.status, each.code] += each.calls
@@ -90,7 +91,8 @@ def _endpoint_row(found: DeploymentStatus, endpoint: Endpoint) -> tuple[str, ...
     calls, rows, *outcomes = _sums(found, endpoint)
     canary = f"{endpoint.canary_version} ({endpoint.canary_percent} % of keys)" if endpoint.canary_version else ""
     state = endpoint.state_at(datetime.now(UTC))
-    return endpoint.name, state, endpoint.stable_version, canary, f"{calls:,}", f"{rows:,}", *(f"{each:,}" for each in outcomes)
+    versions = endpoint.stable_version, canary, shadow_of(endpoint)
+    return endpoint.name, state, *versions, f"{calls:,}", f"{rows:,}", *(f"{each:,}" for each in outcomes)
 
 
 def _sums(found: DeploymentStatus, endpoint: Endpoint) -> tuple[int, int, int, int, int]:
@@ -152,6 +154,7 @@ def _endpoint_facts(found: DeploymentStatus, endpoint: Endpoint) -> dict[str, An
         "version": endpoint.stable_version,
         "canary_version": endpoint.canary_version,
         "canary_percent": endpoint.canary_percent,
+        "shadow": {"with": endpoint.shadow.version, "share": endpoint.shadow.percent} if endpoint.shadow else None,
         "calls": calls,
         "rows": rows,
         "answered": answered,

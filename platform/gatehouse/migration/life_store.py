@@ -32,7 +32,8 @@ def change_life(
 ) -> Endpoint:
     """Go one step; no other change comes between what it was decided by and what is stored. Raises NotKnown, and what the step raises.
 
-    `action` is deprecate, undeprecate, extend, retire, bridge or unbridge. Tenants are told of it where a `herald` is given.
+    `action` is deprecate, undeprecate, extend, retire, bridge, unbridge, shadow or unshadow.
+    Tenants are told of it where a `herald` is given.
     """
     hold_revision(session)
     seen = named_endpoint(session, model, api_version)
@@ -63,6 +64,7 @@ def told(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.extensions:
         said["extensions"] = {each.tenant: each.until.isoformat() for each in endpoint.extensions}
     said["bridged_to"] = endpoint.bridged_to
+    said["shadow"] = endpoint.shadow and f"{endpoint.shadow.percent} % by {endpoint.shadow.version}"
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -77,6 +79,8 @@ def _columns(endpoint: Endpoint) -> dict[str, Any]:
         "deprecation_link": ending and ending.link,
         "retired_at": endpoint.retired_at,
         "bridged_to": endpoint.bridged_to,
+        "shadow_with": endpoint.shadow and endpoint.shadow.version,
+        "shadow_percent": endpoint.shadow and endpoint.shadow.percent,
     }
 
 
