@@ -17,7 +17,7 @@ from starlette.types import Scope as AsgiScope
 
 from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
 from gatehouse.api.once import Once
-from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, match_prediction
+from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, is_translation, match_prediction
 from gatehouse.api.predict import CompiledContract, Predict
 from gatehouse.api.rest import Rest, RestParts
 from gatehouse.call import SCOPE_KEY, Call
@@ -122,7 +122,7 @@ from gatehouse.usage.sync import GroupSync
 
 LOG = logging.getLogger("gatehouse.limits")
 OTHER_BODY_BYTES = 16 * 1024
-"""The cap of every body that is not a prediction's."""
+"""The cap of every body that is neither a prediction's nor to be translated into one."""
 DATABASE_THREADS = 4
 MIN_WORKERS = 5
 """So that a model gets two threads at a time, and one that is stuck, as small calls and as large ones, leaves some to the others."""
@@ -162,6 +162,7 @@ class Application:
         self.process = ProcessRow(database, process_id, self.follower.revision)
         self.threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="database")
         self.workers = Workers(max(MIN_WORKERS, os.cpu_count() or 1), WAITING_IN_A_LANE)
+        self.turns = Turns()
         self.batching = Batching(self.workers)
         self._compose_identity()
         self._compose_idempotency()
@@ -298,7 +299,7 @@ class Application:
             releases=self.releases,
             gate=self.gate,
             workers=self.workers,
-            turns=Turns(),
+            turns=self.turns,
             batching=self.batching,
             meter=self.meter,
             once=Once(self.idempotency, self.former, self.settings.prediction_deadline_s),
@@ -332,6 +333,8 @@ class Application:
             peppers=self.peppers,
             prover=self.authenticator.prover,
             prove=self._prove,
+            workers=self.workers,
+            turns=self.turns,
             limits_left=self._limits_left,
             rows_left=self._rows_left,
             now=utc_now,
@@ -451,7 +454,7 @@ class Application:
         return self.quota.left(principal.tenant_id, principal.plan)
 
     def _body_cap(self, call: Call) -> int:
-        if call.route is None or call.principal is None:
+        if call.principal is None or (call.route is None and not is_translation(call.path)):
             return OTHER_BODY_BYTES
         return min(self.settings.max_body_bytes, call.principal.plan.bytes_per_call)
 

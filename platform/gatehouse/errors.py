@@ -128,6 +128,13 @@ class MethodNotAllowed(Problem):
     meaning = "The Allow header names the methods that this address takes."
 
 
+class NotAcceptable(Problem):
+    status = 406
+    code = "not_acceptable"
+    title = "None of these formats is to be had"
+    meaning = "The Accept header takes none of the formats that this address answers in. The detail names them."
+
+
 class BodyTimeout(Problem):
     status = 408
     code = "body_timeout"

@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 API_VERSIONS = ("v1", "v2")
 """Versions that are documented even when no endpoint of them is."""
-PREDICTION_PROBLEMS = tuple(status for status in STATUSES if status != 405)
+PREDICTION_PROBLEMS = tuple(status for status in STATUSES if status not in (405, 406))
 _DEFAULT_PATH, _MODEL_PATH = PREDICTION_PATHS
 
 

@@ -10,6 +10,8 @@ MODEL_NAME = "[a-z][a-z0-9_]{0,62}"
 API_VERSION = "v[1-9][0-9]{0,2}"
 PREDICTION_PATHS = ("/{api_version}/predict", "/{api_version}/models/{model}/predict")
 """All prediction paths; the dispatcher, the OpenAPI document and the tests read this."""
+TRANSLATION_PATH = "/{api_version}/models/{model}/translate"
+"""Takes bodies as large as a prediction's, and is none."""
 JWKS_PATH = "/.well-known/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 PUBLIC_PATHS = frozenset(
@@ -18,9 +20,13 @@ PUBLIC_PATHS = frozenset(
 OPTIONAL_CREDENTIAL_PATHS = frozenset({"/health/ready"})
 """Public, but they say more to a credential."""
 
-_PATTERNS = [
-    re.compile(path.replace("{api_version}", f"({API_VERSION})").replace("{model}", f"({MODEL_NAME})")) for path in PREDICTION_PATHS
-]
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(path.replace("{api_version}", f"({API_VERSION})").replace("{model}", f"({MODEL_NAME})"))
+
+
+_PATTERNS = [_pattern(path) for path in PREDICTION_PATHS]
+_TRANSLATION = _pattern(TRANSLATION_PATH)
 
 
 @lru_cache(maxsize=4096)
@@ -31,3 +37,8 @@ def match_prediction(path: str) -> Route | None:
         if found:
             return Route(found[1], found[2] if pattern.groups == 2 else None)
     return None
+
+
+def is_translation(path: str) -> bool:
+    """Whether a path is TRANSLATION_PATH."""
+    return _TRANSLATION.fullmatch(path) is not None

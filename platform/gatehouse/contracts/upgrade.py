@@ -96,11 +96,15 @@ class Upgrade:
             made.append(cell)
         return made, failures
 
+    @property
+    def sent(self) -> tuple[str, ...]:
+        """The fields of the newer contract that a row is sent with: not those that no rule fills."""
+        return tuple(filling.target.name for filling in self.fillings if not _left_out(filling))
+
     def record(self, cells: Sequence[Cell]) -> dict[str, Cell]:
-        """A row of the newer contract as a partner would send it: without the fields that no rule fills."""
-        names = [filling.target.name for filling in self.fillings if not _left_out(filling)]
+        """A row of the newer contract as a partner would send it."""
         of_name = dict(zip(self.new.names, cells, strict=True))
-        return {name: of_name[name] for name in names}
+        return {name: of_name[name] for name in self.sent}
 
 
 def rules_from(new: Contract, old: str) -> UpgradeRules | None:

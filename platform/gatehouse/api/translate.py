@@ -1,0 +1,95 @@
+"""`POST /v{n}/models/{model}/translate`: a body of an older API version made into one of this, and not scored. Never metered."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from gatehouse.api.body import read_body, whole_body
+from gatehouse.api.models import ApiVersion, ModelName
+from gatehouse.api.openapi_problems import problem_ref
+from gatehouse.api.paths import API_VERSION, TRANSLATION_PATH
+from gatehouse.api.predict import check_content
+from gatehouse.api.principal import needs
+from gatehouse.api.throttle import Throttle, by_key
+from gatehouse.api.upgrades import Pair, Upgrades
+from gatehouse.contracts.upgrade_body import upgraded_body
+from gatehouse.principal import Principal, Scope
+from gatehouse.serving.turns import Pause, Turns
+from gatehouse.serving.workers import Workers
+
+LANE = "translate"
+Predictor = Annotated[Principal, Depends(needs(Scope.PREDICTIONS_CREATE))]
+From = Annotated[
+    str | None,
+    Query(alias="from", pattern=f"^{API_VERSION}$", description="The API version of the body, where several lead here"),
+]
+REQUEST: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictionRequest"}}}}
+}
+ANSWER: dict[str, Any] = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictionRequest"}}}}
+
+
+def translation_router(
+    upgrades: Upgrades, workers: Workers, turns: Turns, deadline_s: float, throttle: Throttle, per_minute: int
+) -> APIRouter:
+    """Bodies are read and written in steps by `workers`, as those of predictions are."""
+    router = APIRouter(tags=["models"])
+
+    def found(request: Request, api_version: ApiVersion, model: ModelName, principal: Predictor, older: From = None) -> Pair:
+        """Before a byte of the body is read."""
+        _, pair = upgrades.find(principal, model, older or upgrades.only_older(principal, model, api_version), api_version)
+        check_content(request.scope)
+        return pair
+
+    async def sent(request: Request, _pair: Annotated[Pair, Depends(found)]) -> list[bytes]:
+        return await read_body(request.receive)
+
+    @router.post(
+        TRANSLATION_PATH,
+        summary="Make a body of an older API version into one of this, without scoring it",
+        operation_id="translate",
+        openapi_extra=REQUEST,
+        response_model=dict[str, Any],
+        responses={200: ANSWER, **{status: problem_ref(status) for status in (408, 413, 415, 422, 504)}},
+    )
+    @throttle.limit(f"{per_minute}/minute", key_func=by_key)
+    async def translate(
+        request: Request,
+        principal: Predictor,
+        pair: Annotated[Pair, Depends(found)],
+        parts: Annotated[list[bytes], Depends(sent)],
+    ) -> Response:
+        work = partial(turns.run, partial(translated, pair, parts, principal.plan.rows_per_call))
+        return InParts(await workers.run(work, deadline_s, LANE, principal.tenant_id))
+
+    return router
+
+
+def translated(pair: Pair, parts: list[bytes], most_rows: int, pause: Pause) -> list[bytes]:
+    """The new body, in parts. Raises InvalidJson, InvalidInput."""
+    decoder = pair.reads.decoder
+    rows = decoder.decode_in_steps(whole_body(parts, decoder.longest_blank, pause), most_rows, pause)
+    return upgraded_body(pair.upgrade, rows, pause)
+
+
+class InParts(Response):
+    """JSON that is sent part by part, with a turn for everybody else in between."""
+
+    media_type = "application/json"
+
+    def __init__(self, parts: Sequence[bytes]) -> None:
+        super().__init__()
+        self._parts = parts
+        self.headers["content-length"] = str(sum(map(len, parts)))
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for part in self._parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
