@@ -482,6 +482,7 @@ NEEDED = {
     ("GET", "/account"): Scope.ACCOUNT_READ,
     ("GET", "/account/usage"): Scope.USAGE_READ,
     ("GET", "/account/limits"): Scope.ACCOUNT_READ,
+    ("GET", "/account/migration"): Scope.USAGE_READ,
     ("GET", "/account/keys"): Scope.KEYS_MANAGE,
     ("POST", "/account/keys"): Scope.KEYS_MANAGE,
     ("GET", f"/account/keys/{KEY_ID}"): Scope.KEYS_MANAGE,

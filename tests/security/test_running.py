@@ -111,6 +111,7 @@ ROUTES = [
     ("GET", "/v1/models/unknown"),
     ("GET", "/account"),
     ("GET", "/account/usage"),
+    ("GET", "/account/migration"),
     ("GET", "/nothing"),
     ("POST", IRIS),
     ("POST", "/v1/models/unknown/predict"),

@@ -84,6 +84,7 @@ def answers(live: Live, credential: str, other: str) -> list[httpx2.Response]:
     for method, path in (
         ("GET", "/account"),
         ("GET", "/account/usage"),
+        ("GET", "/account/migration"),
         ("GET", "/account/keys"),
         ("GET", f"/account/keys/{other}"),
         ("GET", f"/account/keys/{credential}"),
