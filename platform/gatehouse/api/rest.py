@@ -18,6 +18,7 @@ from gatehouse.api.documents import docs_router, pages_router
 from gatehouse.api.health import health_router
 from gatehouse.api.keys import keys_router
 from gatehouse.api.metrics import metrics_router
+from gatehouse.api.migration_guide import guide_router
 from gatehouse.api.models import models_router, summary_of
 from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS
@@ -25,6 +26,8 @@ from gatehouse.api.refusals import Render, handle_errors
 from gatehouse.api.revoke import revocation_router
 from gatehouse.api.throttle import Throttle
 from gatehouse.api.token import token_router
+from gatehouse.api.translate import translation_router
+from gatehouse.api.upgrades import Upgrades
 from gatehouse.api.well_known import well_known_router
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.openapi import describe, example_request, request_schema, response_schema
@@ -37,12 +40,15 @@ from gatehouse.identity.proof import Prover
 from gatehouse.identity.revocation import revoke_token
 from gatehouse.limits.overview import LimitLeft
 from gatehouse.migration.endpoint import Endpoint
+from gatehouse.migration.guide_calls import own_calls
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.report import MigrationReport
 from gatehouse.migration.report_standing import Pair
 from gatehouse.migration.report_store import read_report
 from gatehouse.principal import Principal, Scope, Verified
 from gatehouse.serving.registry import Registry
+from gatehouse.serving.turns import Turns
+from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
 from gatehouse.usage.figures_store import read_usage
 
@@ -60,6 +66,8 @@ class RestParts:
     prover: Prover
     prove: Callable[[str, str], Verified]
     """A credential's text and the address that it came from. Raises CredentialInvalid, CredentialMalformed or RateLimited."""
+    workers: Workers
+    turns: Turns
     limits_left: Callable[[Principal], list[LimitLeft]]
     rows_left: Callable[[Principal], int]
     now: Callable[[], datetime]
@@ -104,6 +112,9 @@ class Rest:
         parts, app = self._parts, self.app
         per_minute = parts.settings.account_requests_per_minute
         app.include_router(models_router(parts.endpoints, self._describe, self._summary, throttle, per_minute))
+        upgrades, deadline_s = Upgrades(parts.endpoints, parts.registry), parts.settings.prediction_deadline_s
+        app.include_router(guide_router(upgrades, self._own_calls, parts.settings.base_url, parts.now, throttle, per_minute))
+        app.include_router(translation_router(upgrades, parts.workers, parts.turns, deadline_s, throttle, per_minute))
         sources = AccountSources(self._key_expires_at, parts.rows_left)
         app.include_router(account_router(parts.endpoints, sources, self._summary, throttle, per_minute))
         limits = LimitSources(parts.limits_left, parts.rows_left, parts.now)
@@ -137,6 +148,10 @@ class Rest:
         release = self._parts.registry.release(endpoint.model, answering)  # where a release failed, what still answers
         version = release.stable if release else endpoint.stable_version
         return summary_of(endpoint, self._parts.settings.base_url, version, self._parts.now(), principal.tenant_id)
+
+    def _own_calls(self, principal: Principal, model: str, api_version: str) -> dict[str, Any]:
+        with self._parts.database.read() as session:
+            return own_calls(session, model, api_version, principal.tenant_id, principal.key_id, self._parts.now())
 
     def _reports(self, pairs: Pairs, tenant_id: str, now: datetime) -> list[MigrationReport]:
         with self._parts.database.read() as session:
