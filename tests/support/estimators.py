@@ -1,5 +1,7 @@
 """Estimators that misbehave in one way each; importable, so that joblib can load them."""
 
+import os
+import signal
 import threading
 from typing import Any
 
@@ -43,6 +45,45 @@ class Fragile(Line):
         answers[first == NAN_SIZE] = np.nan
         answers[first == INFINITE_SIZE] = np.inf
         return answers
+
+
+HANGING_SIZE, KILLING_SIZE, SHAPELESS_SIZE, EXITING_SIZE, LYING_SIZE = 16.1616, 17.1717, 18.1818, 19.1919, 20.2020
+
+
+class Wicked(Fragile):
+    """As Fragile, and answers its first column plus `offset`; hangs for good, kills its process, answers another shape, or exits."""
+
+    def __init__(self, offset: float = 0) -> None:
+        self.offset = offset
+
+    def predict(self, rows: Any) -> Any:
+        first = np.asarray(rows, dtype=float)[:, 0]
+        if (first == HANGING_SIZE).any():
+            while True:
+                pass
+        if (first == KILLING_SIZE).any():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (first == EXITING_SIZE).any():
+            os._exit(0)
+        if (first == SHAPELESS_SIZE).any():
+            return np.zeros((len(first), 3))
+        return super().predict(rows) + self.offset
+
+
+class Liar(ClassifierMixin, BaseEstimator):
+    """Its own label is none of its classes on one value of its first column; its probabilities are too many on another."""
+
+    def fit(self, rows: Any, targets: Any) -> "Liar":
+        self.classes_, self.n_features_in_ = np.array([0, 1]), 2
+        return self
+
+    def predict_proba(self, rows: Any) -> Any:
+        first = np.asarray(rows, dtype=float)[:, 0]
+        return np.full((len(first), 3 if (first == SHAPELESS_SIZE).any() else 2), 0.5)
+
+    def predict(self, rows: Any) -> Any:
+        first = np.asarray(rows, dtype=float)[:, 0]
+        return np.where(first == LYING_SIZE, 7, 1)
 
 
 MODEL_CALLS: list[int] = []

@@ -34,7 +34,8 @@ def _target(endpoint: Endpoint, known: Mapping[tuple[str, str], Endpoint], now: 
 class Pairs:
     """Of one thread. `monotonic` is in seconds."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], first_pause_s: float = FIRST_PAUSE_S) -> None:
+        self.first_pause_s = first_pause_s
         self._monotonic = monotonic
         self._ready: set[Pair] = set()
         self._failures: dict[Pair, int] = {}
@@ -65,7 +66,7 @@ class Pairs:
     def note_failed(self, pair: Pair, reason: str) -> None:
         """Each failure in a row makes the pause longer."""
         count = self._failures.get(pair, 0)
-        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**count)
+        pause = min(LONGEST_PAUSE_S, self.first_pause_s * 2.0**count)
         self._failures[pair] = count + 1
         self._until[pair] = self._monotonic() + pause
         self._ready.discard(pair)

@@ -50,11 +50,11 @@ class Shadows:
         self._endpoints = endpoints
         self._process = process
         self._book = book
-        self._score_s = score_s
+        self.score_s = score_s
         self._monotonic = monotonic
         self._draw = draw
         self._queue = ShadowQueue()
-        self._pairs = Pairs(monotonic)
+        self.pairs = Pairs(monotonic)
         self._targets: Mapping[tuple[str, str], Target] = {}
         self._stopping = Event()
         self._failing = False
@@ -109,7 +109,7 @@ class Shadows:
         endpoints = self._endpoints.all()
         self._targets = targets_of(endpoints, self._endpoints.now())
         self._count_dropped()
-        self._pairs.keep({pair for endpoint in endpoints for pair in self._pairs_of(endpoint)})
+        self.pairs.keep({pair for endpoint in endpoints for pair in self._pairs_of(endpoint)})
         if not self._targets:
             self._drop_all()
             self._process.end()
@@ -138,7 +138,7 @@ class Shadows:
         pair = self._pair(batch[0].of)
         if pair is None:  # it has no shadow any more
             return
-        if self._pairs.paused(pair):
+        if self.pairs.paused(pair):
             self._count(pair, batch, ShadowSums(calls=1, dropped=1))
             return
         if not self._prepare(pair):
@@ -164,7 +164,7 @@ class Shadows:
         scores = parts_of([call.scores for call in batch])
         rows = sum(rows for _, rows in calls)
         try:
-            reply = self._process.ask(question, [*parts, *scores], self._score_s + ROW_S * rows)
+            reply = self._process.ask(question, [*parts, *scores], self.score_s + ROW_S * rows)
         except Silence as silence:
             self._note_gone(pair, f"it did not answer ({silence})")
             return None
@@ -173,7 +173,7 @@ class Shadows:
             self._process.end()
             self._note_gone(pair, "what it answered cannot be true")
             return None
-        self._pairs.note_scored(pair)
+        self.pairs.note_scored(pair)
         return sums
 
     def _believed(self, results: Sequence[Result], calls: tuple[tuple[int, int], ...], owners: int) -> list[ShadowSums] | None:
@@ -188,9 +188,9 @@ class Shadows:
 
     def _prepare(self, pair: Pair) -> bool:
         """Have it loaded; whether it is."""
-        if self._pairs.ready(pair):
+        if self.pairs.ready(pair):
             return True
-        if self._pairs.paused(pair) or self._stopping.is_set():
+        if self.pairs.paused(pair) or self._stopping.is_set():
             return False
         keep = tuple({pair, *(each for endpoint in self._endpoints.all() for each in self._pairs_of(endpoint))})
         try:
@@ -199,15 +199,15 @@ class Shadows:
             self._note_gone(pair, f"it could not be loaded ({silence})")
             return False
         if isinstance(reply, Unusable):
-            self._pairs.note_failed(pair, reply.reason)
+            self.pairs.note_failed(pair, reply.reason)
             return False
-        self._pairs.note_ready(pair)
+        self.pairs.note_ready(pair)
         return True
 
     def _note_gone(self, pair: Pair, reason: str) -> None:
-        self._pairs.note_process_gone()
+        self.pairs.note_process_gone()
         if not self._stopping.is_set():
-            self._pairs.note_failed(pair, reason)
+            self.pairs.note_failed(pair, reason)
 
     def _count(self, pair: Pair, batch: list[ShadowCall], one: ShadowSums) -> None:
         """Each call of the batch comes to the same."""
