@@ -66,6 +66,11 @@ class Shadows:
         """Calls that wait or are being scored."""
         return self._queue.calls
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that scores; None while there is none."""
+        return self._process.pid
+
     def kept(self, endpoint: Endpoint) -> Kept | None:
         """Where a call of an endpoint with a shadow puts what is scored again; None where it is not in the share."""
         shadow = endpoint.shadow
