@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request
 
 from gatehouse.api.json_body import body_of, invalid, parsed
-from gatehouse.api.key_bodies import ChangedKey, KeyEdit, KeyEntry, KeyList, NewKey, Notice, Rotation, ShownKey, entry, rate_of
+from gatehouse.api.key_bodies import ChangedKey, Closed, KeyEdit, KeyEntry, KeyList, NewKey, Notice, Rotation, ShownKey, entry, rate_of
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.principal import call_of, needs
 from gatehouse.api.throttle import Throttle, by_key
@@ -100,7 +100,7 @@ def keys_router(database: Database, pepper: Pepper, prover: Prover, throttle: Th
     return router
 
 
-def takes(model: type[NewKey | KeyEdit | Rotation], *statuses: int) -> dict[str, Any]:
+def takes(model: type[Closed], *statuses: int) -> dict[str, Any]:
     """What the OpenAPI document says of a route that reads its body itself."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)  # they stand there already, by the answers

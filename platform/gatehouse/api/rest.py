@@ -23,6 +23,7 @@ from gatehouse.api.models import models_router, summary_of
 from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS
 from gatehouse.api.refusals import Render, handle_errors
+from gatehouse.api.rehearsal import rehearsal_router
 from gatehouse.api.revoke import revocation_router
 from gatehouse.api.throttle import Throttle
 from gatehouse.api.token import token_router
@@ -122,6 +123,7 @@ class Rest:
         app.include_router(account_usage_router(partial(read_usage, parts.database), throttle, per_minute))
         app.include_router(account_migration_router(parts.endpoints, self._reports, self._summary, throttle, per_minute))
         app.include_router(keys_router(parts.database, parts.peppers.current, parts.prover, throttle, per_minute))
+        app.include_router(rehearsal_router(parts.database, parts.prover, throttle, per_minute))
         app.include_router(metrics_router(parts.exposition, throttle))
 
     def _include_tokens(self, throttle: Throttle) -> None:

@@ -35,7 +35,7 @@ def brownout(
     with open_deployment() as deployment, deployment.database.write() as session:
         now = datetime.now(UTC).replace(microsecond=0)
         tenant_id = granted(session, tenant, model, api_version) if tenant else None
-        wish = Wish(now if at == NOW else instant(at), minutes, share, tenant_id)
+        wish = Wish(now if at == NOW else instant(at).replace(microsecond=0), minutes, share, tenant_id)
         herald = Herald(deployment.settings.base_url)
         planned = plan_brownout(session, deployment.actor, herald, model, api_version, wish, now, force=force)
         names = {tenant_id: tenant} if tenant_id and tenant else {}

@@ -165,6 +165,16 @@ def revoke_key(database: Database, actor: Actor, key_id: str, minter: Minter | N
         return revoked
 
 
+def working_key(session: Session, key_id: str, tenant: str, now: datetime) -> ApiKey:
+    """A key of this tenant that calls can be made with. Raises NoSuchKey, KeyNotUsable."""
+    key = _named_key(session, key_id, tenant)
+    if key.revoked_at is not None:
+        raise KeyNotUsable(f"the key is revoked since {key.revoked_at:%Y-%m-%d %H:%M} UTC: name one that works")
+    if key.expires_at is not None and key.expires_at <= now:
+        raise KeyNotUsable(f"the key has expired at {key.expires_at:%Y-%m-%d %H:%M} UTC: name one that works")
+    return key
+
+
 def facts_of_key(key: ApiKey) -> dict[str, object]:
     """What may be decided about a key, for the audit trail."""
     return {

@@ -9,7 +9,7 @@ from gatehouse.identity.key_store import ApiKey, show_key
 from gatehouse.identity.key_wishes import KeyWish
 from gatehouse.identity.networks import covers
 from gatehouse.identity.proof import Prover
-from gatehouse.principal import DEFAULT_KEY_SCOPES, Rate, Scope
+from gatehouse.principal import DEFAULT_KEY_SCOPES, Principal, Rate, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,19 @@ class Minter:
     credential: str = field(repr=False)
     address: str
 
-    def hold(self, session: Session) -> "Authority":
-        """What it may give, proven anew within the transaction: what was let in may have been taken away while its body came in.
+    def prove(self, session: Session) -> Principal:
+        """Who it is, proven anew within the transaction: what was let in may have been taken away while its body came in.
 
         Raises CredentialInvalid, ScopeMissing, IdentityUnavailable.
         """
         principal = self.prover.within(session).prove(self.credential, self.address).principal
         if Scope.KEYS_MANAGE not in principal.scopes:
             raise ScopeMissing(f"This needs the scope {Scope.KEYS_MANAGE}.", members={"scope": Scope.KEYS_MANAGE})
+        return principal
+
+    def hold(self, session: Session) -> "Authority":
+        """What it may give. Raises what `prove` raises."""
+        principal = self.prove(session)
         own = show_key(session, principal.key_id)
         if own is None:
             raise CredentialInvalid(reason="key_unknown")

@@ -45,7 +45,7 @@ class Endpoints:
         self._has_guide = has_guide
         self._by_name: Mapping[Name, Endpoint] = {}
         self._endings: Mapping[Name, Endings] = {}
-        self._moved: Mapping[Name, frozenset[str]] = {}
+        self._moved: Mapping[str, frozenset[str]] = {}
         self.replace(endpoints)
 
     def replace(self, endpoints: Iterable[Endpoint]) -> None:
@@ -59,8 +59,8 @@ class Endpoints:
         guided = ending is not None and self._has_guide(endpoint.model, endpoint.api_version, ending.successor)
         return endpoint if guided == endpoint.guided else replace(endpoint, guided=guided)
 
-    def spare(self, moved: Mapping[Name, frozenset[str]]) -> None:
-        """Take over which tenants have moved away from an endpoint; no planned brownout of one that is not named refuses anybody."""
+    def spare(self, moved: Mapping[str, frozenset[str]]) -> None:
+        """Take over which tenants have moved, by ids of planned brownouts; one that is not named refuses nobody yet."""
         self._moved = moved
 
     def get(self, model: str, api_version: str) -> Endpoint | None:
@@ -106,12 +106,11 @@ class Endpoints:
 
     def _check_brownout(self, endpoint: Endpoint, principal: Principal) -> None:
         """Raises EndpointBrownout."""
-        name = (endpoint.model, endpoint.api_version)
-        endings = self._endings.get(name)
+        endings = self._endings.get((endpoint.model, endpoint.api_version))
         if endings is None or endings.windows is None:
             return
         now = self.now()
-        window = endings.windows.refusing(principal.tenant_id, principal.key_id, now, self._moved.get(name))
+        window = endings.windows.refusing(principal.tenant_id, principal.key_id, now, self._moved)
         if window is None:
             return
         retry_after = [("Retry-After", str(seconds_until(window.ends_at, now)))]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from gatehouse.db.session import Database
 from gatehouse.migration.endpoint import Endpoint
-from gatehouse.migration.lifecycle import Endpoints, Name
+from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.moves_store import moved_tenants
 
 NEAR = timedelta(minutes=10)
@@ -20,17 +20,21 @@ class Sparing:
         self._database = database
         self._endpoints = endpoints
         self._now = now
-        self._judged: dict[Name, frozenset[str]] = {}
+        self._judged: dict[str, frozenset[str]] = {}
         self._judged_at: datetime | None = None
 
     def judge(self) -> None:
         """Find out who has moved, where that is not known or was found out a while ago. Raises what a database that is gone raises."""
         now = self._now()
-        near = {(each.model, each.api_version): each for each in self._endpoints.all() if _near(each, now)}
-        if near.keys() <= self._judged.keys() and (self._fresh(now) or not self._judged):
+        near = [(endpoint, ids) for endpoint in self._endpoints.all() if (ids := _near(endpoint, now))]
+        known = all(id in self._judged for _, ids in near for id in ids)
+        if known and (self._fresh(now) or not self._judged):
             return
+        found: dict[str, frozenset[str]] = {}
         with self._database.read() as session:
-            found = {name: moved_tenants(session, *name, _successor(each), now) for name, each in near.items()}
+            for endpoint, ids in near:
+                moved = moved_tenants(session, endpoint.model, endpoint.api_version, _successor(endpoint), now)
+                found.update(dict.fromkeys(ids, moved))
         self._judged, self._judged_at = found, now
         self._endpoints.spare(found)
 
@@ -38,10 +42,10 @@ class Sparing:
         return self._judged_at is not None and abs(now - self._judged_at) < JUDGED_FOR
 
 
-def _near(endpoint: Endpoint, now: datetime) -> bool:
-    """Whether a brownout that spares anybody is open or will be soon."""
+def _near(endpoint: Endpoint, now: datetime) -> list[str]:
+    """Ids of the brownouts that are open or will be soon, and spare those who have moved."""
     planned = (window for window in endpoint.brownouts if window.key_id is None)
-    return endpoint.deprecation is not None and any(window.starts_at - NEAR <= now < window.ends_at for window in planned)
+    return [window.id for window in planned if window.starts_at - NEAR <= now < window.ends_at]
 
 
 def _successor(endpoint: Endpoint) -> str:
