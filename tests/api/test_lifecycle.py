@@ -107,11 +107,12 @@ def test_row_89_every_answer_from_the_endpoint_step_on_tells_a_granted_caller(li
     status, call = ANSWERS[case]
     answer = call(live)
     assert answer.status_code == status, answer.text
-    guide = f"{live.base_url}/v2/models/iris"
+    successor = f"{live.base_url}/v2/models/iris"
+    guide = f"{successor}/migrate-from/v1"
     assert [(said["code"], said["link"]) for said in notices(answer)] == [("endpoint_deprecated", guide)]
     assert abs(ending_fields.deprecation(answer.headers) - datetime.now(UTC)) < timedelta(hours=1)
     assert ending_fields.sunset(answer.headers) == datetime(SUNSET.year, SUNSET.month, SUNSET.day, 23, 59, 59, tzinfo=UTC)
-    assert ending_fields.links(answer.headers) == {"deprecation": guide, "sunset": guide, "successor-version": f"{guide}/predict"}
+    assert ending_fields.links(answer.headers) == {"deprecation": guide, "sunset": guide, "successor-version": f"{successor}/predict"}
 
 
 def second_call_of_few(live: Live) -> httpx2.Response:

@@ -61,7 +61,7 @@ def test_a_field_that_may_be_left_out_is_converted_as_its_default() -> None:
 def test_whatever_a_category_is_called_the_code_stays_code() -> None:
     toml = json.dumps(AWKWARD, ensure_ascii=False)
     old = {"size": f'type = "category"\nallowed = [{toml}]\nexample = {toml}'}
-    new = {"code": f'type = "category"\nallowed = [{toml}, "x"]\nexample = "x"', "always": f'type = "text"\nexample = "x"'}
+    new = {"code": f'type = "category"\nallowed = [{toml}, "x"]\nexample = "x"', "always": 'type = "text"\nexample = "x"'}
     text = rules_text(f'{{map = "size", to = "code", values = {{{toml} = {toml}}}}}', f'{{constant = {toml}, to = "always"}}')
     bound = bind_upgrade(contract("v1", old), contract("v2", new, upgrade=text), "v2.toml")
     assert converter(bound)({"size": AWKWARD}) == {"code": AWKWARD, "always": AWKWARD}
@@ -72,3 +72,8 @@ def test_a_number_beyond_exact_integers_is_rounded_as_the_server_rounds() -> Non
     bound = upgrade({"a": wide.format("cm")}, {"b": wide.format("mm")}, '{scale = "a", to = "b", factor = 3, offset = 7}')
     sent = 2**53 + 1  # not a double
     assert converter(bound)({"a": sent}) == {"b": bound.row([float(sent)])[0][0]}
+
+
+def test_a_factor_of_a_tenth_divides_by_ten_as_the_server_does() -> None:
+    bound = upgrade({"a": MM}, {"b": CM}, '{scale = "a", to = "b", factor = 0.1}')
+    assert converter(bound)({"a": 33}) == {"b": 3.3}  # 33 × 0.1 is 3.3000000000000003

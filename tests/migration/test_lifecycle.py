@@ -10,6 +10,7 @@ import pytest
 
 from gatehouse.call import Call, Route
 from gatehouse.errors import EndpointRetired, NotFound
+from gatehouse.migration.ending import guide_url
 from gatehouse.migration.endpoint import Deprecation, Endpoint, Extension
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.principal import Plan, Principal, Rate, Scope
@@ -100,6 +101,28 @@ def test_row_89_the_fields_of_a_deprecated_endpoint_are_those_of_the_rfcs() -> N
     assert ending_fields.links(headers) == {"deprecation": guide, "sunset": guide, "successor-version": f"{guide}/predict"}
     detail = "iris/v1 is deprecated and answers until the end of 2027-06-30 (UTC). Move to v2. Reason: new features"
     assert notices == [{"code": "endpoint_deprecated", "detail": detail, "link": guide}]
+
+
+def test_row_89_where_rules_lead_up_the_links_lead_to_the_guide_and_else_to_the_successors_contract() -> None:
+    guide = f"{BASE}/v2/models/iris/migrate-from/v1"
+    asked: list[tuple[str, str, str]] = []
+
+    def has_guide(*pair: str) -> bool:
+        asked.append(pair)
+        return True
+
+    endpoints = Endpoints(BASE, lambda: SINCE, [DEPRECATED], has_guide=has_guide)
+    (endpoint,) = endpoints.all()
+    call = Call("req", 0)
+    endpoints.find(call, principal("all"), Route("v1", "iris"))
+    assert asked == [("iris", "v1", "v2")]
+    assert call.notice is not None
+    assert msgspec.json.decode(call.notice.member)[0]["link"] == guide_url(endpoint, BASE) == guide
+    assert dict(call.notice.headers)[b"link"].count(f"<{guide}>;".encode()) == 2
+    assert DEPRECATED.deprecation is not None
+    own = replace(endpoint, deprecation=replace(DEPRECATED.deprecation, link="https://partners.example/moving"))
+    assert guide_url(own, BASE) == "https://partners.example/moving"
+    assert guide_url(replace(endpoint, guided=False), BASE) == f"{BASE}/v2/models/iris"
 
 
 def test_row_89_an_operators_page_is_where_the_links_lead() -> None:

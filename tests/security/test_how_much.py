@@ -223,7 +223,7 @@ def test_row_55_unauthenticated_routes_and_the_account_have_limits_of_their_own(
         key = live.stage.tenant("acme", "iris")
         form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
         assert [live.client.post("/oauth/token", data=form).status_code for _ in range(4)] == [200] * 3 + [429]
-        for path in ("/account", "/account/usage", "/v1/models", "/v1/models/iris"):
+        for path in ("/account", "/account/usage", "/v1/models", "/v1/models/iris", "/v2/models/iris/migrate-from/v1"):
             answers = [live.get(path, key) for _ in range(4)]
             assert [answer.status_code for answer in answers] == [200] * 3 + [429], path
             problem(answers[-1], 429, "rate_limited")

@@ -183,6 +183,8 @@ def test_row_39_each_route_needs_its_own_scope(live: Live, acme: str, scope: Sco
         ("POST", "/v1/predict"): Scope.PREDICTIONS_CREATE,
         ("GET", "/v1/models"): Scope.MODELS_READ,
         ("GET", "/v1/models/iris"): Scope.MODELS_READ,
+        ("GET", "/v2/models/iris/migrate-from/v1"): Scope.MODELS_READ,
+        ("POST", "/v2/models/iris/translate"): Scope.PREDICTIONS_CREATE,
         ("GET", "/account"): Scope.ACCOUNT_READ,
         ("GET", "/account/usage"): Scope.USAGE_READ,
     }
