@@ -245,7 +245,7 @@ class Application:
         trusted = FollowedKeys(self.settings.under_state(self.settings.trusted_keys_dir))
         repository = Repository(self.settings.under_state(self.settings.models_dir), trusted)
         self.registry = Registry(repository, compile_contract, memory_bytes=self.settings.model_memory_bytes)
-        bridges = Bridges(bind_contracts)
+        bridges = Bridges(self.registry, bind_contracts)
         share = CanaryShare(self.settings.secret_key.get_secret_value().encode())
         self.releases = Releases(self.database, self.endpoints, self.registry, bridges, share)
         self.former = FormerVersions(self.registry, bridges)

@@ -53,7 +53,7 @@ async def load(former: FormerVersions[Any], version: str, deadline_s: float = 20
 
 
 def test_a_version_is_loaded_once_for_all_that_ask_and_the_last_ones_are_kept(registry: CountingRegistry) -> None:
-    former = FormerVersions(registry, Bridges(bind_contracts))
+    former = FormerVersions(registry, Bridges(registry, bind_contracts))
 
     async def asked() -> None:
         assert await asyncio.gather(*(load(former, "1.0.0") for _ in range(5))) == ["1.0.0"] * 5
@@ -69,7 +69,7 @@ def test_a_version_is_loaded_once_for_all_that_ask_and_the_last_ones_are_kept(re
 def test_what_is_released_is_not_loaded_again_and_with_full_memory_one_is_kept(versions: Stage) -> None:
     registry = CountingRegistry(versions, memory_bytes=1)
     registry.switch(registry.load("line", "v1", "1.0.0"))
-    former = FormerVersions(registry, Bridges(bind_contracts))
+    former = FormerVersions(registry, Bridges(registry, bind_contracts))
 
     async def asked() -> None:
         for version in ("1.0.0", "1.2.0", "1.4.0", "1.4.0", "1.2.0"):
@@ -85,7 +85,7 @@ def test_a_version_that_is_gone_or_tampered_with_is_said_to_be_gone_and_not_read
 ) -> None:
     shutil.rmtree(versions.state_dir / "models" / "line" / "1.2.0")
     (versions.state_dir / "models" / "line" / "1.4.0" / "model.onnx").write_bytes(b"other")
-    former = FormerVersions(registry, Bridges(bind_contracts))
+    former = FormerVersions(registry, Bridges(registry, bind_contracts))
 
     async def asked() -> None:
         for version in ("1.2.0", "1.4.0") * 2:
@@ -98,7 +98,7 @@ def test_a_version_that_is_gone_or_tampered_with_is_said_to_be_gone_and_not_read
 
 
 def test_past_the_deadline_the_call_is_503_and_the_load_goes_on(registry: CountingRegistry) -> None:
-    former = FormerVersions(registry, Bridges(bind_contracts))
+    former = FormerVersions(registry, Bridges(registry, bind_contracts))
     registry.go.clear()
 
     async def asked() -> None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
+from gatehouse.migration.endpoint import Endpoint
 from gatehouse.serving.bridged_predictor import BridgedPredictor, WayBack
 from gatehouse.serving.predictor import Predictor
-from gatehouse.serving.registry import NotServable, Release, Served
+from gatehouse.serving.registry import NotServable, Registry, Release, Served
 
 C = TypeVar("C")
 KEPT = 256
@@ -20,13 +21,33 @@ Pair: TypeAlias = tuple[str, str, str]
 class Bridges(Generic[C]):
     """Safe in any thread. Holds no model: what it made of one goes with it."""
 
-    def __init__(self, bind: Callable[[C, C], tuple[C, WayBack]]) -> None:
+    def __init__(self, registry: Registry[C], bind: Callable[[C, C], tuple[C, WayBack]]) -> None:
         """`bind`: of the older and the newer contract what reads and upgrades rows, and leads answers back. Raises ValueError."""
+        self._registry = registry
         self._bind = bind
         self._bound: OrderedDict[Pair, tuple[C, WayBack] | str] = OrderedDict()
         """Or why they cannot be bound."""
         self._made: WeakKeyDictionary[Predictor, dict[str, Served[C]]] = WeakKeyDictionary()
         """By the newer model's predictor and the version whose contract is the older one."""
+
+    def find(self, endpoint: Endpoint, release: Release[C]) -> Served[C] | None:
+        """What answers an endpoint that goes by the contract of `release`: the stable version of its bridge's other end.
+
+        None where that is not loaded, or does not fit.
+        """
+        target = self._target(endpoint)
+        served = self._registry.use(endpoint.model, target.stable) if target else None
+        try:
+            return self.over(release, served) if served else None
+        except NotServable:
+            return None
+
+    def obstacle(self, endpoint: Endpoint, release: Release[C]) -> str | None:
+        """Why nothing can answer it; None where all is well, as far as is known before a model is loaded."""
+        target = self._target(endpoint)
+        if target is None:
+            return f"it is bridged to {endpoint.model}/{endpoint.bridged_to}, which is not served"
+        return self.unfit(endpoint.model, release, target)
 
     def unfit(self, model: str, old: Release[C], new: Release[C]) -> str | None:
         """Why the newer release cannot answer for the older one; None where it can."""
@@ -39,6 +60,9 @@ class Bridges(Generic[C]):
         if old.stable not in made:
             made[old.stable] = self._make(old, served)
         return made[old.stable]
+
+    def _target(self, endpoint: Endpoint) -> Release[C] | None:
+        return self._registry.release(endpoint.model, endpoint.bridged_to) if endpoint.bridged_to else None
 
     def _make(self, old: Release[C], served: Served[C]) -> Served[C]:
         manifest = served.manifest

@@ -4,18 +4,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
 
 from gatehouse.db.revision import EVERYTHING, Change
 from gatehouse.db.session import GONE, Database
 from gatehouse.errors import EndpointUnavailable
+from gatehouse.migration.bridging import bridges_to
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
 from gatehouse.migration.store import list_endpoints
 from gatehouse.server.bridges import Bridges
+from gatehouse.server.loading import Loaded, Loader
 from gatehouse.serving.registry import NotServable, Registry, Release, Served
 
 LOGGER = logging.getLogger("gatehouse.releases")
@@ -23,16 +25,6 @@ DATABASE_RETRY_S = 1.0
 RETRY_AFTER_S = "5"
 C = TypeVar("C")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded(Generic[C]):
-    """What a release could be loaded of; `reason` says what could not. Of a bridged endpoint only its contract, in `bridge`."""
-
-    stable: Served[C] | None = None
-    canary: Served[C] | None = None
-    reason: str | None = None
-    bridge: Release[C] | None = None
 
 
 class Releases(Generic[C]):
@@ -43,6 +35,7 @@ class Releases(Generic[C]):
         self._endpoints = endpoints
         self._registry = registry
         self._bridges = bridges
+        self._loader = Loader(registry, bridges)
         self._share = share
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loading")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="releases")
@@ -66,7 +59,7 @@ class Releases(Generic[C]):
             if endpoint.bridged_to is None and (lazy or self._registry.full):
                 self._announce(endpoint)
             else:
-                self._take_over(endpoint, self._load_release(endpoint))
+                self._take_over(endpoint, self._loader.load(endpoint))
         self._endpoints.replace(endpoints)
 
     def close(self) -> None:
@@ -80,7 +73,7 @@ class Releases(Generic[C]):
         if release is None:
             return None
         if endpoint.bridged_to is not None:
-            served = self._across(release, endpoint.model, endpoint.bridged_to)
+            served = self._bridges.find(endpoint, release)
         else:
             served = self._registry.use(endpoint.model, self._version(release, endpoint, key_id))
         return (release.contract, served) if served else None
@@ -142,10 +135,12 @@ class Releases(Generic[C]):
             endpoint = self._released.get(name)
             if endpoint is None:
                 continue
-            self._broken = {broken for broken in self._broken if broken[0] != endpoint.model}
-            taken = self._take_over(endpoint, await self._in_thread(partial(self._load_release, endpoint)))
+            if endpoint.bridged_to is None:
+                self._broken = {broken for broken in self._broken if broken[0] != endpoint.model}
+            bridged = self._bridges_to(endpoint)
+            taken = self._take_over(endpoint, await self._in_thread(partial(self._loader.load, endpoint, bridged)))
             self._show(name, taken=taken)
-            self._look_at_bridges_to(endpoint)
+            self._waiting.update(dict.fromkeys(each.name for each in bridged))  # whether they hold is seen anew
 
     def _show(self, tried: str | None = None, *, taken: bool = False) -> None:
         """What callers see: the new state of things.
@@ -176,18 +171,6 @@ class Releases(Generic[C]):
             self._fail(endpoint, loaded.reason)
         return taken
 
-    def _look_at_bridges_to(self, endpoint: Endpoint) -> None:
-        """Whether those that lead to this endpoint hold, after it has changed."""
-        for each in self._endpoints.all():
-            release = self._registry.release(each.model, each.api_version)
-            if (each.model, each.bridged_to) != (endpoint.model, endpoint.api_version) or release is None:
-                continue
-            reason = self._unbridged(each, release)
-            if reason is None:
-                self._registry.bridge(each.model, each.api_version, release)
-            else:
-                self._fail(each, reason)
-
     def _announce(self, endpoint: Endpoint) -> None:
         model, api_version = endpoint.model, endpoint.api_version
         try:
@@ -200,71 +183,19 @@ class Releases(Generic[C]):
     async def _load(self, endpoint: Endpoint, version: str) -> None:
         """One version that is called and not loaded."""
         try:
-            served = await self._in_thread(partial(self._load_version, endpoint, version))
+            served = await self._in_thread(partial(self._loader.load_version, endpoint, version))
         except NotServable as refusal:
             self._broken.add((endpoint.model, version))
             release = self._registry.release(endpoint.model, endpoint.api_version)
             if release is not None and version == release.canary:
                 self._registry.announce(endpoint.model, endpoint.api_version, replace(release, canary=None))
             self._fail(endpoint, refusal.reason)
-            self._look_at_bridges_to(endpoint)
+            for each in self._bridges_to(endpoint):
+                self._fail(each, f"it is bridged to {endpoint.name}, whose version {version} cannot be loaded")
         else:
             self._registry.keep(served)
         finally:
             del self._loading[endpoint.model, version]
-
-    def _load_release(self, endpoint: Endpoint) -> Loaded[C]:
-        """In the loading thread: the versions of a release. Without its stable one the canary is worth nothing."""
-        if endpoint.state == "retired":
-            return Loaded()
-        if endpoint.bridged_to is not None:
-            return self._load_bridge(endpoint)
-        try:
-            stable = self._load_version(endpoint, endpoint.stable_version)
-        except NotServable as refusal:
-            return Loaded(reason=refusal.reason)
-        self._bind_bridges_to(endpoint, stable)
-        if endpoint.canary_version is None:
-            return Loaded(stable)
-        try:
-            return Loaded(stable, self._load_version(endpoint, endpoint.canary_version))
-        except NotServable as refusal:
-            return Loaded(stable, reason=f"canary: {refusal.reason}")
-
-    def _load_bridge(self, endpoint: Endpoint) -> Loaded[C]:
-        """Its contract alone: its model may be gone."""
-        try:
-            contract = self._registry.read_contract(endpoint.model, endpoint.api_version, endpoint.stable_version)
-        except NotServable as refusal:
-            return Loaded(reason=refusal.reason)
-        bridge = Release(endpoint.stable_version, None, contract)
-        return Loaded(bridge=bridge, reason=self._unbridged(endpoint, bridge))
-
-    def _bind_bridges_to(self, endpoint: Endpoint, stable: Served[C]) -> None:
-        """So that nothing is left to do on the event loop when it is switched to."""
-        for each in self._endpoints.all():
-            release = self._registry.release(each.model, each.api_version)
-            if (each.model, each.bridged_to) == (endpoint.model, endpoint.api_version) and release is not None:
-                self._bridges.unfit(each.model, release, Release(stable.manifest.version, None, stable.contract))
-
-    def _across(self, release: Release[C], model: str, bridged_to: str) -> Served[C] | None:
-        """What answers over a bridge: the stable version of its other end. None where that is not loaded, or does not fit."""
-        target = self._registry.release(model, bridged_to)
-        served = self._registry.use(model, target.stable) if target else None
-        try:
-            return self._bridges.over(release, served) if served else None
-        except NotServable:
-            return None
-
-    def _unbridged(self, endpoint: Endpoint, release: Release[C]) -> str | None:
-        """Why nothing answers a bridged endpoint, which goes by the contract of `release`; None where all is well."""
-        other = f"{endpoint.model}/{endpoint.bridged_to}"
-        target = self._registry.release(endpoint.model, endpoint.bridged_to or "")
-        if target is None:
-            return f"it is bridged to {other}, which is not served"
-        if (endpoint.model, target.stable) in self._broken:
-            return f"it is bridged to {other}, whose version {target.stable} cannot be loaded"
-        return self._bridges.unfit(endpoint.model, release, target)
 
     def _serving(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint whose versions answer: itself, or the other end of its bridge. Raises EndpointUnavailable."""
@@ -272,21 +203,12 @@ class Releases(Generic[C]):
             return endpoint
         other = self._released.get(f"{endpoint.model}/{endpoint.bridged_to}")
         release = self._registry.release(endpoint.model, endpoint.api_version)
-        if other is None or release is None or self._unbridged(endpoint, release) is not None:
+        if other is None or release is None or self._bridges.obstacle(endpoint, release) is not None:
             raise _unavailable("not_bridged")
         return other
 
-    def _load_version(self, endpoint: Endpoint, version: str) -> Served[C]:
-        """Raises NotServable, whatever goes wrong."""
-        loaded = self._registry.loaded.get((endpoint.model, version))
-        if loaded is not None:
-            return loaded
-        try:
-            return self._registry.load(endpoint.model, endpoint.api_version, version)
-        except (Exception, SystemExit) as error:  # a model runs code of its own when it is loaded
-            if isinstance(error, NotServable):
-                raise
-            raise NotServable(f"{endpoint.model} {version} cannot be loaded ({type(error).__name__}): publish it again") from error
+    def _bridges_to(self, endpoint: Endpoint) -> list[Endpoint]:
+        return bridges_to(endpoint, self._released.values())
 
     def _read(self) -> list[Endpoint]:
         with self._database.read() as session:
