@@ -327,3 +327,17 @@ def test_row_88_brownouts_on_each_database(stage_on_each_database: Stage) -> Non
         rehearse(live, lead, key_id=key_id(ours))
         assert wait_until(lambda: status(live, ours) == 410) < 1.0
         assert status(live, other) == 200
+
+
+def test_row_37_a_rehearsal_under_way_gains_nothing_once_its_credential_is_over(live: Live) -> None:
+    name, lead = tenant(live)
+    victim, content = live.stage.key(name), json.dumps({"model": "iris", "api_version": "v1"}).encode()
+    fields = ("Content-Type: application/json", f"Content-Length: {len(content)}", "Expect: 100-continue")
+    with wire(live.port) as connection:
+        connection.send(head("POST /account/rehearse-brownout", f"Authorization: Bearer {lead}", *fields))
+        assert connection.answer().status == 100
+        live.stage.revoke(lead)
+        assert connection.send(content).answer().status == 401
+    with live.stage.database.read() as session:
+        assert session.exec(select(BrownoutTable).where(BrownoutTable.key_id == key_id(lead))).all() == []
+    assert status(live, victim) == 200
