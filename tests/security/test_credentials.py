@@ -119,7 +119,9 @@ def paths_of_the_app(live: Live) -> set[str]:
 
 
 def filled(path: str) -> str:
-    for parameter, value in {"api_version": "v1", "model": "iris", "code": "unknown", "name": "unknown", "key_id": KEY_ID}.items():
+    version = "v2" if path.endswith(("/migrate-from/{older}", "/translate")) else "v1"
+    values = {"api_version": version, "older": "v1", "model": "iris", "code": "unknown", "name": "unknown", "key_id": KEY_ID}
+    for parameter, value in values.items():
         path = path.replace(f"{{{parameter}}}", value)
     return path
 
@@ -479,6 +481,8 @@ NEEDED = {
     ("POST", "/v1/models/iris/predict"): Scope.PREDICTIONS_CREATE,
     ("GET", "/v1/models"): Scope.MODELS_READ,
     ("GET", "/v1/models/iris"): Scope.MODELS_READ,
+    ("GET", "/v2/models/iris/migrate-from/v1"): Scope.MODELS_READ,
+    ("POST", "/v2/models/iris/translate"): Scope.PREDICTIONS_CREATE,
     ("GET", "/account"): Scope.ACCOUNT_READ,
     ("GET", "/account/usage"): Scope.USAGE_READ,
     ("GET", "/account/limits"): Scope.ACCOUNT_READ,
