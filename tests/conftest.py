@@ -1,5 +1,6 @@
 """Real databases for every test: SQLite files, and PostgreSQL and Valkey from wheels unless TEST_POSTGRES_URL or TEST_REDIS_URL is set."""
 
+import compileall
 import os
 import secrets
 import shutil
@@ -13,11 +14,18 @@ import pytest
 import secrecy
 from sqlalchemy import URL, create_engine, make_url
 
+import gatehouse
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.session import Database, open_database
 from gatehouse.server.garbage import leave_out_what_is_loaded
 
 pytest_plugins = ["stage", "own_postgresql"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once: where Python may not write its caches, each of the suite's hundreds of processes would do so anew."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(gatehouse.__path__[0]), quiet=2)
 
 
 @pytest.fixture(autouse=True, scope="session")
