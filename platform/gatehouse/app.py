@@ -279,7 +279,7 @@ class Application:
 
     def _compose_endings(self) -> None:
         sparing = Sparing(self.database, self.endpoints, utc_now)
-        reminding = Reminding(self.database, self.endpoints, Herald(self.settings.base_url), utc_now)
+        reminding = Reminding(self.database, self.endpoints, Herald(self.settings.base_url, self._has_guide), utc_now)
         duties = [Duty(JUDGE_MOVES_EVERY_S, sparing.judge), Duty(REMIND_EVERY_S, reminding.remind)]
         self.endings = Tender("ends of endpoints", "brownouts spare whom they have spared before", duties)
 

@@ -9,10 +9,10 @@ import typer
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.endpoint_facts import ApiVersion, Model
 from gatehouse.cli.endpoint_life import granted
+from gatehouse.cli.heralds import herald_of
 from gatehouse.cli.output import Json, example, moment, print_json, print_table
 from gatehouse.cli.wishes import instant
 from gatehouse.identity.store import list_tenants
-from gatehouse.migration.announcing import Herald
 from gatehouse.migration.brownout import LONGEST_MIN, Wish
 from gatehouse.migration.brownout_store import Planned, cancel_brownout, plan_brownout
 from gatehouse.migration.endpoint import Brownout, Endpoint
@@ -36,7 +36,7 @@ def brownout(
         now = datetime.now(UTC).replace(microsecond=0)
         tenant_id = granted(session, tenant, model, api_version) if tenant else None
         wish = Wish(now if at == NOW else instant(at).replace(microsecond=0), minutes, share, tenant_id)
-        herald = Herald(deployment.settings.base_url)
+        herald = herald_of(deployment, session)
         planned = plan_brownout(session, deployment.actor, herald, model, api_version, wish, now, force=force)
         names = {tenant_id: tenant} if tenant_id and tenant else {}
     if json:
@@ -67,7 +67,7 @@ def cancel(
 ) -> None:
     """Take a brownout back that is planned, or end one that is under way. Whom it was for is told."""
     with open_deployment() as deployment, deployment.database.write() as session:
-        taken = cancel_brownout(session, deployment.actor, Herald(deployment.settings.base_url), brownout_id)
+        taken = cancel_brownout(session, deployment.actor, herald_of(deployment, session), brownout_id)
         names = {tenant.id: tenant.name for tenant in list_tenants(session)}
     if json:
         print_json(brownout_facts(taken.endpoint, taken.window, names) | {"told": taken.told})

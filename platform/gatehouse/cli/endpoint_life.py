@@ -8,12 +8,12 @@ from sqlmodel import Session
 
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.endpoint_facts import ApiVersion, Model, facts, say_life
+from gatehouse.cli.heralds import herald_of
 from gatehouse.cli.output import Json, example, print_json
 from gatehouse.cli.wishes import whole_day
 from gatehouse.errors import Refused
 from gatehouse.identity.store import list_grants
 from gatehouse.identity.tenants import named_tenant
-from gatehouse.migration.announcing import Herald
 from gatehouse.migration.bridging import check_still_leads
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.life_store import change_life
@@ -46,7 +46,7 @@ def deprecate(
             model,
             api_version,
             lambda seen, all_: deprecated(seen, all_, said, now),
-            herald=Herald(deployment.settings.base_url),
+            herald=herald_of(deployment, session),
         )
     _answer(endpoint, json)
 
@@ -54,7 +54,7 @@ def deprecate(
 def undeprecate(model: Model, api_version: ApiVersion, json: Json = False) -> None:
     """Take a deprecation back, or a retirement: the endpoint serves without an end. Extensions and brownouts are dropped."""
     with open_deployment() as deployment, deployment.database.write() as session:
-        herald = Herald(deployment.settings.base_url)
+        herald = herald_of(deployment, session)
         endpoint = change_life(session, deployment.actor, "undeprecate", model, api_version, _back, herald=herald)
     _answer(endpoint, json)
 
@@ -77,7 +77,7 @@ def extend(
             model,
             api_version,
             lambda seen, _all: extended(seen, tenant_id, tenant, day, now),
-            herald=Herald(deployment.settings.base_url),
+            herald=herald_of(deployment, session),
         )
     _answer(endpoint, json)
 
@@ -100,7 +100,7 @@ def retire(
             api_version,
             lambda seen, all_: retired(seen, all_, live, now, force=force),
             forced=force,
-            herald=Herald(deployment.settings.base_url),
+            herald=herald_of(deployment, session),
         )
     _answer(endpoint, json)
 

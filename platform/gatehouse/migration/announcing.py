@@ -1,7 +1,7 @@
 """What tenants with a grant are told of an endpoint's end by notices, each within the transaction of what it tells of."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -40,6 +40,8 @@ class Herald:
     """Writes notices into the outbox; they go out when the transaction is committed. What they say is public."""
 
     base_url: str
+    has_guide: Callable[[str, str, str], bool] = lambda _model, _old, _new: False
+    """Of a model, whether rules lead from an older API version up to a newer one; see Endpoints."""
 
     def tell_step(self, session: Session, before: Endpoint, after: Endpoint, change: int) -> None:
         """Tell each tenant what a step of the endpoint's life means for it. `change` is its revision: the same again is told again."""
@@ -76,13 +78,14 @@ class Herald:
 
     def _words(self, endpoint: Endpoint, tenant: Granted) -> dict[str, Any]:
         ending, last_day = endpoint.deprecation, endpoint.last_moment(tenant.tenant_id)
+        guided = ending is not None and self.has_guide(endpoint.model, endpoint.api_version, ending.successor)
         words = {
             "tenant": tenant.tenant,
             "model": endpoint.model,
             "api_version": endpoint.api_version,
             "sunset": last_day and last_day.date().isoformat(),
             "successor": successor_of(endpoint, self.base_url),
-            "link": guide_url(endpoint, self.base_url),
+            "link": guide_url(replace(endpoint, guided=guided), self.base_url),
             "reason": ending and ending.reason,
         }
         return {name: value for name, value in words.items() if value is not None}
