@@ -120,6 +120,8 @@ def publish_recipe(deployment: Deployment, model: str, api_version: str) -> str:
     with deployment.database.read() as session:
         endpoint = find_endpoint(session, model, api_version)
     if endpoint is not None and endpoint.stable_version in repository_of(deployment.settings).versions(model):
+        if endpoint.bridged_to is not None:  # its own model may be gone
+            return f"bridged to {endpoint.bridged_to}"
         check_loadable(deployment.settings, model, endpoint.stable_version)
         return f"{endpoint.stable_version} is there"
     from gatehouse.serving.recipes import train_recipe

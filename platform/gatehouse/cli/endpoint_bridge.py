@@ -60,7 +60,7 @@ def begin_bridge(deployment: Deployment, model: str, api_version: str, to: str) 
     bridged(seen, all_, to, datetime.now(UTC))
     target = next(each for each in all_ if (each.model, each.api_version) == (model, to))
     check_loadable(deployment.settings, model, target.stable_version)
-    proof = prove_bridge(deployment, seen, target.stable_version)
+    proof = prove_bridge(deployment.settings, seen, target.stable_version)
 
     def step(now_seen: Endpoint, siblings: list[Endpoint]) -> Endpoint:
         if now_seen != seen or target not in siblings:

@@ -12,6 +12,7 @@ from gatehouse.cli.finding import Finding
 from gatehouse.cli.notices_finding import notices_finding
 from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.cli.usage_lines import counted
+from gatehouse.cli.version_findings import version_findings
 from gatehouse.db.clock import database_now
 from gatehouse.db.migrate import what_is_missing
 from gatehouse.db.session import GONE, Database, DatabaseUrlInvalid, open_database
@@ -22,7 +23,6 @@ from gatehouse.server.open_files import FILES_BESIDE_CONNECTIONS
 from gatehouse.server.process import fresh
 from gatehouse.server.run import PortTaken, bind
 from gatehouse.server.store import list_processes
-from gatehouse.serving.repository import Repository, VersionInvalid, VersionMissing
 from gatehouse.serving.signing import PublishingKeyUnusable, TrustedKeys
 from gatehouse.settings import SETTINGS_FILE, Settings
 from gatehouse.usage.spool_folder import segments
@@ -113,9 +113,7 @@ def _inside(settings: Settings, database: Database) -> Iterator[Finding]:
     yield _spool(settings, serving)
     if not endpoints:
         yield Finding("endpoints", "warning", "there are none yet", "gatehouse models publish FILE --sample rows.csv")
-    yield from _versions(
-        settings, sorted({(e.model, v) for e in endpoints if e.state != "retired" for v in (e.stable_version, e.canary_version) if v})
-    )
+    yield from version_findings(settings, endpoints)
 
 
 def _token_keys(settings: Settings, database: Database) -> Finding:
@@ -144,22 +142,6 @@ def _spool(settings: Settings, serving: int) -> Finding:
     if waiting and not serving:
         return Finding("spool", "warning", f"usage waits in {there} and nobody serves", "start a server with this spool folder")
     return Finding("spool", "ok", f"{there} in {folder}")
-
-
-def _versions(settings: Settings, served: list[tuple[str, str]]) -> Iterator[Finding]:
-    try:
-        trusted = TrustedKeys.load(settings.under_state(settings.trusted_keys_dir))
-    except PublishingKeyUnusable:
-        return  # said by its own finding
-    repository = Repository(settings.under_state(settings.models_dir), trusted)
-    for model, version in served:
-        try:
-            repository.read(model, version)
-        except (VersionMissing, VersionInvalid) as error:
-            remedy = f"copy it here anew, or release another version: gatehouse endpoints show {model} v{version.partition('.')[0]}"
-            yield Finding(f"{model} {version}", "problem", str(error), remedy)
-        else:
-            yield Finding(f"{model} {version}", "ok", "its signature and digests are right")
 
 
 def _redis(settings: Settings) -> Finding:

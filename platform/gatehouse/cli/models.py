@@ -114,10 +114,14 @@ def show_all(json: Json = False) -> None:
 
 
 def _described(endpoint: Endpoint) -> str:
-    return f"{endpoint.api_version} {endpoint.state_at(datetime.now(UTC))}, serves {endpoint.stable_version}"
+    serves = f"bridged to {endpoint.bridged_to}" if endpoint.bridged_to else f"serves {endpoint.stable_version}"
+    return f"{endpoint.api_version} {endpoint.state_at(datetime.now(UTC))}, {serves}"
 
 
 def _model_facts(model: str, versions: tuple[str, ...], endpoints: list[Endpoint]) -> dict[str, Any]:
     now = datetime.now(UTC)
-    shown = [{"api_version": each.api_version, "state": each.state_at(now), "stable_version": each.stable_version} for each in endpoints]
+    shown = [
+        {"api_version": each.api_version, "state": each.state_at(now), "stable_version": each.stable_version, "bridged_to": each.bridged_to}
+        for each in endpoints
+    ]
     return {"model": model, "versions": list(versions), "endpoints": shown}

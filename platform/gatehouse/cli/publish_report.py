@@ -29,10 +29,7 @@ def report(deployment: Deployment, done: Published) -> None:
     print_table(("published", f"{done.publication.model} {done.publication.version}"), _rows(done), wide=WIDE)
     model, api_version = done.endpoint.model, done.endpoint.api_version
     if not done.live:
-        typer.echo(f"partners go on with {done.endpoint.stable_version}; nothing changes for them until you let the new version serve:")
-        release = f"gatehouse endpoints release {model} {api_version} --version {done.publication.version}"
-        typer.echo(f"next: {release}")
-        typer.echo(f"or for a tenth of the keys first: {release} --canary 10")
+        _say_waiting(done)
         return
     url = f"{deployment.settings.base_url}/{api_version}/models/{model}/predict"
     if done.endpoint.state == "preview":
@@ -44,6 +41,23 @@ def report(deployment: Deployment, done: Published) -> None:
     who = f"{', '.join(callers)} may call it" if callers else "nobody may call it yet"
     typer.echo(f"partners get it at {url}, from a running server within a second; {who}")
     typer.echo(f"next: {_next(deployment, model, callers)}")
+
+
+def _say_waiting(done: Published) -> None:
+    """What serves partners goes on; how the new version comes to serve them."""
+    place, version = f"{done.endpoint.model} {done.endpoint.api_version}", f"--version {done.publication.version}"
+    if done.endpoint.bridged_to is not None:
+        typer.echo(f"partners go on with {done.endpoint.bridged_to}, to which {done.endpoint.name} is bridged; nothing changes for them")
+        typer.echo(f"to let this version serve them instead: gatehouse endpoints unbridge {place} {version}")
+        return
+    typer.echo(f"partners go on with {done.endpoint.stable_version}; nothing changes for them until you let the new version serve:")
+    release = f"gatehouse endpoints release {place} {version}"
+    typer.echo(f"next: {release}")
+    typer.echo(f"or for a tenth of the keys first: {release} --canary 10")
+
+
+def _served_by(endpoint: Endpoint) -> str:
+    return f"bridged to {endpoint.bridged_to}" if endpoint.bridged_to else f"serves {endpoint.stable_version}"
 
 
 def facts(done: Published) -> dict[str, Any]:
@@ -83,7 +97,7 @@ def _rows(done: Published) -> list[tuple[str, str]]:
     rows.extend((f"upgrade from {each.api_version}", str(each)) for each in done.upgrades)
     made = ", made now and trusted here, as this is a development deployment" * done.made_key
     rows.append(("signed by", f"publishing key {publication.publishing_key}{made}"))
-    rows.append(("endpoint", f"{done.endpoint.name}, {done.endpoint.state}, serves {done.endpoint.stable_version}"))
+    rows.append(("endpoint", f"{done.endpoint.name}, {done.endpoint.state}, {_served_by(done.endpoint)}"))
     return rows
 
 

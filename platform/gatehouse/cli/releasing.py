@@ -97,5 +97,5 @@ def _store(deployment: Deployment, action: str, seen: Endpoint, wanted: Endpoint
     with deployment.database.write() as session:
         hold_revision(session)  # so that no bridge begins between the look at bridges and the release
         if wanted.stable_version != seen.stable_version:
-            check_bridges(deployment, seen, list_endpoints(session), wanted.stable_version)
+            check_bridges(deployment.settings, seen, list_endpoints(session), wanted.stable_version)
         return store_release(session, deployment.actor, action, seen, wanted, forced=forced)

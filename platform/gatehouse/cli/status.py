@@ -91,8 +91,17 @@ def _endpoint_row(found: DeploymentStatus, endpoint: Endpoint) -> tuple[str, ...
     calls, rows, *outcomes = _sums(found, endpoint)
     canary = f"{endpoint.canary_version} ({endpoint.canary_percent} % of keys)" if endpoint.canary_version else ""
     state = endpoint.state_at(datetime.now(UTC))
-    versions = endpoint.stable_version, canary, shadow_of(endpoint)
+    version = f"{_version(found, endpoint)} of {endpoint.bridged_to}" if endpoint.bridged_to else endpoint.stable_version
+    versions = version, canary, shadow_of(endpoint)
     return endpoint.name, state, *versions, f"{calls:,}", f"{rows:,}", *(f"{each:,}" for each in outcomes)
+
+
+def _version(found: DeploymentStatus, endpoint: Endpoint) -> str | None:
+    """What answers, also over a bridge."""
+    if endpoint.bridged_to is None:
+        return endpoint.stable_version
+    other = (endpoint.model, endpoint.bridged_to)
+    return next((each.stable_version for each in found.endpoints if (each.model, each.api_version) == other), None)
 
 
 def _sums(found: DeploymentStatus, endpoint: Endpoint) -> tuple[int, int, int, int, int]:
@@ -151,7 +160,8 @@ def _endpoint_facts(found: DeploymentStatus, endpoint: Endpoint) -> dict[str, An
     return {
         "endpoint": endpoint.name,
         "state": endpoint.state_at(datetime.now(UTC)),
-        "version": endpoint.stable_version,
+        "version": _version(found, endpoint),
+        "bridged_to": endpoint.bridged_to,
         "canary_version": endpoint.canary_version,
         "canary_percent": endpoint.canary_percent,
         "shadow": {"with": endpoint.shadow.version, "share": endpoint.shadow.percent} if endpoint.shadow else None,
