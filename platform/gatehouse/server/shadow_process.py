@@ -77,7 +77,7 @@ class ShadowProcess:
                 its.close()
                 raise Silence("closed")
             try:
-                # a session of its own: Ctrl-C in the terminal is not for it
+                # a group of its own: Ctrl-C in the terminal is not for it. No session: beside other sessions its priority would mean nothing
                 self._process = subprocess.Popen(
                     command,
                     env=without_settings() | ONE_THREAD,
@@ -85,7 +85,7 @@ class ShadowProcess:
                     stdout=nowhere,
                     stderr=nowhere,
                     pass_fds=[its.fileno()],
-                    start_new_session=True,
+                    process_group=0,
                 )
             except OSError as error:
                 ours.close()
