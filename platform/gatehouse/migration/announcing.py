@@ -74,16 +74,17 @@ class Herald:
         threshold: str = "",
         more: Mapping[str, Any] = NOTHING,
     ) -> None:
-        announce(session, tenant.tenant_id, kind, event, threshold, {**self._words(endpoint, tenant), **more})
+        announce(session, tenant.tenant_id, kind, event, threshold, {**self.words(endpoint, tenant), **more})
 
-    def _words(self, endpoint: Endpoint, tenant: Granted) -> dict[str, Any]:
-        ending, last_day = endpoint.deprecation, endpoint.last_moment(tenant.tenant_id)
+    def words(self, endpoint: Endpoint, tenant: Granted) -> dict[str, Any]:
+        """What every notice of an endpoint says."""
+        ending, last_moment = endpoint.deprecation, endpoint.last_moment(tenant.tenant_id)
         guided = ending is not None and self.has_guide(endpoint.model, endpoint.api_version, ending.successor)
         words = {
             "tenant": tenant.tenant,
             "model": endpoint.model,
             "api_version": endpoint.api_version,
-            "sunset": last_day and last_day.date().isoformat(),
+            "sunset": last_moment and last_moment.date().isoformat(),
             "successor": successor_of(endpoint, self.base_url),
             "link": guide_url(replace(endpoint, guided=guided), self.base_url),
             "reason": ending and ending.reason,
