@@ -2,6 +2,7 @@
 
 import typer
 
+from gatehouse.cli.migration_guide import guide
 from gatehouse.cli.migration_report import report
 from gatehouse.cli.output import example
 
@@ -19,5 +20,8 @@ def _migration() -> None:
     """Partners on their way from one API version to the next."""
 
 
-for command, shown in ((report, "gatehouse migration report iris v1 v2"),):
+for command, shown in (
+    (report, "gatehouse migration report iris v1 v2"),
+    (guide, "gatehouse migration guide iris v1 v2 --format html --output moving-iris.html"),
+):
     app.command(epilog=example(shown))(command)
