@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import httpx2
+import pytest
 from alembic import command
 from alembic.config import Config
 from serving_process import refusal_of, serving_process
@@ -22,6 +23,7 @@ def downgrade(database: Database) -> None:
         command.downgrade(config, "-1")
 
 
+@pytest.mark.endpoints("iris v1")
 def test_a_server_that_starts_on_an_older_database_migrates_it_and_knows_its_keys(stage: Stage) -> None:
     key = stage.tenant("acme", "iris")
     downgrade(stage.database)

@@ -94,6 +94,7 @@ def test_row_57_the_limits_of_a_key_do_not_look_at_the_address(stage: Stage, tru
     assert found == [200] * 3 + [429] * 2
 
 
+@pytest.mark.endpoints("iris v1")
 @pytest.mark.parametrize(("trusted", "address"), [("", "127.0.0.1"), ("127.0.0.1/32", "203.0.113.7")])
 def test_row_107_the_log_names_the_caller_and_no_link_follows_a_forwarded_header(stage: Stage, trusted: str, address: str) -> None:
     forwarded = {"x-forwarded-for": "evil.test, 203.0.113.7", "x-forwarded-host": "evil.test", "x-forwarded-proto": "ftp"}

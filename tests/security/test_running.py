@@ -366,6 +366,7 @@ def used(live: Live, key: str) -> dict[tuple[int, str | None], tuple[int, int]]:
     return sums
 
 
+@pytest.mark.endpoints("iris v1")
 def test_row_101_sigterm_under_load_finishes_what_is_under_way_and_loses_no_event(stage: Stage) -> None:
     key = stage.tenant("acme", "iris")
     answered: list[int] = []

@@ -112,10 +112,12 @@ def restarted_behind_the_proxy(stage: Stage, rounds: int, callers: int) -> tuple
     return failures, set(statuses)
 
 
+@pytest.mark.endpoints("iris v1")
 def test_row_101_a_rolling_restart_behind_a_proxy_fails_no_call(stage: Stage) -> None:
     assert restarted_behind_the_proxy(stage, rounds=1, callers=4) == ([], {200})
 
 
 @pytest.mark.soak
+@pytest.mark.endpoints("iris v1")
 def test_row_101_many_rolling_restarts_behind_a_proxy_fail_no_call(stage: Stage) -> None:
     assert restarted_behind_the_proxy(stage, rounds=15, callers=12) == ([], {200})

@@ -18,6 +18,7 @@ from gatehouse.principal import Scope
 from gatehouse.server.store import list_processes
 from gatehouse.settings import settings_from
 
+pytestmark = pytest.mark.endpoints("iris v1")
 CALLS = 40
 SAYING = ("gatehouse_calls_total", "gatehouse_prediction_seconds_count", "gatehouse_prediction_rows_total")
 

@@ -17,6 +17,7 @@ from gatehouse.db.session import Database
 from gatehouse.principal import Plan, Rate
 from gatehouse.server.store import Process, list_processes
 
+pytestmark = pytest.mark.endpoints("iris v1")
 NARROW = Plan("narrow", Rate(1000, 1, 2), Rate(1000, 1, 300), 1_000_000, "soft", 60, 1024 * 1024)
 LARGE = Plan("large-calls", Rate(1000, 1, 1000), Rate(1000, 1, 100), 1_000_000, "soft", 60, 1024 * 1024)
 

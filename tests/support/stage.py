@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -167,9 +167,13 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Stage:
-    """One deployment. Tenants and keys are made through the rooms' own operations, as the commands do."""
+    """One deployment. Tenants and keys are made through the rooms' own operations, as the commands do.
 
-    def __init__(self, state_dir: Path, published: Path, database_url: str, **values: str) -> None:
+    It has every endpoint of the catalogue, unless a test or module says by `pytest.mark.endpoints("iris v1", …)` that it calls these alone:
+    each process that it starts would import scikit-learn for the others.
+    """
+
+    def __init__(self, state_dir: Path, published: Path, database_url: str, only: Sequence[str] = (), **values: str) -> None:
         for name in ("models", "trusted-keys"):
             shutil.copytree(published / name, state_dir / name)
         self.state_dir = state_dir
@@ -187,10 +191,11 @@ class Stage:
         }
         self.database: Database = open_database(database_url)
         with self.database.write() as session:
-            for name in _catalogue():
+            for name in only or _catalogue():
                 model, _, version = name.partition(" ")
                 create_endpoint(session, ACTOR, model, f"{version[1:]}.0.0")
-            activate(session, ACTOR, "iris", "v2")
+                if version != "v1":
+                    activate(session, ACTOR, model, version)
         create_plan(self.database, ACTOR, WIDE)
         self.issued: list[str] = []
 
@@ -333,12 +338,19 @@ def problem(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
     return document
 
 
+def _only(request: pytest.FixtureRequest) -> Sequence[str]:
+    marker = request.node.get_closest_marker("endpoints")
+    return marker.args if marker else ()
+
+
 @pytest.fixture(scope="module")
-def module_stage(tmp_path_factory: pytest.TempPathFactory, published: Path, sqlite_template: Path) -> Iterator[Stage]:
+def module_stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, published: Path, sqlite_template: Path
+) -> Iterator[Stage]:
     """A deployment on SQLite for a whole module; tests in it use tenants of their own."""
     folder = tmp_path_factory.mktemp("stage")
     shutil.copyfile(sqlite_template, folder / "gatehouse.db")
-    made = Stage(folder, published, f"sqlite:///{folder / 'gatehouse.db'}")
+    made = Stage(folder, published, f"sqlite:///{folder / 'gatehouse.db'}", _only(request))
     yield made
     made.close()
 
@@ -351,18 +363,18 @@ def live(module_stage: Stage) -> Iterator[Live]:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, published: Path, sqlite_url: str) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, tmp_path: Path, published: Path, sqlite_url: str) -> Iterator[Stage]:
     """A deployment on SQLite of a test's own."""
     (tmp_path / "state").mkdir()
-    made = Stage(tmp_path / "state", published, sqlite_url)
+    made = Stage(tmp_path / "state", published, sqlite_url, _only(request))
     yield made
     made.close()
 
 
 @pytest.fixture
-def stage_on_each_database(tmp_path: Path, published: Path, database_url: str) -> Iterator[Stage]:
+def stage_on_each_database(request: pytest.FixtureRequest, tmp_path: Path, published: Path, database_url: str) -> Iterator[Stage]:
     """A deployment of a test's own, once on SQLite and once on PostgreSQL."""
     (tmp_path / "state").mkdir()
-    made = Stage(tmp_path / "state", published, database_url)
+    made = Stage(tmp_path / "state", published, database_url, _only(request))
     yield made
     made.close()

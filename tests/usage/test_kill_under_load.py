@@ -10,6 +10,7 @@ from metered_load import Load, faults_of
 from serving_process import ServingProcess, serving_process
 from stage import Stage, wait_until
 
+pytestmark = pytest.mark.endpoints("iris v1")
 SERVERS = 2
 
 

@@ -19,7 +19,7 @@ WAYS = ["crashed", "hanging"]
 @pytest.fixture
 def stage(tmp_path: Path, published: Path, own_postgresql: OwnPostgresql) -> Iterator[Stage]:
     (tmp_path / "state").mkdir()
-    made = Stage(tmp_path / "state", published, own_postgresql.new_database())
+    made = Stage(tmp_path / "state", published, own_postgresql.new_database(), only=["iris v1"])
     yield made
     made.close()
 
