@@ -14,6 +14,8 @@ from sqlalchemy import update
 
 from gatehouse.db.session import Database, open_database
 from gatehouse.db.tables import TenantTable, UsageDayTable
+from gatehouse.migration.shadow_store import add_shadows, shadow_figures
+from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums
 from gatehouse.usage.event import UsageEvent, month_name, uuid7
 from gatehouse.usage.store import insert_batch
 
@@ -126,6 +128,18 @@ def test_events_are_erased_after_a_yes_and_their_sums_stay(used: Any) -> None:
         "before": datetime.now(UTC).date().replace(day=1).isoformat(),
         "events": 0,
     }
+
+
+def test_what_shadows_of_the_calls_came_to_goes_with_the_events(used: Any, database: Database) -> None:
+    ids = {each["name"]: each["id"] for each in used("tenants", "list", "--json").json}
+    days = {moment: int(moment.timestamp()) // 86_400 for moment in (OLD, datetime.now(UTC))}
+    keys = [ShadowDay(ids[name], "iris", "v1", "2.0.0", day) for name in ("acme", "demo") for day in days.values()]
+    with database.write() as session:
+        add_shadows(session, {key: ShadowSums(calls=1) for key in keys})
+    used("usage", "erase", "acme", "--yes")
+    with database.read() as session:
+        left = {each.tenant_id: each.calls for each in shadow_figures(session, "iris", "v1", OLD.date())}
+    assert left == {ids["acme"]: 1, ids["demo"]: 2}
 
 
 def test_what_cannot_be_erased_says_why(used: Callable[..., Any]) -> None:

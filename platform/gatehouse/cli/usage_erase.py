@@ -11,6 +11,7 @@ from gatehouse.cli.progress import progress_bar
 from gatehouse.cli.usage_lines import counted
 from gatehouse.cli.wishes import instant
 from gatehouse.identity.tenants import named_tenant
+from gatehouse.migration.shadow_store import remove_shadows
 from gatehouse.usage.retention import erase as erase_events
 
 
@@ -22,7 +23,10 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Take away a tenant's usage events; their sums by hour and day stay and are sealed. It cannot be undone."""
+    """Take away a tenant's usage events, and what shadows of its calls came to. It cannot be undone.
+
+    Sums of events by hour and day stay and are sealed.
+    """
     end = datetime.now(UTC).date().replace(day=1) if before is None else instant(before).date()
     with open_deployment() as deployment:
         with deployment.database.read() as session:
@@ -33,6 +37,8 @@ def erase(
             erased = erase_events(
                 deployment.database, deployment.actor, tenant_id, tenant, end, lambda done, found: begin(f"{done:,} of {found:,} events")
             )
+        with deployment.database.write() as session:
+            remove_shadows(session, tenant_id, end)
     if json:
         print_json({"tenant": tenant, "before": end.isoformat(), "events": erased})
         return
