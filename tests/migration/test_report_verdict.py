@@ -96,10 +96,16 @@ def test_of_an_endpoint_that_goes_on_nobody_has_to_be_told() -> None:
     assert judged(standing(told=Told()), Endpoint("iris", "v1", "active", "1.0.0")) == (Word.READY, ["nothing_against"])
 
 
-def test_rows_that_fail_do_not_block_where_the_bridge_refuses_them_already() -> None:
-    failing = standing(shadow=shadow(not_upgraded=5))
-    assert judged(failing, replace(OLD, bridged_to="v2")) == (Word.AT_RISK, ["rows_not_upgraded"])
-    assert judged(failing, replace(OLD, bridged_to="v3")) == (Word.BLOCKED, ["rows_not_upgraded"])
+def test_where_it_is_bridged_callers_get_the_newer_answers_and_refusals_already() -> None:
+    known = standing(shadow=shadow(not_upgraded=5, disagreed=900, failed=3))
+    assert judged(known, replace(OLD, bridged_to="v2")) == (Word.AT_RISK, ["rows_not_upgraded"])
+    assert judged(known, replace(OLD, bridged_to="v3")) == (Word.BLOCKED, ["rows_not_upgraded", "disagreement", "new_failed"])
+    assert judged(standing(moves=Moves(old_calls=9), shadow=None), replace(OLD, bridged_to="v2"))[1] == ["nothing_against"]
+
+
+def test_a_successor_whose_own_sunset_is_past_blocks() -> None:
+    past = replace(ENDING, sunset=NOW.date() - timedelta(days=1), successor="v3")
+    assert judged(standing(), new=replace(NEW, state="deprecated", deprecation=past))[1] == ["new_retired"]
 
 
 @pytest.mark.parametrize(

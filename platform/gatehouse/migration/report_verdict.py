@@ -1,11 +1,13 @@
 """May an API version be switched off for this caller: one word of a closed set, by stated rules, with the facts that speak for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from gatehouse.migration.report_standing import SPAN_DAYS, Pair, Standing
+from gatehouse.migration.shadow import UpgradeFailures
 
 MOST_DISAGREEMENT = 0.01
 """Share of compared rows on which the answers may differ."""
@@ -24,11 +26,32 @@ class Word(StrEnum):
     SILENT = "silent"
 
 
+Code = Literal[
+    "suspended",
+    "key_ended",
+    "old_not_granted",
+    "no_calls",
+    "new_not_granted",
+    "new_preview",
+    "new_retired",
+    "calls_moved",
+    "only_new_calls",
+    "rows_not_upgraded",
+    "disagreement",
+    "new_failed",
+    "never_told",
+    "sunset_near",
+    "not_tried",
+    "told_gone",
+    "nothing_against",
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """A stable code, the verdict that it makes, and one line of English."""
 
-    code: str
+    code: Code
     weighs: Word
     text: str
 
@@ -41,10 +64,15 @@ class Verdict:
 
 def verdict_of(pair: Pair, standing: Standing, tenant_id: str, now: datetime) -> Verdict:
     """`moved` and `silent` need one reason and look no further; else the worst of all that speaks against moving, or `ready`."""
-    still = next(_settled(pair, standing), None)
+    still = next(_settled(pair, standing, now), None)
     if still is not None:
         return Verdict(still.weighs, (still, *_told_gone(pair, standing)) if still.weighs is Word.MOVED else (still,))
-    against = [*_access(pair, standing), *_rows(pair, standing), *_warning(pair, standing, tenant_id, now), *_told_gone(pair, standing)]
+    against = [
+        *_access(pair, standing, now),
+        *_rows(pair, standing),
+        *_warning(pair, standing, tenant_id, now),
+        *_told_gone(pair, standing),
+    ]
     if not against:
         old, calls = pair.old.api_version, standing.moves.old_calls
         against = [
@@ -54,7 +82,7 @@ def verdict_of(pair: Pair, standing: Standing, tenant_id: str, now: datetime) ->
     return Verdict(next(word for word in Word if word in words), tuple(against))
 
 
-def _settled(pair: Pair, standing: Standing) -> Iterator[Reason]:
+def _settled(pair: Pair, standing: Standing, now: datetime) -> Iterator[Reason]:
     """What leaves nothing to move, or nobody who could."""
     old, new, moves = pair.old.api_version, pair.new.api_version, standing.moves
     if standing.suspended_at is not None:
@@ -65,7 +93,7 @@ def _settled(pair: Pair, standing: Standing) -> Iterator[Reason]:
         yield Reason("old_not_granted", Word.SILENT, f"{old} is not granted any more")
     if not (moves.old_calls or moves.new_calls or moves.gone_calls):
         yield Reason("no_calls", Word.SILENT, f"no call on {old} or {new} in {SPAN_DAYS} days")
-    if any(_access(pair, standing)):
+    if any(_access(pair, standing, now)):
         return
     if moves.moved:
         both = moves.old_answered + moves.new_answered
@@ -74,35 +102,39 @@ def _settled(pair: Pair, standing: Standing) -> Iterator[Reason]:
         yield Reason("only_new_calls", Word.MOVED, f"no call on {old} in {SPAN_DAYS} days, {moves.new_calls:,} on {new}")
 
 
-def _access(pair: Pair, standing: Standing) -> Iterator[Reason]:
+def _access(pair: Pair, standing: Standing, now: datetime) -> Iterator[Reason]:
     """Whether the newer version would answer at all."""
     new = pair.new
     if not standing.may_call(new):
         preview = new.state == "preview" and "*" in standing.grants
         why = "is a preview, which a grant of the whole model does not cover" if preview else "is not granted"
         yield Reason("new_preview" if preview else "new_not_granted", Word.BLOCKED, f"{new.api_version} {why}")
-    if new.state == "retired":
+    if new.state_at(now) == "retired":
         yield Reason("new_retired", Word.BLOCKED, f"{new.api_version} is retired itself")
 
 
 def _rows(pair: Pair, standing: Standing) -> Iterator[Reason]:
-    """What comparing showed."""
-    shadow, new = standing.shadow, pair.new.api_version
+    """What comparing showed. While the endpoint is bridged its callers get the newer version's answers already, and these refusals too."""
+    shadow, new, bridged = standing.shadow, pair.new.api_version, _bridged(pair)
     failed = shadow.not_upgraded if shadow else 0
     if failed or standing.failures:
-        # while the endpoint is bridged these rows are refused already, so that its end adds nothing
-        weighs = Word.AT_RISK if pair.old.bridged_to == new else Word.BLOCKED
-        fields = [f"{each.field} {each.code} {each.rows:,}" for each in standing.failures[:MOST_FIELDS]]
-        more = [f"{len(standing.failures) - MOST_FIELDS} more"] if len(standing.failures) > MOST_FIELDS else []
         many = f"{failed:,} of {_count(shadow.rows, 'row')}" if shadow and failed else "rows"
-        yield Reason("rows_not_upgraded", weighs, f"{many} cannot be upgraded to {new}: {', '.join(fields + more) or 'no field is known'}")
-    share = shadow.disagreed / shadow.compared if shadow and shadow.compared else 0.0
-    if share > MOST_DISAGREEMENT and shadow:
-        yield Reason(
-            "disagreement", Word.AT_RISK, f"{new} answers {_percent(share)} of {_count(shadow.compared, 'compared row')} otherwise"
-        )
-    if shadow and shadow.failed:
+        text = f"{many} cannot be upgraded to {new}: {_fields(standing.failures)}"
+        yield Reason("rows_not_upgraded", Word.AT_RISK if bridged else Word.BLOCKED, text)
+    if shadow is None or bridged:
+        return
+    share = shadow.disagreed / shadow.compared if shadow.compared else 0.0
+    if share > MOST_DISAGREEMENT:
+        text = f"{new} answers {_percent(share)} of {_count(shadow.compared, 'compared row')} otherwise"
+        yield Reason("disagreement", Word.AT_RISK, text)
+    if shadow.failed:
         yield Reason("new_failed", Word.AT_RISK, f"{new} failed on {shadow.failed:,} of {_count(shadow.calls, 'shadowed call')}")
+
+
+def _fields(failures: Sequence[UpgradeFailures]) -> str:
+    named = [f"{each.field} {each.code} {each.rows:,}" for each in failures[:MOST_FIELDS]]
+    more = [f"{len(failures) - MOST_FIELDS} more"] if len(failures) > MOST_FIELDS else []
+    return ", ".join(named + more) or "no field is known"
 
 
 def _warning(pair: Pair, standing: Standing, tenant_id: str, now: datetime) -> Iterator[Reason]:
@@ -114,7 +146,8 @@ def _warning(pair: Pair, standing: Standing, tenant_id: str, now: datetime) -> I
     if last_day is not None and not moves.new_calls and (left := (last_day - now.date()).days) <= NEAR_DAYS:
         when = f"ends on {last_day}, in {_count(left, 'day')}" if left >= 0 else f"has ended on {last_day}"
         yield Reason("sunset_near", Word.AT_RISK, f"{old.api_version} {when}, and no call is on {new}")
-    if not moves.new_answered and not (standing.shadow and standing.shadow.rows):
+    tried = moves.new_answered or (standing.shadow and standing.shadow.rows) or _bridged(pair)
+    if not tried:
         yield Reason("not_tried", Word.AT_RISK, f"no answered call on {new} in 7 days, and no row compared with it in {SPAN_DAYS}")
 
 
@@ -123,6 +156,10 @@ def _told_gone(pair: Pair, standing: Standing) -> Iterator[Reason]:
     if calls:
         text = f"{_count(calls, 'call')} on {pair.old.api_version} answered with 410 in {SPAN_DAYS} days"
         yield Reason("told_gone", Word.MOVED if standing.moves.moved else Word.AT_RISK, text)
+
+
+def _bridged(pair: Pair) -> bool:
+    return pair.old.bridged_to == pair.new.api_version
 
 
 def _count(number: int, noun: str) -> str:
