@@ -77,7 +77,7 @@ class ShadowProcess:
                 its.close()
                 raise Silence("closed")
             try:
-                # a group of its own: Ctrl-C in the terminal is not for it. No session: beside other sessions its priority would mean nothing
+                # a group of its own, which Ctrl-C in the terminal does not reach; no session, beside which its priority would mean nothing
                 self._process = subprocess.Popen(
                     command,
                     env=without_settings() | ONE_THREAD,
