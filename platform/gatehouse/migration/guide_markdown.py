@@ -35,7 +35,7 @@ def markdown(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """Plain text that means nothing else, wherever it stands."""
-    marked = SPECIAL.sub(lambda found: "\0" + found[0], visible(text.replace("\0", "")))
+    marked = SPECIAL.sub(lambda found: "\0" + found[0], visible(text))
     return "".join(ENTITIES.get(character, character) for character in marked).replace("\0", "\\")
 
 
@@ -77,7 +77,7 @@ def _span(span: Span) -> str:
             shown = visible(text)
             return f"`{shown}`" if shown and shown.strip() == shown and not NO_CODE.search(shown) else escaped(text)
         case Strong(text):
-            return f"**{escaped(text)}**"
+            return f"**{escaped(visible(text).strip())}**"
         case Link(url):
             return f"<{url}>" if is_web(url) else escaped(url)
         case str():
