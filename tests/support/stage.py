@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ from gatehouse.server.run import bind, server_for
 from gatehouse.serving.publish import publish
 from gatehouse.serving.recipes import train_recipe
 from gatehouse.serving.repository import Repository
-from gatehouse.serving.signing import TrustedKeys, create_publishing_key
+from gatehouse.serving.signing import Signer, TrustedKeys, create_publishing_key
 from gatehouse.settings import Settings, settings_from
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,24 +147,36 @@ def _catalogue() -> dict[str, tuple[Callable[[], bytes], bytes]]:
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `models` and `trusted-keys`, made once for all processes of a test run."""
+    """A folder with `models` and `trusted-keys`, made once by all processes of a test run, which divide the work."""
     own = tmp_path_factory.getbasetemp()
     shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "published"
     shared.mkdir(exist_ok=True)
-    with (shared / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "done").exists():
-            signer = create_publishing_key(shared / "publishing-key.pem", shared / "trusted-keys")
-            repository = Repository(shared / "models", TrustedKeys.load(shared / "trusted-keys"))
-            for name, (make, source) in _catalogue().items():
-                contract = parse_contract(source, name)
-                version = f"{contract.api_version[1:]}.0.0"
-                now = datetime.now(UTC)
-                publish(
-                    make(), contract, source, version=version, repository=repository, signer=signer, progress=lambda _note: None, now=now
-                )
-            (shared / "done").touch()
+    private_key = shared / "publishing-key.pem"
+    _once(shared / "key", fcntl.LOCK_EX, lambda: create_publishing_key(private_key, shared / "trusted-keys"))
+    repository = Repository(shared / "models", TrustedKeys.load(shared / "trusted-keys"))
+    for way in (fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_EX):  # first what nobody is at, then wait for the rest
+        for name, made in _catalogue().items():
+            _once(shared / name, way, partial(_publish, repository, Signer.load(private_key), name, *made))
     return shared
+
+
+def _once(done: Path, way: int, make: Callable[[], object]) -> None:
+    """Make what `done` stands for unless it is there; leave it to whoever is at it where `way` does not wait."""
+    with done.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, way)
+        except BlockingIOError:
+            return
+        if not done.exists():
+            make()
+            done.touch()
+
+
+def _publish(repository: Repository, signer: Signer, name: str, make: Callable[[], bytes], source: bytes) -> None:
+    contract = parse_contract(source, name)
+    version = f"{contract.api_version[1:]}.0.0"
+    now = datetime.now(UTC)
+    publish(make(), contract, source, version=version, repository=repository, signer=signer, progress=lambda _note: None, now=now)
 
 
 class Stage:
