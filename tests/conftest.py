@@ -20,12 +20,19 @@ from gatehouse.db.session import Database, open_database
 from gatehouse.server.garbage import leave_out_what_is_loaded
 
 pytest_plugins = ["stage", "own_postgresql"]
+LONG = frozenset({"cli", "docs", "e2e", "limits", "security", "server", "serving", "usage"})
+"""Folders whose tests start many processes."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the package once: where Python may not write its caches, each of the suite's hundreds of processes would do so anew."""
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(gatehouse.__path__[0]), quiet=2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long goes first: at the end short files are left, which all workers of a run share until it is over."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 @pytest.fixture(autouse=True, scope="session")
