@@ -22,6 +22,7 @@ from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.announcing import Herald
 from gatehouse.migration.brownout import Wish
 from gatehouse.migration.brownout_store import cancel_brownout, plan_brownout
+from gatehouse.migration.ending import moment_text
 from gatehouse.migration.endpoint import Brownout
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.transitions import Announcement, deprecated
@@ -91,6 +92,12 @@ def status(live: Live, key: str, path: str = V1) -> int:
     return live.predict(key, BODY, path).status_code
 
 
+def planned(live: Live, key: str) -> Any:
+    """The brownouts of iris/v1 as an account shows them."""
+    (found,) = (each for each in live.get("/account", key).json()["endpoints"] if each["api_version"] == "v1")
+    return found["brownouts"]
+
+
 def events(stage: Stage, name: str) -> list[tuple[int, str | None, int]]:
     """Status, code and rows of each metered call of a tenant."""
     with stage.database.read() as session:
@@ -112,6 +119,8 @@ def test_row_88_a_brownout_is_a_410_of_its_own_and_none_of_it_is_metered(live: L
         assert said["link"] == ending_fields.links(answer.headers)["deprecation"]
         assert said["detail"].startswith(f"iris/v1 is switched off for a trial until {said['ends_at']}. Call v2 instead")
         assert status(live, other) == 200
+        shown = [planned(live, each) for each in (key, other)]
+        assert shown == [[{"starts_at": moment_text(window.starts_at), "ends_at": said["ends_at"], "share": 100}], []]
         assert status(live, key, V2) == 422, "its successor goes on"
         cancel_at = time.monotonic()
     assert time.monotonic() - cancel_at < 1.0

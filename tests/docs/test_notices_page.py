@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from documents import ROOT, blocks
 
 from gatehouse.db.outbox import notice_body
+from gatehouse.migration.announcing import ALL_KINDS
 from gatehouse.notices.signature import new_secret, signed_headers
 
 PAGE = ROOT / "docs" / "notices.md"
@@ -44,3 +46,8 @@ def test_the_page_shows_the_body_as_it_is_written() -> None:
     parsed = json.loads(shown)
     at = datetime(2026, 11, 21, 15, 4, 5, 678_900, tzinfo=UTC)
     assert notice_body(parsed["type"], at, parsed["data"]) == shown
+
+
+def test_the_page_lists_every_kind_of_notice() -> None:
+    rows = re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(rows) == sorted(("quota.reached", *ALL_KINDS))

@@ -26,7 +26,7 @@ FEATURE = {
     "max_length",
     "default",
 }
-LIFE = {"lifecycle", "deprecated_at", "sunset", "successor", "reason", "link"}
+LIFE = {"lifecycle", "deprecated_at", "sunset", "successor", "reason", "link", "brownouts"}
 SUMMARY = {"model", "api_version", "model_version", "url"} | LIFE
 RATE = {"count", "period_s", "burst"}
 

@@ -10,8 +10,8 @@ from gatehouse.api.paths import API_VERSION, MODEL_NAME
 from gatehouse.api.principal import needs
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.errors import NotFound
-from gatehouse.migration.ending import guide_url, successor_of
-from gatehouse.migration.endpoint import Endpoint
+from gatehouse.migration.ending import guide_url, moment_text, successor_of
+from gatehouse.migration.endpoint import Brownout, Endpoint
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.principal import Principal, Scope
 
@@ -61,4 +61,15 @@ def summary_of(endpoint: Endpoint, base_url: str, model_version: str, now: datet
         "successor": successor_of(endpoint, base_url),
         "reason": ending.reason if ending else None,
         "link": guide_url(endpoint, base_url),
+        "brownouts": [brownout_facts(window) for window in endpoint.brownouts if is_told(window, tenant_id, now)],
     }
+
+
+def is_told(window: Brownout, tenant_id: str, now: datetime) -> bool:
+    """Whether a brownout is planned for this tenant and not over."""
+    return window.key_id is None and window.tenant_id in (None, tenant_id) and now < window.ends_at
+
+
+def brownout_facts(window: Brownout) -> dict[str, Any]:
+    """When, and which percentage of the calls."""
+    return {"starts_at": moment_text(window.starts_at), "ends_at": moment_text(window.ends_at), "share": window.percent}

@@ -21,6 +21,7 @@ RETIRED = "endpoint.retired"
 SUNSET_NEAR = "endpoint.sunset_near"
 BROWNOUT = "endpoint.brownout"
 BROWNOUT_CANCELLED = "endpoint.brownout_cancelled"
+ALL_KINDS = (DEPRECATED, SUNSET_CHANGED, EXTENDED, UNDEPRECATED, RETIRED, SUNSET_NEAR, BROWNOUT, BROWNOUT_CANCELLED)
 NOTHING: Mapping[str, Any] = {}
 NEAR_DAYS = (1, 7, 30, 90)
 """Days before its sunset at which a tenant is told of it once more, nearest first."""
