@@ -71,6 +71,9 @@ def test_a_bridge_begins_is_shown_and_ends(line: Any, state_dir: Path) -> None:
     shown = line("endpoints", "show", "line", "v1").lines
     assert shown[0] == "line/v1 is active and bridged to v2, whose model answers by the contract of line 1.0.0"
     assert shown[1] == "to take the bridge away: gatehouse endpoints unbridge line v1"
+    answers = "its model answers the calls of line/v1 too, which is bridged to it"
+    assert answers in line("endpoints", "show", "line", "v2").lines
+    assert answers not in shown
     assert "bridged to v2" in line("endpoints", "list").out
     assert "v1 active, bridged to v2" in line("models", "list").out
     status = {each["endpoint"]: each for each in line("status", "--json", code=1).json["endpoints"]}  # 1: nobody serves
@@ -173,7 +176,7 @@ def test_the_other_end_of_a_bridge_cannot_end_and_the_bridged_one_releases_nothi
     ):
         assert ends in refused(line, "endpoints", *command)
     own = "line/v1 is bridged to v2 and serves no version of its own: gatehouse endpoints unbridge line v1 first"
-    for release in (("release", "line", "v1", "--version", "1.0.0"), ("rollback", "line", "v1"), ("rollback", "line", "v1", "--force")):
+    for release in (("release", "line", "v1", "--version", "1.9.0"), ("rollback", "line", "v1"), ("rollback", "line", "v1", "--force")):
         assert own in refused(line, "endpoints", *release)
     assert own in refused(line, "endpoints", "release", "line", "v1", "--version", "1.0.0", "--canary", "10")
     line("endpoints", "deprecate", "line", "v1", "--sunset", str(SUNSET), "--successor", "v2")

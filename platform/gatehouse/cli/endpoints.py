@@ -13,8 +13,9 @@ from gatehouse.cli.endpoint_facts import ApiVersion, Model, facts, say_life, say
 from gatehouse.cli.endpoint_life import add_life_commands
 from gatehouse.cli.endpoint_shadow import add_shadow_commands
 from gatehouse.cli.output import Json, example, print_json, print_table
+from gatehouse.migration.bridging import bridges_to
 from gatehouse.migration.endpoint import Endpoint
-from gatehouse.migration.store import activate, list_endpoints
+from gatehouse.migration.store import activate, list_endpoints, named_endpoint
 
 Force = Annotated[bool, typer.Option("--force", help="Also where callers lose something that the contract gives them now.")]
 
@@ -52,12 +53,15 @@ def show_all(json: Json = False) -> None:
 @app.command("show", epilog=example("gatehouse endpoints show iris v1"))
 def show_one(model: Model, api_version: ApiVersion, json: Json = False) -> None:
     """Show which model versions serve an endpoint, and what a rollback would do."""
-    with open_deployment() as deployment:
-        endpoint = releasing.find(deployment, model, api_version)
+    with open_deployment() as deployment, deployment.database.read() as session:
+        endpoint = named_endpoint(session, model, api_version)
+        bridged = bridges_to(endpoint, list_endpoints(session))
     if json:
         print_json(facts(endpoint, datetime.now(UTC)))
         return
     _say(endpoint)
+    for each in bridged:
+        typer.echo(f"its model answers the calls of {each.name} too, which is bridged to it")
 
 
 @app.command(epilog=example("gatehouse endpoints release iris v1 --version 1.0.1 --canary 10"))

@@ -8,6 +8,7 @@ from gatehouse.cli.published_contract import check_loadable, contract_of
 from gatehouse.contracts.compatibility import Change, compare
 from gatehouse.db.revision import hold_revision
 from gatehouse.errors import Refused
+from gatehouse.migration.bridging import check_own_model
 from gatehouse.migration.endpoint import Endpoint, api_version_of
 from gatehouse.migration.release import promoted, released, rolled_back, with_canary
 from gatehouse.migration.store import create_endpoint, find_endpoint, list_endpoints, named_endpoint, store_release
@@ -27,8 +28,12 @@ def release(deployment: Deployment, model: str, api_version: str, version: str, 
 
     Where a version was published elsewhere and copied here, this opens its endpoint.
     """
+    with deployment.database.read() as session:
+        known = find_endpoint(session, model, api_version)
+    if known is not None:
+        check_own_model(known)  # first: of a bridged endpoint the version may be gone as well
     check_loadable(deployment.settings, model, version)
-    if canary is None and api_version == api_version_of(version):
+    if known is None and canary is None and api_version == api_version_of(version):
         with deployment.database.write() as session:
             if find_endpoint(session, model, api_version) is None:
                 return create_endpoint(session, deployment.actor, model, version)

@@ -19,10 +19,10 @@ def bridged(endpoint: Endpoint, siblings: Iterable[Endpoint], to: str, now: date
     if endpoint.canary_version is not None:
         end = f"gatehouse endpoints rollback {place} ends it, gatehouse endpoints promote {place} takes it"
         raise Refused(f"{endpoint.name} has a canary ({endpoint.canary_version}): {end}")
+    _check_target(endpoint, siblings, to, now)
     for other in bridges_to(endpoint, siblings):
         first = f"gatehouse endpoints bridge {other.model} {other.api_version} --to {to}, or unbridge it"
         raise Refused(f"{endpoint.name} answers the calls of {other.name}, and bridges do not follow one another: {first}")
-    _check_target(endpoint, siblings, to, now)
     return replace(endpoint, bridged_to=to, shadow=None)
 
 
