@@ -60,6 +60,14 @@ class Page:
             self.evaluate("new Promise(done => setTimeout(done, 50))")
         return value
 
+    def carry(self, **headers: str) -> None:
+        """Send these headers with every request from now on."""
+        self._send("Network.setExtraHTTPHeaders", headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    def resize(self, width: int, height: int) -> None:
+        """As on a screen of so many pixels."""
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
     def screenshot(self, file: Path) -> None:
         file.write_bytes(base64.b64decode(self._send("Page.captureScreenshot", format="png")["data"]))
 
