@@ -19,7 +19,7 @@ from gatehouse.migration.report_store import read_report
 from gatehouse.migration.shadow_store import add_shadows
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
 from gatehouse.migration.store import named_endpoint
-from gatehouse.migration.transitions import Announcement, deprecated, extended
+from gatehouse.migration.transitions import Announcement, deprecated, extended, retired
 from gatehouse.principal import Plan, Rate, Scope
 
 TODAY = datetime.now(UTC).date()
@@ -150,6 +150,21 @@ def test_it_is_limited_for_each_key_and_never_metered(stage: Stage) -> None:
     with stage.serving(account_requests_per_minute="3") as live:
         assert [live.get("/account/migration", key).status_code for _ in range(4)] == [200, 200, 200, 429]
         assert live.get("/account/usage", key).json()["calls"] == 0
+
+
+def test_after_the_end_it_says_that_somebody_still_calls(stage: Stage) -> None:
+    deprecate(stage)
+    with stage.database.write() as session:
+        now = datetime.now(UTC)
+        change_life(session, ACTOR, "retire", "iris", "v1", lambda seen, all_: retired(seen, all_, [], now, force=True))
+    key = stage.tenant("late", "iris")
+    with stage.serving() as live:
+        assert live.predict(key, GOOD).status_code == 410
+        wait_until(lambda: migrations(live, key)[0]["gone_calls"] == 1)
+        (found,) = migrations(live, key)
+    assert (found["lifecycle"], found["old_calls"], found["calls_a_day"]) == ("retired", 0, 0.0)
+    assert (found["verdict"], [reason["code"] for reason in found["reasons"]]) == ("at_risk", ["not_tried", "told_gone"])
+    assert found["told"]["by_answer"] is not None
 
 
 def test_an_exhausted_tenant_can_still_read_it(stage: Stage) -> None:

@@ -88,7 +88,7 @@ def test_it_says_who_calls_what_would_fail_and_who_has_been_told(called: Any, id
     since = NOW.date() - 30 * DAY
     assert shown.lines[:4] == [
         f"iris/v1 is deprecated and answers until the end of {SUNSET} (UTC); callers are told to move to v2",
-        "if iris/v1 were switched off now: 2 tenants, 201.0 calls a day would fail (answered calls of 7 days)",
+        "if iris/v1 were switched off now: 2 tenants, 201 calls a day would fail (answered in 7 days)",
         f"calls since {since} (UTC) that reached an endpoint, answered or refused; those that got 410 are left out",
         "compared with iris 2.0.0",
     ]

@@ -40,8 +40,8 @@ def off_text(report: MigrationReport) -> str:
         return f"{old.name} is switched off: {counted(gone, 'call')} since {report.since} got 410"
     if not off.tenants:
         return f"if {old.name} were switched off now: nothing would fail, no call was answered in 7 days"
-    calls = f"{off.calls_a_day:,} calls a day"
-    return f"if {old.name} were switched off now: {counted(off.tenants, 'tenant')}, {calls} would fail (answered calls of 7 days)"
+    calls = f"{off.calls_a_day:,.1f}".removesuffix(".0")
+    return f"if {old.name} were switched off now: {counted(off.tenants, 'tenant')}, {calls} calls a day would fail (answered in 7 days)"
 
 
 def compared_text(report: MigrationReport) -> str:
