@@ -49,6 +49,14 @@ def test_keys_are_made_without_loading_models_or_servers(published: Any) -> None
     assert not loaded & {"sklearn", "onnxruntime", "fastapi", "scipy"}
 
 
+def test_keys_are_listed_without_loading_contracts_or_the_other_database(gatehouse: Any) -> None:
+    gatehouse("tenants", "create", "acme")
+    out, loaded = loaded_by("keys", "list")
+    assert "no keys" in out
+    assert "sqlalchemy" in loaded
+    assert not loaded & {"sklearn", "onnxruntime", "fastapi", "numpy", "cryptography", "jose", "psycopg"}
+
+
 def test_version_and_unknown_commands(gatehouse: Any) -> None:
     assert gatehouse("--version").out.strip()[0].isdigit()
     assert "No such command 'tenant'. Did you mean 'tenants'" in gatehouse("tenant", code=2).error

@@ -7,7 +7,6 @@ import typer
 
 from gatehouse.cli.access import say_access
 from gatehouse.cli.deployment import Deployment
-from gatehouse.cli.first_call import first_call
 from gatehouse.cli.output import day, moment, rate
 from gatehouse.identity.key_store import ApiKey
 from gatehouse.identity.keys import CreatedKey
@@ -74,6 +73,8 @@ def say_new_key(deployment: Deployment, made: CreatedKey) -> None:
     if made.tenant.suspended_at is not None or not made.grants:
         say_access(deployment, made.tenant, made.grants)
         return
+    from gatehouse.cli.first_call import first_call  # reads a contract, with libraries that other commands need not wait for
+
     typer.echo(f"a first call:\n\n  {first_call(deployment, made.tenant, made.grants)}\n")
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import psycopg
 from sqlalchemy import Table
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session
@@ -23,9 +22,14 @@ def insert_rows(session: Session, table: Table, rows: Sequence[tuple[Any, ...]])
         statement = f"INSERT INTO {table.name} ({columns}) SELECT {places} FROM json_each(?)"  # noqa: S608 - names of our own
         connection.exec_driver_sql(statement, (msgspec.json.encode(rows).decode(),))
         return
-    statement = f"COPY {table.name} ({columns}) FROM STDIN"
+    _copy(session, f"COPY {table.name} ({columns}) FROM STDIN", rows)
+
+
+def _copy(session: Session, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    import psycopg  # which only PostgreSQL's users need wait for
+
     try:
-        with connection.connection.cursor().copy(statement) as copy:
+        with session.connection().connection.cursor().copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
     except psycopg.errors.UniqueViolation as error:

@@ -11,8 +11,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
-from gatehouse.db.watched_connection import watch
-
 BUSY_TIMEOUT_MS = 10_000
 WRITE = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, with @ : / ? # in the password percent-encoded"
 POSTGRESQL_DEADLINES = {
@@ -79,6 +77,8 @@ def open_database(url: str) -> Database:
     if "@" in (parsed.host or "") or "password" in parsed.query:
         raise DatabaseUrlInvalid(f"the password is not where it belongs; {WRITE}")
     if backend == "postgresql":
+        from gatehouse.db.watched_connection import watch  # with psycopg, which takes 50 ms that nobody else need wait for
+
         parsed = parsed.set(drivername="postgresql+psycopg")
         pool = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
         postgresql = create_engine(parsed, hide_parameters=True, connect_args=dict(POSTGRESQL_DEADLINES), **pool)

@@ -1,6 +1,7 @@
 """A key that makes or changes keys of its own tenant: it gives no more than it has."""
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from sqlmodel import Session
 
@@ -8,15 +9,17 @@ from gatehouse.errors import BeyondOwnKey, CredentialInvalid, ScopeMissing
 from gatehouse.identity.key_store import ApiKey, show_key
 from gatehouse.identity.key_wishes import KeyWish
 from gatehouse.identity.networks import covers
-from gatehouse.identity.proof import Prover
 from gatehouse.principal import DEFAULT_KEY_SCOPES, Principal, Rate, Scope
+
+if TYPE_CHECKING:
+    from gatehouse.identity.proof import Prover
 
 
 @dataclass(frozen=True, slots=True)
 class Minter:
     """The caller, by the credential that it sent from `address`."""
 
-    prover: Prover
+    prover: "Prover"
     credential: str = field(repr=False)
     address: str
 
