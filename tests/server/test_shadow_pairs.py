@@ -28,6 +28,7 @@ OVER = Deprecation(NOW, date(2026, 11, 20), "v3")
         ([V1, replace(V2, state="deprecated", deprecation=OVER)], None),
         ([V1, replace(V2, bridged_to="v3")], None),
         ([replace(V1, bridged_to="v2"), V2], None),
+        ([replace(V1, state="retired"), V2], None),
         ([replace(V1, shadow=None), V2], None),
     ],
 )

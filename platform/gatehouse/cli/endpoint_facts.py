@@ -55,6 +55,9 @@ def say_shadow(endpoint: Endpoint) -> None:
     if endpoint.shadow is not None:
         end = f"gatehouse endpoints unshadow {endpoint.model} {endpoint.api_version}"
         share, other = endpoint.shadow.percent, endpoint.shadow.version
+        if other == endpoint.stable_version:
+            typer.echo(f"its shadow, {other}, is what serves it now, so nothing is compared: {end}")
+            return
         typer.echo(f"{share} % of its calls are scored by {other} too, and compared; to end that: {end}")
 
 

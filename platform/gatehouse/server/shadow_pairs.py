@@ -17,7 +17,8 @@ Target = tuple[str, str]
 def targets_of(endpoints: Iterable[Endpoint], now: datetime) -> Mapping[tuple[str, str], Target]:
     """By model and API version of the endpoint that is called; without those whose other version is gone, or is the one that answers."""
     known = {(endpoint.model, endpoint.api_version): endpoint for endpoint in endpoints}
-    found = {name: _target(endpoint, known, now) for name, endpoint in known.items() if endpoint.shadow and endpoint.bridged_to is None}
+    called = {name: endpoint for name, endpoint in known.items() if endpoint.bridged_to is None and endpoint.state != "retired"}
+    found = {name: _target(endpoint, known, now) for name, endpoint in called.items() if endpoint.shadow}
     return {name: target for name, target in found.items() if target is not None}
 
 
