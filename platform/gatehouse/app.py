@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
+from gatehouse.api.keyless import page_without_key
 from gatehouse.api.once import Once
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, is_translation, match_prediction
 from gatehouse.api.predict import CompiledContract, Predict
@@ -319,7 +320,7 @@ class Application:
         )
         road = Framing(road, AllowedHosts(self.settings.host_names, self.settings.listen_port))
         road = self.pace = RefusalPace(road)
-        road = Problems(road, base_url, self.meter.record_refused)
+        road = Problems(road, base_url, self.meter.record_refused, partial(page_without_key, base_url))
         road = SecurityHeaders(road)
         self._road: ASGIApp = RequestLog(road, self.settings.trusted_networks, self.calls.count)
 

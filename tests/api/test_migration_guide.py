@@ -232,3 +232,18 @@ def test_a_preview_is_betrayed_to_nobody_by_its_guide(stage: Stage) -> None:
         problem(read(live, everything), 404, "not_found")
         problem(live.client.post("/v2/models/iris/translate", json={}, headers={"x-api-key": everything}), 404, "not_found")
         assert read(live, named).status_code == 200
+
+
+def test_a_browser_without_a_key_is_told_how_to_get_the_guide_and_programs_get_the_problem(live: Live) -> None:
+    for path in (GUIDE, "/v9/models/unknown/migrate-from/v1"):
+        page = live.client.get(path, headers={"accept": BROWSER})
+        assert (page.status_code, page.headers["content-type"]) == (401, "text/html; charset=utf-8")
+        assert page.headers["www-authenticate"].startswith("Bearer")
+        assert page.headers.get_list("content-security-policy") == [PAGE_CSP]
+        assert f"{live.base_url}{path}" in page.text
+        problem(live.client.get(path), 401, "credential_missing")
+        problem(live.client.get(path, headers={"accept": "application/json"}), 401, "credential_missing")
+        problem(live.client.get(path, headers={"accept": BROWSER, "x-api-key": "gate_wrong"}), 401, "credential_malformed")
+    assert live.client.head(GUIDE, headers={"accept": BROWSER}).content == b""
+    for path in ("/v1/models", f"{GUIDE}/", "/v1/models/iris/predict"):
+        problem(live.client.get(path, headers={"accept": BROWSER}), 401, "credential_missing")

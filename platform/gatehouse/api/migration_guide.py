@@ -13,7 +13,7 @@ from gatehouse.api.models import ApiVersion, Caller, ModelName
 from gatehouse.api.negotiation import accepted
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.pages import PAGE_CSP
-from gatehouse.api.paths import API_VERSION
+from gatehouse.api.paths import API_VERSION, GUIDE_PATH
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.api.upgrades import Upgrades
 from gatehouse.migration.guide import Guide, guide_of, life_of
@@ -48,7 +48,7 @@ def guide_router(
     router = APIRouter(tags=["models"])
 
     @router.get(
-        "/{api_version}/models/{model}/migrate-from/{older}",
+        GUIDE_PATH,
         summary="How to move from an older API version to this one",
         operation_id="show_migration_guide",
         response_model=dict[str, Any],

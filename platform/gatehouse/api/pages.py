@@ -39,6 +39,7 @@ def _home_body(docs: str) -> str:
     return Template(_read("home.html")).substitute(docs=docs)
 
 
+_NO_KEY = Template(_read("no_key.html"))
 _HOME = {True: page("Gatehouse", _home_body(_read("home_docs.html"))), False: page("Gatehouse", _home_body(""))}
 _ERRORS = {code: page(f"{problem.title} - Gatehouse", _error_body(problem)) for code, problem in CATALOGUE.items()}
 
@@ -51,3 +52,8 @@ def home_page(*, docs: bool = True) -> bytes:
 def error_page(code: str) -> bytes | None:
     """The HTML of `/errors/{code}`; None for a code that is not in the catalogue."""
     return _ERRORS.get(code)
+
+
+def no_key_page(address: str) -> bytes:
+    """What a person sees who follows the link to a guide; `address` is where that is."""
+    return page("This guide needs your API key - Gatehouse", _NO_KEY.substitute(address=escape(address)))

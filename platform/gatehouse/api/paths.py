@@ -12,6 +12,7 @@ PREDICTION_PATHS = ("/{api_version}/predict", "/{api_version}/models/{model}/pre
 """All prediction paths; the dispatcher, the OpenAPI document and the tests read this."""
 TRANSLATION_PATH = "/{api_version}/models/{model}/translate"
 """Takes bodies as large as a prediction's, and is none."""
+GUIDE_PATH = "/{api_version}/models/{model}/migrate-from/{older}"
 JWKS_PATH = "/.well-known/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 PUBLIC_PATHS = frozenset(
@@ -22,11 +23,14 @@ OPTIONAL_CREDENTIAL_PATHS = frozenset({"/health/ready"})
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(path.replace("{api_version}", f"({API_VERSION})").replace("{model}", f"({MODEL_NAME})"))
+    for name, pattern in (("api_version", API_VERSION), ("model", MODEL_NAME), ("older", API_VERSION)):
+        path = path.replace(f"{{{name}}}", f"({pattern})")
+    return re.compile(path)
 
 
 _PATTERNS = [_pattern(path) for path in PREDICTION_PATHS]
 _TRANSLATION = _pattern(TRANSLATION_PATH)
+_GUIDE = _pattern(GUIDE_PATH)
 
 
 @lru_cache(maxsize=4096)
@@ -42,3 +46,8 @@ def match_prediction(path: str) -> Route | None:
 def is_translation(path: str) -> bool:
     """Whether a path is TRANSLATION_PATH."""
     return _TRANSLATION.fullmatch(path) is not None
+
+
+def is_guide(path: str) -> bool:
+    """Whether a path is GUIDE_PATH."""
+    return _GUIDE.fullmatch(path) is not None

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import TypeAlias
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,13 +16,24 @@ DISCARDED_BODY_BYTES = 64 * 1024
 """An unread body up to this size is read away by the server; a larger one costs the caller its connection."""
 
 
-class Problems:
-    """`on_refused` is told of every refused call, before its answer is sent."""
+Rendered: TypeAlias = tuple[list[tuple[bytes, bytes]], bytes]
+"""Headers and body."""
 
-    def __init__(self, app: ASGIApp, base_url: str, on_refused: Callable[[Call], None]) -> None:
+
+class Problems:
+    """`on_refused` is told of every refused call, before its answer is sent. `page` is what a person is shown instead of a document."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        base_url: str,
+        on_refused: Callable[[Call], None],
+        page: Callable[[Scope, Problem], Rendered | None] = lambda _scope, _problem: None,
+    ) -> None:
         self.app = app
         self.base_url = base_url
         self.on_refused = on_refused
+        self.page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,7 +62,8 @@ class Problems:
 
     async def _refuse(self, scope: Scope, call: Call, problem: Problem, send: Send) -> None:
         call.status = problem.status
-        headers, body = problem_response(call, problem, self.base_url)
+        page = self.page(scope, problem)
+        headers, body = problem_response(call, problem, self.base_url) if page is None else with_headers_of(call, problem, *page)
         call.bytes_out = len(body)
         self.on_refused(call_refused(call, problem))
         await send({"type": "http.response.start", "status": problem.status, "headers": headers})
@@ -87,7 +100,7 @@ def call_refused(call: Call, problem: Problem) -> Call:
     return call
 
 
-def problem_response(call: Call, problem: Problem, base_url: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+def problem_response(call: Call, problem: Problem, base_url: str) -> Rendered:
     """Headers and body of a problem document."""
     body = msgspec.json.encode(
         {
@@ -102,6 +115,11 @@ def problem_response(call: Call, problem: Problem, base_url: str) -> tuple[list[
         }
     )
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode("ascii"))]
+    return with_headers_of(call, problem, headers, body)
+
+
+def with_headers_of(call: Call, problem: Problem, headers: list[tuple[bytes, bytes]], body: bytes) -> Rendered:
+    """The same with what a problem says in its headers, whatever it is rendered to."""
     headers += [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in problem.headers]
     if call.body_pending:
         headers.append((b"connection", b"close"))
