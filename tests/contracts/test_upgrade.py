@@ -304,6 +304,23 @@ def lines_of(old: Contract) -> Fields:
     }
 
 
+@given(pairs())
+@settings(max_examples=60, deadline=None)
+def test_few_rows_are_upgraded_as_many_are(bound: Upgrade) -> None:
+    drawn = draw_cells(bound.old.features, 6, seed=3)
+    for row in drawn:
+        values = matrix(bound.old.features, [row])
+        at_once = bound.columns(values)
+        if at_once.failed:
+            with pytest.raises(InvalidInput):
+                upgraded_values(bound, values)
+            continue
+        made = upgraded_values(bound, values)
+        assert made.dtype == at_once.values.dtype
+        assert [type(cell) for cell in made[0]] == [type(cell) for cell in at_once.values[0]]
+        assert all(a == b or (a != a and b != b) for a, b in zip(made[0], at_once.values[0], strict=True))
+
+
 @given(pairs(), st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
 def test_many_rows_are_upgraded_in_steps_as_they_are_at_once(bound: Upgrade, step_cells: int) -> None:
@@ -311,6 +328,7 @@ def test_many_rows_are_upgraded_in_steps_as_they_are_at_once(bound: Upgrade, ste
     at_once, steps = bound.columns(values), list[None]()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(upgrade_steps, "STEP_CELLS", step_cells)
+        patch.setattr(upgrade_steps, "FEW_ROWS", 0)
         if not at_once.valid.all():
             with pytest.raises(InvalidInput) as whole:
                 at_once.refuse()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -153,8 +154,14 @@ class Moved(Filling):
     def _outside(self, made: Column) -> Mask:
         if self.target.type == "boolean":
             return np.zeros(len(made), np.bool_)
-        low, high = ends(self.target)
+        low, high = self._ends
         return (made < low) | (made > high)
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        """Of what the newer contract takes."""
+        low, high = ends(self.target)
+        return low, high
 
     def _at(self, old: Column, rows: RowNumbers) -> Failed:
         """The fault is the one that the first of the rows gets alone."""

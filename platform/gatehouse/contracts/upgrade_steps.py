@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import nan
 
 import numpy as np
 
@@ -9,9 +10,12 @@ from gatehouse.contracts.fast_decode import FLOAT64, OBJECT, Matrix
 from gatehouse.contracts.findings import MOST_COUNTED
 from gatehouse.contracts.pause import Pause, no_pause
 from gatehouse.contracts.upgrade import Failed, Upgrade, Upgraded
+from gatehouse.contracts.upgrade_columns import cells_of, columns_of
 
 STEP_CELLS = 2_000
 """A step of these takes about a millisecond where the cells are texts, and much less where they are numbers."""
+FEW_ROWS = 16
+"""So many are upgraded one by one: a row of four numbers takes 5 µs, and whole columns of any length 70 µs at least."""
 INLINE_CELLS = 1_000
 """So many may be upgraded on the event loop."""
 
@@ -21,6 +25,10 @@ def upgraded_values(upgrade: Upgrade, values: Matrix, sent: Sequence[str] | None
 
     Raises InvalidInput with pointers into the body of the older contract.
     """
+    if 0 < len(values) <= FEW_ROWS:
+        few = _one_by_one(upgrade, values)
+        if few is not None:
+            return few
     step = max(1, STEP_CELLS // widest(upgrade))
     made: Matrix = np.empty((len(values), len(upgrade.new.features)), FLOAT64 if upgrade.new.numeric else OBJECT)
     failed: list[Failed] = []
@@ -33,6 +41,22 @@ def upgraded_values(upgrade: Upgrade, values: Matrix, sent: Sequence[str] | None
         pause()
     Upgraded(made, tuple(failed)).refuse(sent)
     return made
+
+
+def _one_by_one(upgrade: Upgrade, values: Matrix) -> Matrix | None:
+    """The same rows; None where one of them fails."""
+    columns = [
+        cells_of(feature, column) for feature, column in zip(upgrade.old.features, columns_of(upgrade.old.features, values), strict=True)
+    ]
+    rows = []
+    for cells in zip(*columns, strict=True):
+        made, failures = upgrade.row(cells)
+        if failures:
+            return None
+        rows.append([nan if cell is None else cell for cell in made] if upgrade.new.numeric else made)
+    matrix: Matrix = np.empty((len(rows), len(upgrade.new.features)), FLOAT64 if upgrade.new.numeric else OBJECT)
+    matrix[:] = rows
+    return matrix
 
 
 def widest(upgrade: Upgrade) -> int:
