@@ -1,14 +1,11 @@
-"""The composition root: `create_app(settings)` puts every room in its place; the only module that knows them all."""
+"""The composition root: `create_app(settings)` puts every room in its place."""
 
 import asyncio
-import logging
 import os
 import secrets
-import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from fastapi import FastAPI
@@ -19,48 +16,19 @@ from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
 from gatehouse.api.keyless import page_without_key
 from gatehouse.api.once import Once
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, is_translation, match_prediction
-from gatehouse.api.predict import CompiledContract, Predict
+from gatehouse.api.predict import Predict
 from gatehouse.api.rest import Rest, RestParts
 from gatehouse.call import SCOPE_KEY, Call
-from gatehouse.contracts.contract import Contract, ContractInvalid, parse_contract
-from gatehouse.contracts.decode import Decoder
-from gatehouse.contracts.upgrade import bind_upgrade, rules_from
-from gatehouse.contracts.upgrade_steps import INLINE_CELLS
+from gatehouse.composition.clocks import utc_now
+from gatehouse.composition.identity import Identity
+from gatehouse.composition.limits import Limits
+from gatehouse.composition.metering import Metering
+from gatehouse.composition.serving import Serving
 from gatehouse.db.migrate import upgrade
-from gatehouse.db.revision import EVERYTHING, Change
-from gatehouse.db.session import GONE, Database, open_database, wait_until_reachable
-from gatehouse.errors import (
-    CredentialInvalid,
-    CredentialMalformed,
-)
-from gatehouse.identity.key_store import StoredKey, StoredSecrets, find_key, find_secrets
-from gatehouse.identity.keyring import TokenKeyring
-from gatehouse.identity.peppers import Peppers
-from gatehouse.identity.proof import SecretWrong
-from gatehouse.identity.revocation import is_revoked
-from gatehouse.identity.sealing import Seal, readable
-from gatehouse.identity.service import Authenticator
-from gatehouse.identity.token_keys import load_token_keys, read_token_keys
-from gatehouse.identity.uses import KeyUses
-from gatehouse.limits.concurrency import Concurrency
-from gatehouse.limits.deployment_rates import DeploymentRates
-from gatehouse.limits.failed_credentials import FailedCredentials
-from gatehouse.limits.gate import Gate
-from gatehouse.limits.idempotency import Idempotency
-from gatehouse.limits.idempotency_key import Digester
-from gatehouse.limits.idempotency_store import IdempotencyStore
-from gatehouse.limits.keyed_calls import KeyedCalls
-from gatehouse.limits.observed import Observed
+from gatehouse.db.revision import Change
+from gatehouse.db.session import Database, open_database, wait_until_reachable
+from gatehouse.identity.sealing import readable
 from gatehouse.limits.overview import LimitLeft, limits_left
-from gatehouse.limits.quota import QuotaBook
-from gatehouse.limits.rate import MemoryRates
-from gatehouse.limits.redis_lines import RedisLines
-from gatehouse.limits.redis_rates import SCRIPT, RedisRates
-from gatehouse.limits.standing import Standings
-from gatehouse.limits.standing_store import StandingStore
-from gatehouse.limits.store import QuotaStore
-from gatehouse.limits.watch import Watch
-from gatehouse.limits.wrong_secrets import WrongSecrets
 from gatehouse.metrics.calls import CallCounts
 from gatehouse.metrics.exposition import exposition
 from gatehouse.metrics.family import Family
@@ -76,14 +44,9 @@ from gatehouse.middleware.recognition import Recognition
 from gatehouse.middleware.refusal_pace import RefusalPace
 from gatehouse.middleware.request_log import RequestLog
 from gatehouse.middleware.security_headers import SecurityHeaders
-from gatehouse.migration.announcing import Herald
-from gatehouse.migration.lifecycle import Endpoints
-from gatehouse.migration.release import CanaryShare
-from gatehouse.migration.reminding import Reminding
-from gatehouse.migration.sparing import Sparing
 from gatehouse.notices.sender import Sender
 from gatehouse.notices.store import DeliveryStore
-from gatehouse.principal import Principal, Verified
+from gatehouse.principal import Principal
 from gatehouse.readings import (
     connection_readings,
     credential_readings,
@@ -93,51 +56,24 @@ from gatehouse.readings import (
     usage_readings,
     work_readings,
 )
-from gatehouse.server.bridges import Bridges
 from gatehouse.server.changes import ChangeFollower
 from gatehouse.server.connections import ConnectionLimits, Connections
-from gatehouse.server.former import FormerVersions
 from gatehouse.server.joining import wait_until_counted
 from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.process import ProcessRow
-from gatehouse.server.releases import Releases
-from gatehouse.server.shadow_book import ShadowBook
-from gatehouse.server.shadow_process import ShadowProcess
-from gatehouse.server.shadows import Shadows
 from gatehouse.server.standing import Standing, standing_text
-from gatehouse.server.tending import Duty, Tender
 from gatehouse.serving.batching import Batching
-from gatehouse.serving.bridged_predictor import WayBack
-from gatehouse.serving.registry import Registry
-from gatehouse.serving.repository import Repository
-from gatehouse.serving.trust import FollowedKeys
 from gatehouse.serving.turns import Turns, share_evenly
 from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
-from gatehouse.usage.event import uuid7
-from gatehouse.usage.meter import Meter
-from gatehouse.usage.recorder import Recorder
-from gatehouse.usage.retention import Retention
-from gatehouse.usage.spool import LINE_BYTES, Bounds, Spool
-from gatehouse.usage.sync import GroupSync
 
-LOG = logging.getLogger("gatehouse.limits")
 OTHER_BODY_BYTES = 16 * 1024
 """The cap of every body that is neither a prediction's nor to be translated into one."""
 DATABASE_THREADS = 4
 MIN_WORKERS = 5
 """So that a model gets two threads at a time, and one that is stuck, as small calls and as large ones, leaves some to the others."""
 WAITING_IN_A_LANE = 64
-RECALLS_EVERY_S = 0.2
-STANDINGS_EVERY_S = 0.5
-COUNT_SOFT_EVERY_S = 2.0
 LOOP_WAIT_S = 10.0
-RETURN_IDLE_QUOTA_S = 10.0
-SETTLE_EXPIRED_EVERY_S = 60.0
-PRUNE_CLAIMS_EVERY_S = 5.0
-JUDGE_MOVES_EVERY_S = 0.5
-"""Near a brownout: until it is known who has moved, it refuses nobody."""
-REMIND_EVERY_S = 60.0
 
 
 def create_app(settings: Settings, *, process_id: str | None = None) -> "Application":
@@ -165,14 +101,12 @@ class Application:
         self.workers = Workers(max(MIN_WORKERS, os.cpu_count() or 1), WAITING_IN_A_LANE)
         self.turns = Turns()
         self.batching = Batching(self.workers)
-        self._compose_identity()
-        self._compose_idempotency()
-        self._compose_limits()
-        self._compose_serving()
-        self._compose_shadows()
-        self._compose_usage()
-        self._compose_notices()
-        self._compose_endings()
+        self.identity = Identity(settings, database, lambda: self.live_processes)
+        self.limits = Limits(settings, database, process_id, self.threads, lambda: self.live_processes)
+        self.process.on_count = self.limits.rates.count
+        self.serving = Serving(settings, database)
+        self.metering = Metering(settings, database, process_id, self.limits.quota)
+        self.sender = Sender(DeliveryStore(database), partial(readable, self.identity.seal), settings.target_networks)
         self._compose_metrics()
         self._compose_road()
 
@@ -184,106 +118,6 @@ class Application:
         """How many processes serve this deployment, as far as this one knows; at least 1."""
         return self.process.live
 
-    def _compose_identity(self) -> None:
-        self.seal = seal = Seal(
-            *(secret.get_secret_value().encode() for secret in (self.settings.secret_key, self.settings.secret_key_before))
-        )
-        keys = load_token_keys(self.database, seal)
-        self.token_keys = TokenKeyring(partial(read_token_keys, self.database), seal, self.settings.base_url, keys)
-        self.peppers = Peppers(self.settings.key_peppers)
-        self.key_uses = KeyUses(self.database)
-        self.authenticator = Authenticator(
-            self._find_secrets,
-            self._find_key,
-            self.peppers,
-            self.token_keys,
-            partial(is_revoked, self.database),
-            self.key_uses,
-            stale_after_s=self.settings.stale_identity_s,
-        )
-
-    def _compose_idempotency(self) -> None:
-        calls = KeyedCalls()
-        lease = timedelta(seconds=2 * self.settings.prediction_deadline_s + 60)  # longer than any call is under way
-        store = IdempotencyStore(self.database, self.process_id, calls, lease)
-        digester = Digester(*(secret.get_secret_value().encode() for secret in (self.settings.secret_key, self.settings.secret_key_before)))
-        self.idempotency = Idempotency(store, calls, digester, self.threads, new_event_id)
-
-    def _compose_limits(self) -> None:
-        self.concurrency = Concurrency(
-            self.settings.max_calls_at_once,
-            self.settings.max_calls_at_once_per_tenant,
-            waiting=self.settings.max_calls_waiting,
-            wait_s=self.settings.waiting_deadline_s,
-        )
-        self.quota = QuotaBook(QuotaStore(self.database), self.process_id, lambda: self.live_processes, utc_now)
-        self.rates = DeploymentRates(monotonic_us, lambda: self.live_processes, redis_rates(self.settings, self.process_id))
-        self.process.on_count = self.rates.count
-        store = StandingStore(self.database)
-        self.standings, self.observed = Standings(store, utc_now), Observed(store, utc_now)
-        self.tender = Tender(
-            "quotas",
-            "what calls hold of their quotas is spent from memory",
-            [
-                Duty(RECALLS_EVERY_S, self.quota.answer_recalls),
-                Duty(STANDINGS_EVERY_S, self.standings.refresh),
-                Duty(COUNT_SOFT_EVERY_S, self.quota.count_soft),
-                Duty(RETURN_IDLE_QUOTA_S, self.quota.return_idle),
-                Duty(RETURN_IDLE_QUOTA_S, self.observed.flush),
-                Duty(SETTLE_EXPIRED_EVERY_S, self.quota.settle_expired),
-                Duty(PRUNE_CLAIMS_EVERY_S, self.idempotency.prune),
-            ],
-        )
-        self.watch = Watch(self.rates, self.standings, self.observed)
-        self.gate = Gate(self.rates, self.concurrency, self.quota, self.threads, self.watch)
-        self.failures = FailedCredentials(
-            MemoryRates(monotonic_us), self.settings.failed_credentials_per_minute, lambda: self.live_processes
-        )
-        self.wrong_secrets = WrongSecrets()
-
-    def _compose_serving(self) -> None:
-        self.endpoints = Endpoints(self.settings.base_url, utc_now, has_guide=self._has_guide)
-        trusted = FollowedKeys(self.settings.under_state(self.settings.trusted_keys_dir))
-        repository = Repository(self.settings.under_state(self.settings.models_dir), trusted)
-        self.registry = Registry(repository, compile_contract, memory_bytes=self.settings.model_memory_bytes)
-        bridges = Bridges(self.registry, bind_contracts)
-        share = CanaryShare(self.settings.secret_key.get_secret_value().encode())
-        self.releases = Releases(self.database, self.endpoints, self.registry, bridges, share)
-        self.former = FormerVersions(self.registry, bridges)
-        self.releases.start(lazy=self.settings.load_models == "lazy")
-
-    def _compose_shadows(self) -> None:
-        folders = (self.settings.under_state(folder) for folder in (self.settings.models_dir, self.settings.trusted_keys_dir))
-        self.shadow_book = ShadowBook(self.database)
-        self.shadows = Shadows(self.endpoints, ShadowProcess(*folders), self.shadow_book)
-
-    def _has_guide(self, model: str, old: str, new: str) -> bool:
-        """Whether the newer contract, as it is released, has rules for rows of the older one."""
-        release = self.registry.release(model, new)
-        return release is not None and rules_from(release.contract.contract, old) is not None
-
-    def _compose_usage(self) -> None:
-        folder = self.settings.under_state(self.settings.spool_dir)
-        bounds = Bounds(
-            min_free_bytes=self.settings.spool_min_free_bytes,
-            max_backlog_bytes=self.settings.spool_max_bytes,
-            margin_bytes=self.settings.max_calls_at_once * LINE_BYTES,
-        )
-        self.spool = Spool.open(folder, self.process_id, bounds, durable=self.settings.usage_fsync)
-        self.syncing = ThreadPoolExecutor(1, thread_name_prefix="usage-sync")
-        retention = Retention(self.database, self.settings.usage_retention_days)
-        self.recorder = Recorder(self.spool, self.database, self.quota.settle, retention)
-        self.meter = Meter(self.spool, GroupSync(self.spool, self.syncing) if self.settings.usage_fsync else None)
-
-    def _compose_notices(self) -> None:
-        self.sender = Sender(DeliveryStore(self.database), partial(readable, self.seal), self.settings.target_networks)
-
-    def _compose_endings(self) -> None:
-        sparing = Sparing(self.database, self.endpoints, utc_now)
-        reminding = Reminding(self.database, self.endpoints, Herald(self.settings.base_url, self._has_guide), utc_now)
-        duties = [Duty(JUDGE_MOVES_EVERY_S, sparing.judge), Duty(REMIND_EVERY_S, reminding.remind)]
-        self.endings = Tender("ends of endpoints", "brownouts spare whom they have spared before", duties)
-
     def _compose_metrics(self) -> None:
         self.calls = CallCounts()
         self.lag = LoopLag()
@@ -293,47 +127,41 @@ class Application:
         self.process.says = self._standing
 
     def _compose_road(self) -> None:
-        recognition = Recognition(self.authenticator, self._prove, self.failures, self.threads)
+        settings, identity, limits, serving, meter = self.settings, self.identity, self.limits, self.serving, self.metering.meter
+        recognition = Recognition(identity.authenticator, identity.prove, identity.failures, self.threads)
         predict = Predict(
             recognition=recognition,
-            endpoints=self.endpoints,
-            releases=self.releases,
-            gate=self.gate,
+            endpoints=serving.endpoints,
+            releases=serving.releases,
+            gate=limits.gate,
             workers=self.workers,
             turns=self.turns,
             batching=self.batching,
-            meter=self.meter,
-            once=Once(self.idempotency, self.former, self.settings.prediction_deadline_s),
-            shadows=self.shadows,
-            deadline_s=self.settings.prediction_deadline_s,
+            meter=meter,
+            once=Once(limits.idempotency, serving.former, settings.prediction_deadline_s),
+            shadows=serving.shadows,
+            deadline_s=settings.prediction_deadline_s,
         )
-        base_url = self.settings.base_url
         # innermost first; a call goes through them from the last to the first
         road: ASGIApp = Dispatcher(predict, self._rest())
-        road = BodyLimit(road, self._body_cap, self.settings.body_deadline_s, self.settings.max_body_bytes_at_once)
-        road = Admission(
-            road,
-            match=match_prediction,
-            access=access_of(self.settings),
-            recognition=recognition,
-            door=self.gate,
-        )
-        road = Framing(road, AllowedHosts(self.settings.host_names, self.settings.listen_port))
+        road = BodyLimit(road, self._body_cap, settings.body_deadline_s, settings.max_body_bytes_at_once)
+        road = Admission(road, match=match_prediction, access=access_of(settings), recognition=recognition, door=limits.gate)
+        road = Framing(road, AllowedHosts(settings.host_names, settings.listen_port))
         road = self.pace = RefusalPace(road)
-        road = Problems(road, base_url, self.meter.record_refused, partial(page_without_key, base_url))
+        road = Problems(road, settings.base_url, meter.record_refused, partial(page_without_key, settings.base_url))
         road = SecurityHeaders(road)
-        self._road: ASGIApp = RequestLog(road, self.settings.trusted_networks, self.calls.count)
+        self._road: ASGIApp = RequestLog(road, settings.trusted_networks, self.calls.count)
 
     def _rest(self) -> FastAPI:
         parts = RestParts(
             settings=self.settings,
             database=self.database,
-            endpoints=self.endpoints,
-            registry=self.registry,
-            token_keys=self.token_keys,
-            peppers=self.peppers,
-            prover=self.authenticator.prover,
-            prove=self._prove,
+            endpoints=self.serving.endpoints,
+            registry=self.serving.registry,
+            token_keys=self.identity.token_keys,
+            peppers=self.identity.peppers,
+            prover=self.identity.authenticator.prover,
+            prove=self.identity.prove,
             workers=self.workers,
             turns=self.turns,
             limits_left=self._limits_left,
@@ -350,86 +178,57 @@ class Application:
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
         share_evenly()
         loop = self._loop = asyncio.get_running_loop()
-        await self.rates.attach()
+        rates = self.limits.rates
+        await rates.attach()
         await loop.run_in_executor(self.threads, self.process.start)
         self.follower.start(loop, self._changed)
         await loop.run_in_executor(self.threads, wait_until_counted, self.database, self.process_id)  # before the first call
-        await self.rates.join()
-        self.recorder.start()
-        self.key_uses.start()
-        self.tender.start()
-        self.sender.start()
-        self.endings.start()
-        self.shadows.start()
-        self.metrics.start()
+        await rates.join()
+        self._start()
         self.lag.start(loop)
         try:
             yield
         finally:
-            await self.rates.close()
+            await rates.close()
             await loop.run_in_executor(None, self.close)
+
+    def _start(self) -> None:
+        self.metering.recorder.start()
+        self.identity.uses.start()
+        self.limits.tender.start()
+        self.sender.start()
+        self.serving.start()
+        self.metrics.start()
 
     def close(self) -> None:
         """Stop what runs beside the app, once no call is under way: rows held ahead go back, usage goes into the database."""
         self.follower.stop()
         self.process.close()
-        self.releases.close()
-        self.former.close()
-        self.tender.stop()
+        self.limits.tender.stop()
         self.sender.stop()
-        self.endings.stop()
-        self.shadows.close()
-        self.quota.close()
-        self._flush_observed()
-        self.meter.close()
-        self.syncing.shutdown()
-        self.recorder.close()
-        self.key_uses.close()
+        self.serving.close()
+        self.limits.give_back()
+        self.metering.close()
+        self.identity.uses.close()
         self.workers.close()
         self.threads.shutdown()
         self.metrics.close()
         self.database.close()
 
-    def _flush_observed(self) -> None:
-        try:
-            self.observed.flush()
-        except GONE:
-            LOG.warning("what observed limits would have refused since the last time was not written down")
-
     def _changed(self, changes: list[Change], revision: int) -> None:
         """On the event loop, after each poll of the revision."""
-        if any(change == EVERYTHING or change.kind == "token_key" for change in changes):
-            self.token_keys.outdate()  # first: whoever is proven anew is proven by the new ones
-        self.authenticator.forget(changes)
-        self.authenticator.confirm()
-        self.releases.follow(changes)
+        self.identity.forget(changes)
+        self.serving.releases.follow(changes)
         self.process.confirm(revision)  # last, when all of it holds
 
-    def _find_secrets(self, key_id: str) -> StoredSecrets | None:
-        with self.database.read() as session:
-            return find_secrets(session, key_id)
-
-    def _find_key(self, key_id: str) -> StoredKey | None:
-        with self.database.read() as session:
-            return find_key(session, key_id)
-
-    def _prove(self, text: str, address: str) -> Verified:
-        self.failures.check(address)  # right before the look-up: of a thousand guesses at once, those that waited find the limit reached
-        try:
-            return self.authenticator.look_up(text, address)
-        except (CredentialInvalid, CredentialMalformed) as refusal:
-            self.failures.count(address)
-            if isinstance(refusal, SecretWrong):
-                self.wrong_secrets.count(refusal.key_id, address, exists=refusal.exists)
-            raise
-
     def _standing(self) -> str:
+        spool = self.metering.spool
         standing = Standing(
             draining=self.connections.draining,
-            usage_backlog_bytes=self.spool.backlog_bytes,
-            usage_lost=self.meter.lost,
-            no_room=self.spool.no_room,
-            not_served={"/".join(name): reason for name, reason in self.registry.failures.items()},
+            usage_backlog_bytes=spool.backlog_bytes,
+            usage_lost=self.metering.meter.lost,
+            no_room=spool.no_room,
+            not_served={"/".join(name): reason for name, reason in self.serving.registry.failures.items()},
         )
         return standing_text(standing)
 
@@ -437,22 +236,23 @@ class Application:
         return [*self.calls.families(), *families_of(self._readings())]
 
     def _readings(self) -> list[Reading]:
+        identity, limits, metering, serving = self.identity, self.limits, self.metering, self.serving
         return [
-            *credential_readings(self.authenticator, self.failures, self.wrong_secrets, self.meter),
-            *limit_readings(lambda: self.live_processes, self.rates, self.quota, self.watch, self.observed, self.idempotency),
-            *usage_readings(self.meter, self.spool),
+            *credential_readings(identity.authenticator, identity.failures, identity.wrong_secrets, metering.meter),
+            *limit_readings(lambda: self.live_processes, limits.rates, limits.quota, limits.watch, limits.observed, limits.idempotency),
+            *usage_readings(metering.meter, metering.spool),
             *notice_readings(self.sender),
-            *shadow_readings(self.shadows, self.shadow_book),
+            *shadow_readings(serving.shadows, serving.shadow_book),
             *connection_readings(self.connections),
-            *work_readings(self.concurrency, self.batching, self.lag, lambda: self.pace.waiting),
+            *work_readings(limits.concurrency, self.batching, self.lag, lambda: self.pace.waiting),
         ]
 
     def _limits_left(self, principal: Principal) -> list[LimitLeft]:
         """In a route's thread; the rates belong to the event loop."""
-        return asyncio.run_coroutine_threadsafe(limits_left(self.rates, principal), self._loop).result(LOOP_WAIT_S)
+        return asyncio.run_coroutine_threadsafe(limits_left(self.limits.rates, principal), self._loop).result(LOOP_WAIT_S)
 
     def _rows_left(self, principal: Principal) -> int:
-        return self.quota.left(principal.tenant_id, principal.plan)
+        return self.limits.quota.left(principal.tenant_id, principal.plan)
 
     def _body_cap(self, call: Call) -> int:
         if call.principal is None or (call.route is None and not is_translation(call.path)):
@@ -474,27 +274,6 @@ class Dispatcher:
             await self._rest(scope, receive, send)
 
 
-def utc_now() -> datetime:
-    """The clock of quotas and sunsets."""
-    return datetime.now(UTC)
-
-
-def new_event_id() -> str:
-    """Of a usage event that is settled before there is one."""
-    return uuid7(time.time_ns() // 1_000_000, secrets.randbits)
-
-
-def monotonic_us() -> int:
-    """The clock of the rate limits."""
-    return time.monotonic_ns() // 1000
-
-
-def redis_rates(settings: Settings, process_id: str) -> RedisRates | None:
-    """What decides on the rates of all processes; None where there is no Redis. Raises RedisUrlInvalid."""
-    url = settings.redis_url.get_secret_value()
-    return RedisRates(RedisLines(url, SCRIPT), process_id) if url else None
-
-
 def connection_limits(settings: Settings) -> ConnectionLimits:
     """What connections may do."""
     return ConnectionLimits(
@@ -504,20 +283,6 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
         settings.idle_deadline_s,
         settings.trusted_networks,
     )
-
-
-def compile_contract(source: bytes) -> tuple[CompiledContract, Contract]:
-    """What the registry keeps of a contract. Raises ContractInvalid."""
-    contract = parse_contract(source, "contract.toml")
-    return CompiledContract(contract, Decoder(contract)), contract
-
-
-def bind_contracts(old: CompiledContract, new: CompiledContract) -> tuple[CompiledContract, WayBack]:
-    """What reads rows of the older contract and makes them rows of the newer one, and leads answers back. Raises ContractInvalid."""
-    upgrade = bind_upgrade(old.contract, new.contract, "contract.toml")
-    if upgrade.answers is None:
-        raise ContractInvalid("contract.toml", [f"is one-way for {old.contract.api_version}: no answer goes back"])
-    return CompiledContract(old.contract, Decoder(old.contract, INLINE_CELLS), upgrade), upgrade.answers
 
 
 def access_of(settings: Settings) -> Access:

@@ -170,6 +170,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def secret_keys(self) -> tuple[bytes, bytes]:
+        """The current one and the one before; the latter is empty while there is none."""
+        return self.secret_key.get_secret_value().encode(), self.secret_key_before.get_secret_value().encode()
+
+    @property
     def key_peppers(self) -> dict[int, bytes]:
         """All peppers by version, the current one first."""
         current = {self.key_pepper_version: self.key_pepper.get_secret_value()}

@@ -152,21 +152,21 @@ def measure(folder: Path, load_models: str, limit: int) -> Measured:
     begun = time.perf_counter()
     app = create_app(settings)
     start_s = time.perf_counter() - begun
-    loaded, more = len(app.registry.loaded), resident() - before
+    loaded, more = len(app.serving.registry.loaded), resident() - before
     times, most_loaded, most_reckoned = asyncio.run(call_each(app))
     return Measured(start_s, loaded, more, sum(times), max(times), most_loaded, most_reckoned, resident() - before)
 
 
 async def call_each(app: Application) -> tuple[list[float], int, int]:
     """Call all models in turn: seconds of each, the most that were loaded at a time, and the most bytes that were reckoned."""
-    times, loaded, reckoned = [], [len(app.registry.loaded)], [app.registry.memory_bytes]
-    for endpoint in app.endpoints.all():
+    times, loaded, reckoned = [], [len(app.serving.registry.loaded)], [app.serving.registry.memory_bytes]
+    for endpoint in app.serving.endpoints.all():
         begun = time.perf_counter()
-        _, served = app.releases.find(endpoint, "bench") or await app.releases.load(endpoint, "bench", 60)
+        _, served = app.serving.releases.find(endpoint, "bench") or await app.serving.releases.load(endpoint, "bench", 60)
         served.predictor.answer(PROBE, ("label", "confidence"))
         times.append(time.perf_counter() - begun)
-        loaded.append(len(app.registry.loaded))
-        reckoned.append(app.registry.memory_bytes)
+        loaded.append(len(app.serving.registry.loaded))
+        reckoned.append(app.serving.registry.memory_bytes)
     return times, max(loaded), max(reckoned)
 
 

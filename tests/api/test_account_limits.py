@@ -101,8 +101,8 @@ def test_an_observed_limit_refuses_nothing_and_says_so(live: Live) -> None:
     found = limits_by_name(live.get("/account/limits", key).json())
     assert {each["mode"] for each in found.values()} == {"observe"}
     assert (found["tenant-requests"]["left"], found["tenant-rows"]["left"]) == (0, 2)
-    assert live.app.observed.totals[("watched", "tenant-requests")] == 2
-    assert live.app.observed.totals[("watched", "key-rows")] == 3
+    assert live.app.limits.observed.totals[("watched", "tenant-requests")] == 2
+    assert live.app.limits.observed.totals[("watched", "key-rows")] == 3
 
 
 def test_a_quota_warns_by_an_event_and_on_the_answers_from_80_percent_on(live: Live) -> None:
@@ -137,7 +137,7 @@ def test_a_soft_quota_answers_beyond_its_end_and_warns(live: Live) -> None:
         return '"tenant-month";r=0;' in answer.headers["ratelimit"]
 
     wait_until(warned)
-    assert live.app.observed.totals[("softly", "tenant-month")] >= 1
+    assert live.app.limits.observed.totals[("softly", "tenant-month")] >= 1
 
 
 def test_a_plan_edited_while_calls_come_holds_within_a_second_and_never_lets_more_in(stage: Stage) -> None:

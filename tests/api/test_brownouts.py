@@ -85,7 +85,7 @@ def brownout(live: Live, name: str | None, key: str, percent: int = 100) -> Iter
         yield window
     finally:
         cancel(live.stage, window)
-        wait_until(lambda: window.id not in [each.id for endpoint in live.app.endpoints.all() for each in endpoint.brownouts])
+        wait_until(lambda: window.id not in [each.id for endpoint in live.app.serving.endpoints.all() for each in endpoint.brownouts])
 
 
 def status(live: Live, key: str, path: str = V1) -> int:

@@ -20,8 +20,8 @@ class HeldLoads:
 
     def __init__(self, live: Live) -> None:
         self.begun, self.go_on = threading.Event(), threading.Event()
-        self._load = live.app.registry.load
-        live.app.registry.load = self  # type: ignore[method-assign, assignment]
+        self._load = live.app.serving.registry.load
+        live.app.serving.registry.load = self  # type: ignore[method-assign, assignment]
 
     def __call__(self, model: str, api_version: str, version: str) -> Any:
         self.begun.set()
@@ -107,12 +107,12 @@ def test_after_a_database_is_put_back_an_endpoint_never_seen_is_loaded(stage: St
         session.execute(text("DELETE FROM endpoint WHERE model = 'line'"))
     with stage.serving() as live:
         other = stage.tenant("acme", "iris")
-        assert ("line", "1.0.0") not in live.app.registry.loaded
+        assert ("line", "1.0.0") not in live.app.serving.registry.loaded
         live.caught_up()
         with stage.database.write() as session:  # as a backup from before this process, but with the endpoint
             create_endpoint(session, ACTOR, "line", "1.0.0")
             session.execute(update(RevisionTable).values(value=1))
             session.execute(delete(ChangeTable).where(col(ChangeTable.revision) > 1))
-        wait_until(lambda: ("line", "1.0.0") in live.app.registry.loaded)
+        wait_until(lambda: ("line", "1.0.0") in live.app.serving.registry.loaded)
         stage.grant("acme", "line")
         wait_until(lambda: status(live, other) == 200)

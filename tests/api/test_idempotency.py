@@ -67,7 +67,7 @@ def claims(stage: Stage) -> list[IdempotencyClaimTable]:
 
 def wait_for(live: Live, version: str) -> None:
     """Until the model is served by this version."""
-    release = live.app.registry.release
+    release = live.app.serving.registry.release
     wait_until(lambda: (now := release("line", "v1")) is not None and now.stable == version)
 
 
@@ -105,7 +105,7 @@ def test_100_threads_that_repeat_one_key_at_once_are_metered_once(stage_on_each_
             answers = list(threads.map(call, range(100)))
         assert {json.dumps(predictions(answer)) for answer in answers} == {json.dumps([{"value": 1.5}] * 2)}
         assert Counter(map(replayed, answers)) == {True: 99, False: 1}
-        assert one.app.idempotency.replayed + other.app.idempotency.replayed == 99
+        assert one.app.limits.idempotency.replayed + other.app.limits.idempotency.replayed == 99
     assert metered(stage) == [("1.0.0", 2)]
 
 

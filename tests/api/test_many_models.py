@@ -55,7 +55,7 @@ def many(module_stage: Stage, published: Path) -> Many:
 
 def loaded(live: Live) -> list[str]:
     """Those of them that are loaded, the one that was used longest ago first."""
-    return [model for model, _ in live.app.registry.loaded if model in MODELS]
+    return [model for model, _ in live.app.serving.registry.loaded if model in MODELS]
 
 
 def calls() -> Iterator[str]:
@@ -91,6 +91,6 @@ def test_all_are_answered_within_the_limit_and_the_one_used_longest_ago_goes(man
             many.call(live, model)
             expected = [*(other for other in expected if other != model), model][-FIT:]
             assert loaded(live) == expected
-            assert live.app.registry.memory_bytes <= many.limit
+            assert live.app.serving.registry.memory_bytes <= many.limit
         assert MODELS[0] in expected
         assert live.get("/health/ready").json() == {"status": "ready"}

@@ -35,7 +35,7 @@ def test_a_noisy_tenant_is_refused_and_the_quiet_one_is_answered_every_time(live
     expected = live.predict(quiet, instances(IRIS_ROW)).json()["predictions"]
     between = 0
     for _ in range(QUIET_CALLS):
-        before = live.app.concurrency.all_inside
+        before = live.app.limits.concurrency.all_inside
         answer = live.predict(quiet, instances(IRIS_ROW))
         between += before > 0
         assert answer.status_code == 200, answer.text

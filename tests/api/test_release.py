@@ -93,8 +93,8 @@ def test_fifty_releases_and_rollbacks_in_a_row_lose_no_call_and_answer_none_wron
             wait_until(lambda: version_of(live, keys[0]) == "1.5.0")
         assert load.wrong == []
         assert load.versions >= {"1.0.0", "1.1.0", "1.2.0", "1.4.0", "1.5.0"}
-        assert set(live.app.registry.loaded) >= {("line", "1.5.0")}
-        assert [name for name in live.app.registry.loaded if name[0] == "line"] == [("line", "1.5.0")]
+        assert set(live.app.serving.registry.loaded) >= {("line", "1.5.0")}
+        assert [name for name in live.app.serving.registry.loaded if name[0] == "line"] == [("line", "1.5.0")]
 
 
 @pytest.mark.soak
@@ -215,13 +215,13 @@ def test_a_second_process_follows_within_a_second(stage_on_each_database: Stage,
 def test_first_calls_of_a_model_that_is_not_loaded_share_one_load(stage: Stage, publish: Publish) -> None:
     with stage.serving(load_models="lazy") as live:
         key = stage.tenant("acme", "line", "iris")
-        assert dict(live.app.registry.loaded) == {}
+        assert dict(live.app.serving.registry.loaded) == {}
         assert "size" in live.get("/v1/models/line", key).text  # its contract is known all the same
         loads = counted_loads(live)
         with ThreadPoolExecutor(8) as pool:
             assert {*pool.map(lambda _: version_of(live, key), range(8))} == {"1.0.0"}
         assert loads == ["line"]
-        assert set(live.app.registry.loaded) == {("line", "1.0.0")}
+        assert set(live.app.serving.registry.loaded) == {("line", "1.0.0")}
         publish(stage, 1)
         release(stage, 1)
         wait_until(lambda: version_of(live, key) == "1.1.0")
@@ -253,7 +253,7 @@ def test_a_change_that_comes_while_a_version_is_being_loaded_is_not_lost(stage: 
     for offset in (1, 2, 3):
         publish(stage, offset)
     with stage.serving() as live:
-        key, load = stage.tenant("acme", "line"), live.app.registry.load
+        key, load = stage.tenant("acme", "line"), live.app.serving.registry.load
         begun, go_on, loading, most = threading.Event(), threading.Event(), [], []
 
         def slow(model: str, api_version: str, version: str) -> Any:
@@ -266,7 +266,7 @@ def test_a_change_that_comes_while_a_version_is_being_loaded_is_not_lost(stage: 
             finally:
                 loading.remove(version)
 
-        live.app.registry.load = slow  # type: ignore[method-assign]
+        live.app.serving.registry.load = slow  # type: ignore[method-assign]
         release(stage, 1)
         begun.wait(20)
         release(stage, 2)
@@ -282,12 +282,12 @@ def test_a_change_that_comes_while_a_version_is_being_loaded_is_not_lost(stage: 
 def test_beyond_the_limit_of_memory_the_model_used_longest_ago_is_unloaded(stage: Stage, load_models: str) -> None:
     with stage.serving(load_models=load_models, model_memory_bytes="1") as live:
         key = stage.tenant("acme", "line", "iris")
-        assert len(live.app.registry.loaded) == (load_models == "eager")
+        assert len(live.app.serving.registry.loaded) == (load_models == "eager")
         for _ in range(2):
             assert version_of(live, key) == "1.0.0"
-            assert set(live.app.registry.loaded) == {("line", "1.0.0")}
+            assert set(live.app.serving.registry.loaded) == {("line", "1.0.0")}
             assert live.predict(key, instances(IRIS_ROW)).status_code == 200
-            assert set(live.app.registry.loaded) == {("iris", "1.0.0")}
+            assert set(live.app.serving.registry.loaded) == {("iris", "1.0.0")}
         assert live.get("/health/ready").json() == {"status": "ready"}
 
 
@@ -302,11 +302,11 @@ def release_unseen(stage: Stage, offset: int, canary: int | None = None) -> None
 
 def counted_loads(live: Live) -> list[str]:
     """Grows by a model's name with each load from now on."""
-    load, loads = live.app.registry.load, []
+    load, loads = live.app.serving.registry.load, []
 
     def counting(model: str, api_version: str, version: str) -> Any:
         loads.append(model)
         return load(model, api_version, version)
 
-    live.app.registry.load = counting  # type: ignore[method-assign]
+    live.app.serving.registry.load = counting  # type: ignore[method-assign]
     return loads

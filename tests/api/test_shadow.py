@@ -42,17 +42,17 @@ def shadow(live: Live, model: str, version: str, percent: int = 100) -> None:
     with live.stage.database.write() as session:
         change_life(session, ACTOR, "shadow", model, "v1", lambda seen, all_: shadowed(seen, all_, version, percent, now))
         wanted = named_endpoint(session, model, "v1").shadow
-    wait_until(lambda: any((each.name, each.shadow) == (f"{model}/v1", wanted) for each in live.app.endpoints.all()))
+    wait_until(lambda: any((each.name, each.shadow) == (f"{model}/v1", wanted) for each in live.app.serving.endpoints.all()))
 
 
 def unshadow(live: Live, model: str) -> None:
     with live.stage.database.write() as session:
         change_life(session, ACTOR, "unshadow", model, "v1", lambda seen, _all: unshadowed(seen))
-    wait_until(lambda: not any(each.name == f"{model}/v1" and each.shadow for each in live.app.endpoints.all()))
+    wait_until(lambda: not any(each.name == f"{model}/v1" and each.shadow for each in live.app.serving.endpoints.all()))
 
 
 def calls_seen(live: Live) -> int:
-    book = live.app.shadow_book
+    book = live.app.serving.shadow_book
     return book.compared + book.failed + book.dropped
 
 
@@ -72,7 +72,7 @@ class Seen:
 
 def figures(live: Live, model: str, tenant: str) -> dict[str, ShadowFigures]:
     """By other version, as the database has them."""
-    live.app.shadow_book.flush()
+    live.app.serving.shadow_book.flush()
     with live.stage.database.read() as session:
         tenant_id = session.exec(select(TenantTable.id).where(col(TenantTable.name) == tenant)).one()
         return {each.other_version: each for each in shadow_figures(session, model, "v1", SINCE, tenant_id)}
@@ -147,7 +147,7 @@ def test_the_stable_version_of_a_later_api_version_is_followed(live: Live) -> No
     with Seen(live, 1):
         predictions(live, key, [{"size": 10.0}], LINE)
     releasing.release(deployment(live.stage), "line", "v2", "2.1.0", None, force=False)
-    wait_until(lambda: any((each.name, each.stable_version) == ("line/v2", "2.1.0") for each in live.app.endpoints.all()))
+    wait_until(lambda: any((each.name, each.stable_version) == ("line/v2", "2.1.0") for each in live.app.serving.endpoints.all()))
     with Seen(live, 1):
         predictions(live, key, [{"size": 10.0}], LINE)
     releasing.release(deployment(live.stage), "line", "v2", "2.0.0", None, force=False)
@@ -183,9 +183,9 @@ def test_large_bodies_are_compared_whole_or_dropped_whole(live: Live) -> None:
 def test_the_process_that_scores_ends_with_the_last_shadow(live: Live) -> None:
     key = live.stage.tenant("joe", "line")
     shadow(live, "line", "1.1.0")
-    wait_until(lambda: live.app.shadows.pid is not None)
+    wait_until(lambda: live.app.serving.shadows.pid is not None)
     unshadow(live, "line")
-    wait_until(lambda: live.app.shadows.pid is None)
+    wait_until(lambda: live.app.serving.shadows.pid is None)
     before = calls_seen(live)
     predictions(live, key, [{"size": 10.0}], LINE)
-    assert (calls_seen(live), live.app.shadows.waiting) == (before, 0)
+    assert (calls_seen(live), live.app.serving.shadows.waiting) == (before, 0)

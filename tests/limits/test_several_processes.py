@@ -101,7 +101,7 @@ def test_while_redis_is_gone_calls_go_on_by_shares_and_when_it_is_back_it_decide
     server.start()
     try:
         with processes(module_stage, 2, redis_url=server.connection_url) as servers:
-            both = [one.app.rates for one in servers]
+            both = [one.app.limits.rates for one in servers]
             server.stop()
             begun = [predict(one, key).status_code for one in servers * 3]
             assert set(begun) <= {200, 429}

@@ -248,9 +248,9 @@ def test_row_79_a_bad_chunk_is_a_refused_call_of_its_caller_and_scores_nothing(l
     with wire(live.port) as connection:
         connection.send(begun(key, "Transfer-Encoding: chunked"))
         connection.send(b"%x\r\n%b\r\n" % (len(GOOD), GOOD))
-        wait_until(lambda: live.app.concurrency.all_inside == 1)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 1)
         assert connection.send(b"zz\r\n").answer().status == 400
-    wait_until(lambda: live.app.concurrency.all_inside == 0)
+    wait_until(lambda: live.app.limits.concurrency.all_inside == 0)
 
     def used() -> list[tuple[int, int]]:
         with live.stage.database.read() as session:
@@ -295,7 +295,7 @@ def test_empty_chunked_bodies_behind_their_heads_never_meet_that_bound(live: Liv
     with wire(live.port) as connection:
         for _ in range(8):
             connection.send(begun(key, "Transfer-Encoding: chunked", "X-Long: " + "a" * 12_000))
-            wait_until(lambda: live.app.concurrency.all_inside == 1)
+            wait_until(lambda: live.app.limits.concurrency.all_inside == 1)
             assert connection.send(b"0\r\n\r\n").answer().status == 400  # no JSON
 
 

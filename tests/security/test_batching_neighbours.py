@@ -120,7 +120,7 @@ def test_320_honest_callers_beside_hostile_ones_each_get_their_own_answer(live: 
         assert ended(plug).status == 200
         joined += MODEL_CALLS[0] == waiting
     assert joined == ROUNDS, "the rows of all callers, and no others, were in one call of the model"
-    wait_until(lambda: not live.app.batching._lines and live.app.concurrency.inside.get("hostile") is None)
+    wait_until(lambda: not live.app.batching._lines and live.app.limits.concurrency.inside.get("hostile") is None)
 
 
 def test_without_troubling_rows_the_callers_of_a_round_share_one_model_call(live: Live, estimator: Any, held: None) -> None:

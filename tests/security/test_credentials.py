@@ -347,7 +347,7 @@ def test_row_7_and_10_no_dump_answer_or_command_gives_a_secret_back(stage: Stage
 def count_look_ups(live: Live, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every key id that is looked up in the database from now on."""
     asked: list[str] = []
-    authenticator = live.app.authenticator
+    authenticator = live.app.identity.authenticator
 
     def counted(find: Any) -> Any:
         def count(key: str) -> Any:
@@ -377,7 +377,7 @@ def test_row_14_guesses_from_one_address_are_slowed_before_any_look_up(stage: St
     known, other = stage.tenant("acme", "iris"), stage.key("acme")
     with stage.serving(failed_credentials_per_minute="30") as live:
         now_us = 1_000_000
-        monkeypatch.setattr(live.app.failures._rates, "_clock_us", lambda: now_us)
+        monkeypatch.setattr(live.app.identity.failures._rates, "_clock_us", lambda: now_us)
         assert live.get("/account", known).status_code == 200
         asked = count_look_ups(live, monkeypatch)
         guesses = [mint_key(b"other").text for _ in range(31)]
@@ -403,13 +403,13 @@ def test_row_14_a_thousand_guesses_at_once_are_not_all_looked_up(stage: Stage, m
     with stage.serving(failed_credentials_per_minute="5") as live:
         asked = count_look_ups(live, monkeypatch)
         held = threading.Event()
-        find = live.app.authenticator.prover.find_secrets
+        find = live.app.identity.authenticator.prover.find_secrets
 
         def slow(key: str) -> Any:
             held.wait(5)
             return find(key)
 
-        monkeypatch.setattr(live.app.authenticator, "prover", replace(live.app.authenticator.prover, find_secrets=slow))
+        monkeypatch.setattr(live.app.identity.authenticator, "prover", replace(live.app.identity.authenticator.prover, find_secrets=slow))
         with ThreadPoolExecutor(60) as pool:
             calls = [pool.submit(live.get, "/account", mint_key(b"other").text) for _ in range(60)]
             wait_until(lambda: live.app.threads._work_queue.qsize() >= 40)

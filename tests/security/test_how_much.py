@@ -397,7 +397,7 @@ def test_row_62_a_slow_model_is_504_at_the_deadline_and_its_place_is_free_again(
     with stage.serving(prediction_deadline_s="0.3") as live:
         key = live.stage.tenant("acme", "slow")
         problem(live.predict(key, instances({"size": SLOW_SIZE}), SLOW), 504, "prediction_timeout")
-        assert live.app.concurrency.all_inside == 0
+        assert live.app.limits.concurrency.all_inside == 0
         RELEASE.set()
         wait_until(lambda: live.predict(key, instances({"size": 1}), SLOW).status_code == 200)
         wait_until(lambda: live.get("/account/usage", key).json()["rows"] == 1)
@@ -410,14 +410,14 @@ def test_row_62_what_a_stuck_model_holds_is_bounded_and_the_rest_of_the_service_
         stuck, other, third = (live.stage.tenant(name, "iris", "slow") for name in ("stuck", "other", "third"))
         body = json.dumps(instances({"size": SLOW_SIZE})).encode()
         connections = [Wire(live.port).send(post(key, body, path=SLOW)) for key in (stuck, stuck, stuck, other)]
-        wait_until(lambda: live.app.concurrency.all_inside == 4)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 4)
         for key, reason in ((stuck, "Your organisation"), (third, "The service")):
             answer = live.predict(key, GOOD)
             assert problem(answer, 503, "overloaded")["detail"].startswith(reason)
             assert answer.headers["retry-after"] == "1"
         assert live.get("/health").status_code == 200
         assert [connection.answer().status for connection in connections] == [504] * 4
-        assert live.app.concurrency.inside == {}
+        assert live.app.limits.concurrency.inside == {}
         assert live.predict(stuck, GOOD).status_code == 200, "a call on the event loop needs no thread"
         for connection in connections:
             connection.close()
@@ -431,11 +431,11 @@ def test_row_63_health_answers_while_the_largest_legal_batch_is_worked_on(stage:
         statuses: list[int] = []
         batch = threading.Thread(target=lambda: statuses.append(live.predict(key, body).status_code))
         batch.start()
-        wait_until(lambda: live.app.concurrency.all_inside == 1)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 1)
         answered = 0
-        while live.app.concurrency.all_inside == 1:
+        while live.app.limits.concurrency.all_inside == 1:
             assert live.get("/health").status_code == 200
-            answered += live.app.concurrency.all_inside == 1
+            answered += live.app.limits.concurrency.all_inside == 1
         batch.join()
         assert statuses == [200]
         assert answered > 1

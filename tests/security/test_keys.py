@@ -206,7 +206,7 @@ def test_row_13_the_last_use_is_shown_and_written_behind(live: Live, lead: str) 
     with statements(live) as seen:
         assert live.predict(used, instances(IRIS_ROW)).status_code == 200
     assert not any("UPDATE api_key" in statement for _, statement in seen)
-    live.app.key_uses.write()
+    live.app.identity.uses.write()
     shown = {key["id"]: key["last_used_at"] for key in send(live, "GET", "", lead).json()["keys"]}
     assert shown[key_id(used)] is not None
     assert shown[key_id(unused)] is None
@@ -329,7 +329,7 @@ def test_row_106_a_new_pepper_takes_over_under_load_and_nobody_is_refused(stage:
         third = servers.enter_context(stage.serving(**changed))  # 2: one after the other makes it the current one
         urls.append(third.base_url)
         goes_on(load)
-        wait_until(lambda: third.app.key_uses.write() or keys.list_keys(stage.database, under_pepper=1) == [])
+        wait_until(lambda: third.app.identity.uses.write() or keys.list_keys(stage.database, under_pepper=1) == [])
         for text in texts:
             stage.edit(text, name="touched")  # so that both look it up again, under its new digest
         goes_on(load)

@@ -41,19 +41,19 @@ def test_row_100_known_credentials_go_on_unknown_ones_are_503_and_all_end_at_the
         assert [live.predict(known, GOOD).status_code for known in (key, token)] == [200, 200]
         assert live.get("/metrics", scraper).status_code == 200
         with database_away(live.app.database, stage.values["GATEHOUSE_DATABASE_URL"]):
-            wait_until(lambda: live.app.authenticator.stale_for_s() > 1)
+            wait_until(lambda: live.app.identity.authenticator.stale_for_s() > 1)
             assert [live.predict(known, GOOD).status_code for known in (key, token, key, token)] == [200] * 4
             for unknown in (late, late_token, mint_key(b"other").text):
                 unavailable(live.predict(unknown, GOOD))
             problem(live.predict("gate_x", GOOD), 401, "credential_malformed")
             told = dict(line.rsplit(" ", 1) for line in live.get("/metrics", scraper).text.splitlines())
             assert 1 < float(told["gatehouse_identity_stale_seconds"]) < 60
-            live.app.authenticator._stale_after_s = 1  # the bound is over
+            live.app.identity.authenticator._stale_after_s = 1  # the bound is over
             for credential in (key, token, late, late_token, scraper):
                 unavailable(live.predict(credential, GOOD))
         wait_until(lambda: live.predict(key, GOOD).status_code == 200)
         assert [live.predict(credential, GOOD).status_code for credential in (token, late, late_token)] == [200] * 3
-        assert live.app.failures.counted == 1, "an outage is nobody's failure: only the malformed key counts"
+        assert live.app.identity.failures.counted == 1, "an outage is nobody's failure: only the malformed key counts"
 
 
 def test_row_100_under_load_the_outage_drops_no_call_of_a_known_key_and_lets_in_no_other(stage_on_each_database: Stage) -> None:
@@ -74,9 +74,9 @@ def test_row_100_under_load_the_outage_drops_no_call_of_a_known_key_and_lets_in_
         assert live.predict(key, GOOD).status_code == 200
         calls = [pool.submit(call, credential) for credential in (key, unknown)]
         with database_away(live.app.database, stage.values["GATEHOUSE_DATABASE_URL"]):
-            wait_until(lambda: live.app.authenticator.stale_for_s() > 1)
+            wait_until(lambda: live.app.identity.authenticator.stale_for_s() > 1)
             unavailable(live.predict(revoked, GOOD))
-        wait_until(lambda: live.app.authenticator.stale_for_s() < 0.3)
+        wait_until(lambda: live.app.identity.authenticator.stale_for_s() < 0.3)
         wait_until(lambda: live.predict(unknown, GOOD).status_code == 401)
         over.set()
         assert [call.result() for call in calls] == [{200}, {401, 503}]
@@ -91,7 +91,7 @@ def test_row_12_36_and_48_a_slow_look_up_does_not_write_the_old_state_back(
     with stage.serving() as live:
         token = token_of(live, key)
         read, go_on = threading.Semaphore(0), threading.Event()
-        find = live.app.authenticator.prover.find_key
+        find = live.app.identity.authenticator.prover.find_key
 
         def slow(*arguments: Any) -> Any:
             found = find(*arguments)  # the old state
@@ -100,7 +100,7 @@ def test_row_12_36_and_48_a_slow_look_up_does_not_write_the_old_state_back(
             return found
 
         with monkeypatch.context() as patched, ThreadPoolExecutor(2) as pool:
-            patched.setattr(live.app.authenticator, "prover", replace(live.app.authenticator.prover, find_key=slow))
+            patched.setattr(live.app.identity.authenticator, "prover", replace(live.app.identity.authenticator.prover, find_key=slow))
             under_way = [pool.submit(live.predict, credential, GOOD) for credential in (key, token)]
             assert all(read.acquire(timeout=20) for _ in under_way)
             take_away(stage, kind, key)

@@ -51,7 +51,7 @@ def test_row_57_and_107_no_spelling_passes_the_limit_but_the_one_header_of_a_lis
     believed = ("X-Forwarded-For:", "x-forwarded-for:", "X-FORWARDED-FOR:") if trusted == "127.0.0.1" else ()
     with stage.serving(failed_credentials_per_minute=str(FAILURES), trusted_proxies=trusted) as live:
         for minute, field in enumerate(SPELLINGS):
-            monkeypatch.setattr(live.app.failures._rates, "_clock_us", lambda now_us=minute * 60_000_000: now_us)
+            monkeypatch.setattr(live.app.identity.failures._rates, "_clock_us", lambda now_us=minute * 60_000_000: now_us)
             expected = [401] * (FAILURES + 2) if field.startswith(believed) else [401] * FAILURES + [429] * 2
             assert statuses(live, field, FAILURES + 2) == expected, field
 

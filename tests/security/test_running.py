@@ -507,12 +507,12 @@ def test_row_102_a_connection_that_ends_early_leaves_no_call_task_or_connection(
         for connection in connections:
             assert connection.socket.recv(10)
     elif at != "in the headers":
-        wait_until(lambda: live.app.concurrency.all_inside == 5)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 5)
     for connection in connections:
         ENDINGS[ending](connection)
     if at == "while predicting":
         RELEASE.set()
-    wait_until(lambda: live.app.concurrency.inside == {})
+    wait_until(lambda: live.app.limits.concurrency.inside == {})
     for connection in connections:
         connection.close()
     RELEASE.set()
@@ -535,7 +535,7 @@ def test_row_101_a_call_under_way_when_the_server_ends_is_answered_and_metered(s
     key = stage.tenant("acme", "slow")
     with stage.serving() as live:
         connection = Wire(live.port).send(post(key, json.dumps(instances({"size": SLOW_SIZE})).encode(), path=SLOW))
-        wait_until(lambda: live.app.concurrency.all_inside == 1)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 1)
         live.server.should_exit = True
         wait_until(lambda: refuses(live.port))
         time.sleep(0.4)  # the server pauses for 0.1 s by itself; the call takes longer than that

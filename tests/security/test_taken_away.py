@@ -120,8 +120,8 @@ def predicted(live: Live, credential: str, meanwhile: Callable[[], object]) -> A
     """A prediction whose body comes after `meanwhile`, when the server has seen that."""
 
     def seen() -> None:
-        before = live.app.authenticator.generation
+        before = live.app.identity.authenticator.generation
         meanwhile()
-        wait_until(lambda: live.app.authenticator.generation > before)
+        wait_until(lambda: live.app.identity.authenticator.generation > before)
 
     return slowly(live, "POST /v1/models/iris/predict", credential, instances(IRIS_ROW), seen)

@@ -530,7 +530,7 @@ def test_row_26_and_36_a_revoked_token_is_refused_within_a_second_and_so_is_its_
 
 
 def test_row_26_a_look_up_under_way_when_a_token_is_revoked_does_not_write_it_back(attack: Attack) -> None:
-    door = attack.live.app.authenticator
+    door = attack.live.app.identity.authenticator
     token = attack.forge.token(claims={"jti": "in-flight"})
     generation = door.generation
     verified = door.look_up(token)
@@ -672,7 +672,7 @@ def swapped(token: str, other: str, n: int) -> str:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(MUTATIONS)), st.integers(0, 100_000), st.booleans())
 def test_rows_19_to_30_no_mutation_of_a_good_token_ever_passes(attack: Attack, name: str, n: int, warm: bool) -> None:
-    door = attack.live.app.authenticator
+    door = attack.live.app.identity.authenticator
     token = attack.good
     if warm:
         door.remember(token, door.look_up(token), door.generation)

@@ -117,7 +117,7 @@ def test_a_bridge_its_releases_and_its_end_are_followed_within_a_second_and_lose
                 step()
                 assert wait_until(lambda expected=expected: answered(live, key)[::2] == expected) < 1  # type: ignore[misc]
         assert seen == {("1.0.0", False), ("2.0.0", True), ("2.5.0", True)}
-        assert {name for name in live.app.registry.loaded if name[0] == "line"} == {("line", "1.0.0"), ("line", "2.0.0")}
+        assert {name for name in live.app.serving.registry.loaded if name[0] == "line"} == {("line", "1.0.0"), ("line", "2.0.0")}
 
 
 def test_the_older_model_may_be_gone_while_it_is_bridged_and_nothing_of_it_is_loaded(line: Stage) -> None:
@@ -126,7 +126,7 @@ def test_the_older_model_may_be_gone_while_it_is_bridged_and_nothing_of_it_is_lo
         assert answered(live, key) == ("1.0.0", 1.5, False)
         bridge(line)
         assert wait_until(lambda: answered(live, key)[0] == answered(other, key)[0] == "2.0.0") < 1
-        assert ("line", "1.0.0") not in live.app.registry.loaded
+        assert ("line", "1.0.0") not in live.app.serving.registry.loaded
         without_model(line)
         assert answered(live, key) == ("2.0.0", 1.5, True)
     with line.serving() as anew:
@@ -247,11 +247,11 @@ def test_with_little_memory_the_other_end_is_loaded_again_when_it_is_called(line
         key = line.tenant("acme", "line", "iris")
         for _ in range(2):
             assert answered(live, key) == ("2.0.0", 1.5, True)
-            assert set(live.app.registry.loaded) == {("line", "2.0.0")}
+            assert set(live.app.serving.registry.loaded) == {("line", "2.0.0")}
             assert live.predict(key, instances(IRIS_ROW)).status_code == 200
-            assert set(live.app.registry.loaded) == {("iris", "1.0.0")}
+            assert set(live.app.serving.registry.loaded) == {("iris", "1.0.0")}
         gc.collect()
-        assert not live.app.releases._bridges._made  # nothing of what was unloaded is held
+        assert not live.app.serving.releases._bridges._made  # nothing of what was unloaded is held
         with ThreadPoolExecutor(8) as pool:
             assert {*pool.map(lambda _: answered(live, key), range(8))} == {("2.0.0", 1.5, True)}
         assert failures(live, line.key("_operator")) == {}

@@ -75,7 +75,7 @@ def test_row_53_late_headers_behind_a_call_under_way_are_answered_after_it(live:
     RELEASE.clear()
     with wire(live.port) as connection:
         connection.send(post(key, json.dumps(instances({"size": SLOW_SIZE})).encode(), path="/v1/models/slow/predict"), b"GET /")
-        wait_until(lambda: live.app.concurrency.all_inside == 1 and len(live.app.connections.heads) == 1)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 1 and len(live.app.connections.heads) == 1)
         wait_until(lambda: not live.app.connections.heads)
         RELEASE.set()
         assert connection.answer().status == 200
@@ -231,7 +231,7 @@ def test_row_55_a_call_under_way_never_makes_room_and_the_new_connection_is_told
     with stage.serving(**{limit: "2"}) as live, ExitStack() as stack:
         live.client.close()
         busy = [stack.enter_context(wire(live.port)).send(call_slowly(key)) for _ in range(2)]
-        wait_until(lambda: live.app.concurrency.all_inside == 2)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 2)
         with wire(live.port) as refused:
             answer = refused.answer()
             assert (answer.status, answer.json()["code"], answer.header("retry-after")) == (503, "overloaded", "1")

@@ -53,7 +53,7 @@ def test_a_call_under_way_when_it_begins_is_told_that_its_answer_is_the_last(sta
     key = stage.tenant("acme", "slow")
     with draining(stage, "0") as (live, begin), wire(live.port) as connection:
         connection.send(post(key, SLOW_CALL, path="/v1/models/slow/predict"))
-        wait_until(lambda: live.app.concurrency.all_inside == 1)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 1)
         begin()
         RELEASE.set()
         answer = connection.answer()
@@ -70,7 +70,7 @@ def test_a_request_that_has_begun_is_read_and_answered_and_an_idle_connection_is
         in_head.send(whole[:40])
         in_body.send(whole[:-5])
         slow.send(post(key, SLOW_CALL, path="/v1/models/slow/predict"))
-        wait_until(lambda: live.app.concurrency.all_inside == 2 and len(live.app.connections.heads) == 1)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 2 and len(live.app.connections.heads) == 1)
         begin()
         assert idle.closed()
         answers = [in_head.send(whole[40:]).answer(), in_body.send(whole[-5:]).answer()]
@@ -84,7 +84,7 @@ def test_the_setting_bounds_how_long_calls_under_way_may_take_and_their_callers_
     key = stage.tenant("acme", "slow")
     with stage.serving(grace_s=0.5) as live, wire(live.port) as connection:
         connection.send(post(key, SLOW_CALL, path="/v1/models/slow/predict"))
-        wait_until(lambda: live.app.concurrency.all_inside == 1)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 1)
         begun = time.monotonic()
         live.server.should_exit = True
         answer = connection.answer()

@@ -10,7 +10,7 @@ import pytest
 from line_versions import publish_line
 from stage import Stage
 
-from gatehouse.app import bind_contracts, compile_contract
+from gatehouse.composition.serving import bind_contracts, compile_contract
 from gatehouse.errors import EndpointUnavailable, IdempotencyVersionGone
 from gatehouse.server.bridges import Bridges
 from gatehouse.server.former import KEPT, FormerVersions

@@ -216,7 +216,7 @@ def test_connections_that_are_turned_away_read_why_and_take_no_place(stage: Stag
     with stage.serving(max_connections="1") as live, ExitStack() as stack_of:
         live.client.close()
         busy = stack_of.enter_context(wire(live.port)).send(call)
-        wait_until(lambda: live.app.concurrency.all_inside == 1)
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 1)
         for _ in range(MOST_TURNED_AWAY + 10):
             refused = stack_of.enter_context(wire(live.port))
             refused.send(call)

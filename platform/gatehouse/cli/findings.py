@@ -118,7 +118,7 @@ def _inside(settings: Settings, database: Database) -> Iterator[Finding]:
 
 def _token_keys(settings: Settings, database: Database) -> Finding:
     """Whether the key that signs access tokens, and one that is to take over, can be opened."""
-    seal = Seal(*(secret.get_secret_value().encode() for secret in (settings.secret_key, settings.secret_key_before)))
+    seal = Seal(*settings.secret_keys)
     lives = lives_of(read_token_keys(database))
     signing = signing_life(lives, datetime.now(UTC))
     keys = [life.key for life in lives if signing and life.key.retired_at is None and life.key.signs_from >= signing.key.signs_from]

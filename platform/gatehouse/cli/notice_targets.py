@@ -108,7 +108,7 @@ def remove(tenant: Tenant, json: Json = False) -> None:
 def seal_of(deployment: Deployment) -> Seal:
     """What seals and opens the secrets of targets."""
     settings = deployment.settings
-    return Seal(*(secret.get_secret_value().encode() for secret in (settings.secret_key, settings.secret_key_before)))
+    return Seal(*settings.secret_keys)
 
 
 def _say_secret(secret: str) -> None:

@@ -10,7 +10,7 @@ from gatehouse.settings import Settings
 
 def notices_finding(settings: Settings, database: Database) -> Finding:
     """Whether the targets take what they are sent, and whether it can be signed."""
-    seal = Seal(*(secret.get_secret_value().encode() for secret in (settings.secret_key, settings.secret_key_before)))
+    seal = Seal(*settings.secret_keys)
     with database.read() as session:
         targets = list_targets(session)
     unreadable = [each.tenant for each in targets if readable(seal, sealed_name(each.tenant_id), each.secret_sealed) is None]

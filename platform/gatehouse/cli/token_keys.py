@@ -94,7 +94,7 @@ def reseal(json: Json = False) -> None:
 
 def _seal(deployment: Deployment) -> Seal:
     settings = deployment.settings
-    return Seal(*(secret.get_secret_value().encode() for secret in (settings.secret_key, settings.secret_key_before)))
+    return Seal(*settings.secret_keys)
 
 
 def _now(deployment: Deployment) -> datetime:
