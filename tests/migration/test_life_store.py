@@ -14,7 +14,8 @@ from gatehouse.db.session import Database
 from gatehouse.db.tables import AuditTable
 from gatehouse.errors import NotKnown, Refused
 from gatehouse.identity.tenants import create_tenant
-from gatehouse.migration.endpoint import Deprecation, Endpoint, Extension
+from gatehouse.migration.bridging import bridged, unbridged
+from gatehouse.migration.endpoint import Deprecation, Endpoint, Extension, Shadow
 from gatehouse.migration.life_store import Step, change_life
 from gatehouse.migration.release import released
 from gatehouse.migration.store import activate, api_versions_by_model, create_endpoint, list_endpoints, named_endpoint, store_release
@@ -103,3 +104,24 @@ def test_what_is_refused_or_changes_nothing_leaves_no_trace(iris: Database) -> N
     assert [action for _, action, _ in told(iris)] == ["endpoint.create"]
     with iris.read() as session:
         assert last_revision(session) == before
+
+
+def test_a_bridge_is_stored_numbered_and_audited_and_ends_a_shadow(iris: Database) -> None:
+    with iris.read() as session:
+        before = last_revision(session)
+    change(iris, "shadow", lambda seen, _all: replace(seen, shadow=Shadow("v2", 50)))
+    assert find(iris).shadow == Shadow("v2", 50)
+    change(iris, "bridge", lambda seen, all_: bridged(seen, all_, "v2", NOW))
+    assert find(iris) == Endpoint("iris", "v1", "active", "1.0.0", bridged_to="v2")
+    change(iris, "bridge", lambda seen, all_: bridged(seen, all_, "v2", NOW))  # once more is no change
+    with pytest.raises(Refused, match="iris/v1 is bridged to iris/v2"), iris.write() as session:
+        change_life(session, ALICE, "retire", "iris", "v2", lambda seen, all_: retired(seen, all_, [], NOW, force=True))
+    change(iris, "unbridge", lambda seen, _all: unbridged(seen))
+    assert find(iris) == Endpoint("iris", "v1", "active", "1.0.0")
+    with iris.read() as session:
+        assert [(each.kind, each.id) for each in changes_since(session, before)] == [("endpoint", "iris/v1")] * 3
+    over = {"state": "active", "bridged_to": "v2"}
+    assert [(action, detail["to"]) for _, action, detail in told(iris)[-2:]] == [
+        ("endpoint.bridge", over),
+        ("endpoint.unbridge", {"state": "active"}),
+    ]
