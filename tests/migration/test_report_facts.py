@@ -105,7 +105,7 @@ def test_facts_of_a_tenant_hold_every_figure_that_its_verdict_goes_by() -> None:
         ("rows_not_upgraded", "blocked"),
         ("disagreement", "at_risk"),
         ("new_failed", "at_risk"),
-        ("told_gone", "at_risk"),
+        ("told_gone", "ready"),
     ]
     assert [(key["key_id"], key["name"], key["verdict"], key["old_calls"]) for key in keys] == [
         ("k1", "=HYPERLINK(1)", "blocked", 3),

@@ -70,6 +70,7 @@ def judged(known: Standing, old: Endpoint = OLD, new: Endpoint = NEW) -> tuple[W
         ({"moves": Moves(old_calls=9), "shadow": None}, Word.AT_RISK, ["not_tried"]),
         ({"moves": Moves(old_calls=9), "shadow": shadow(rows=0, disagreed=0)}, Word.AT_RISK, ["not_tried"]),
         ({"moves": Moves(gone_calls=9)}, Word.AT_RISK, ["told_gone"]),
+        ({"moves": Moves(old_calls=9, gone_calls=1)}, Word.READY, ["nothing_against", "told_gone"]),
     ],
 )
 def test_the_verdict_follows_from_the_facts(facts: dict[str, Any], word: Word, codes: list[str]) -> None:
@@ -90,6 +91,17 @@ def test_a_near_sunset_is_a_risk_to_whoever_has_not_begun(sunset_in: int, facts:
     assert judged(standing(**facts), replace(OLD, deprecation=ending))[1] == codes
     longer = Extension("a", "acme", NOW.date() + timedelta(days=90))
     assert judged(standing(**facts), replace(OLD, deprecation=ending, extensions=(longer,)))[1] == ["nothing_against"]
+
+
+@pytest.mark.parametrize("sunset", [NOW.date() - timedelta(days=1), None])
+def test_calls_that_get_410_after_the_end_are_at_risk_but_for_whom_it_goes_on(sunset: date | None) -> None:
+    ended = replace(OLD, state="retired", retired_at=NOW - timedelta(days=1))
+    if sunset is not None:
+        ended = replace(OLD, deprecation=replace(ENDING, sunset=sunset), extensions=(Extension("b", "other", date(2027, 1, 1)),))
+    known = standing(moves=Moves(old_calls=9, new_calls=1, gone_calls=1))
+    assert judged(known, ended) == (Word.AT_RISK, ["told_gone"])
+    extended = replace(ended, extensions=(Extension("a", "acme", date(2027, 1, 1)),))
+    assert judged(known, extended)[0] is (Word.AT_RISK if sunset is None else Word.READY)
 
 
 def test_of_an_endpoint_that_goes_on_nobody_has_to_be_told() -> None:

@@ -64,22 +64,15 @@ class Verdict:
 
 def verdict_of(pair: Pair, standing: Standing, tenant_id: str, now: datetime) -> Verdict:
     """`moved` and `silent` need one reason and look no further; else the worst of all that speaks against moving, or `ready`."""
-    still = next(_settled(pair, standing, now), None)
+    still, gone = next(_settled(pair, standing, now), None), list(_told_gone(pair, standing, tenant_id, now))
     if still is not None:
-        return Verdict(still.weighs, (still, *_told_gone(pair, standing)) if still.weighs is Word.MOVED else (still,))
-    against = [
-        *_access(pair, standing, now),
-        *_rows(pair, standing),
-        *_warning(pair, standing, tenant_id, now),
-        *_told_gone(pair, standing),
-    ]
-    if not against:
-        old, calls = pair.old.api_version, standing.moves.old_calls
-        against = [
-            Reason("nothing_against", Word.READY, f"{_count(calls, 'call')} on {old} in {SPAN_DAYS} days; nothing speaks against moving")
-        ]
-    words = [reason.weighs for reason in against]
-    return Verdict(next(word for word in Word if word in words), tuple(against))
+        return Verdict(still.weighs, (still, *gone) if still.weighs is Word.MOVED else (still,))
+    reasons = [*_access(pair, standing, now), *_rows(pair, standing), *_warning(pair, standing, tenant_id, now), *gone]
+    worst = next((word for word in (Word.BLOCKED, Word.AT_RISK) if word in [reason.weighs for reason in reasons]), None)
+    if worst is not None:
+        return Verdict(worst, tuple(reasons))
+    calls = f"{_count(standing.moves.old_calls, 'call')} on {pair.old.api_version} in {SPAN_DAYS} days"
+    return Verdict(Word.READY, (Reason("nothing_against", Word.READY, f"{calls}; nothing speaks against moving"), *reasons))
 
 
 def _settled(pair: Pair, standing: Standing, now: datetime) -> Iterator[Reason]:
@@ -151,11 +144,14 @@ def _warning(pair: Pair, standing: Standing, tenant_id: str, now: datetime) -> I
         yield Reason("not_tried", Word.AT_RISK, f"no answered call on {new} in 7 days, and no row compared with it in {SPAN_DAYS}")
 
 
-def _told_gone(pair: Pair, standing: Standing) -> Iterator[Reason]:
-    calls = standing.moves.gone_calls
-    if calls:
-        text = f"{_count(calls, 'call')} on {pair.old.api_version} answered with 410 in {SPAN_DAYS} days"
-        yield Reason("told_gone", Word.MOVED if standing.moves.moved else Word.AT_RISK, text)
+def _told_gone(pair: Pair, standing: Standing, tenant_id: str, now: datetime) -> Iterator[Reason]:
+    """In a brownout it is meant to be so; once the version has ended these calls fail for good."""
+    moves, old = standing.moves, pair.old
+    if not moves.gone_calls:
+        return
+    weighs = Word.AT_RISK if old.state_at(now, tenant_id) == "retired" or not moves.old_calls else Word.READY
+    text = f"{_count(moves.gone_calls, 'call')} on {old.api_version} answered with 410 in {SPAN_DAYS} days"
+    yield Reason("told_gone", Word.MOVED if moves.moved else weighs, text)
 
 
 def _bridged(pair: Pair) -> bool:
