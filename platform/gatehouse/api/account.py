@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 
 from gatehouse.api.models import Summary
 from gatehouse.api.principal import needs
+from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.principal import Plan, Principal, Rate, Scope
@@ -29,7 +30,7 @@ def account_router(endpoints: Endpoints, sources: AccountSources, summary: Summa
     router = APIRouter(prefix="/account", tags=["account"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
-    @router.get("", summary="Your tenant, key, plan, rows left and endpoints", operation_id="show_account")
+    @get_and_head(router, "", summary="Your tenant, key, plan, rows left and endpoints", operation_id="show_account")
     @limited
     def show_account(request: Request, principal: AccountReader) -> dict[str, Any]:
         expires_at = sources.key_expires_at(principal.key_id)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 
 from gatehouse.api.models import Summary
 from gatehouse.api.principal import needs
+from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.lifecycle import Endpoints
@@ -29,7 +30,8 @@ def account_migration_router(
     """`reports` asks the database."""
     router = APIRouter(prefix="/account", tags=["account"])
 
-    @router.get(
+    @get_and_head(
+        router,
         "/migration",
         summary="Your calls on endpoints that end and on their successors, and what speaks against moving",
         operation_id="show_migration",

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from gatehouse.api.principal import needs
+from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.errors import InvalidInput
 from gatehouse.principal import Principal, Scope
@@ -29,7 +30,8 @@ def account_usage_router(usage: ReadUsage, throttle: Throttle, per_minute: int) 
     """`usage` asks the database, for a tenant, from a day to a day."""
     router = APIRouter(prefix="/account", tags=["account"])
 
-    @router.get(
+    @get_and_head(
+        router,
         "/usage",
         summary="Your calls and rows by day, hour, key, model, API version and status",
         operation_id="show_usage",

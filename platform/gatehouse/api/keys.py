@@ -12,6 +12,7 @@ from gatehouse.api.json_body import body_of, invalid, parsed
 from gatehouse.api.key_bodies import ChangedKey, Closed, KeyEdit, KeyEntry, KeyList, NewKey, Notice, Rotation, ShownKey, entry, rate_of
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.principal import call_of, needs
+from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.db.audit import Actor
 from gatehouse.db.session import Database
@@ -40,7 +41,7 @@ def keys_router(database: Database, pepper: Pepper, prover: Prover, throttle: Th
     router = APIRouter(prefix="/account/keys", tags=["keys"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
-    @router.get("", summary="The keys of your tenant, without their secrets", operation_id="list_keys")
+    @get_and_head(router, "", summary="The keys of your tenant, without their secrets", operation_id="list_keys")
     @limited
     def list_keys(request: Request, principal: KeyManager) -> KeyList:
         found = keys.newest_keys(database, principal.tenant_id, MOST_LISTED + 1)
@@ -63,7 +64,7 @@ def keys_router(database: Database, pepper: Pepper, prover: Prover, throttle: Th
             made = keys.create_key(database, actor_of(request, principal), principal.tenant, pepper, wish, minter_of(request, prover))
         return shown_once(made, [])
 
-    @router.get("/{key_id}", summary="One key, without its secret", operation_id="show_key")
+    @get_and_head(router, "/{key_id}", summary="One key, without its secret", operation_id="show_key")
     @limited
     def show_key(request: Request, principal: KeyManager, key_id: KeyId) -> KeyEntry:
         with said_by_http():

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Depends, Request, Response
 
 from gatehouse.api.principal import needs
+from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.metrics.exposition import CONTENT_TYPE
 from gatehouse.principal import Scope
@@ -17,7 +18,8 @@ def metrics_router(exposition: Callable[[], bytes], throttle: Throttle) -> APIRo
     """All metrics at once, of all endpoints: the scope is the operator's."""
     router = APIRouter(tags=["operations"])
 
-    @router.get(
+    @get_and_head(
+        router,
         "/metrics",
         summary="Metrics of the server that answers, over all its processes, as Prometheus reads them",
         operation_id="show_metrics",

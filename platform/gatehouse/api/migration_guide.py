@@ -14,6 +14,7 @@ from gatehouse.api.negotiation import accepted
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.pages import PAGE_CSP
 from gatehouse.api.paths import API_VERSION, GUIDE_PATH
+from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.api.upgrades import Upgrades
 from gatehouse.migration.guide import Guide, guide_of, life_of
@@ -47,7 +48,8 @@ def guide_router(
     """`GET /v{n}/models/{model}/migrate-from/{older}`; `own_calls` asks the database."""
     router = APIRouter(tags=["models"])
 
-    @router.get(
+    @get_and_head(
+        router,
         GUIDE_PATH,
         summary="How to move from an older API version to this one",
         operation_id="show_migration_guide",

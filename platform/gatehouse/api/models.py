@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Request
 
 from gatehouse.api.paths import API_VERSION, MODEL_NAME
 from gatehouse.api.principal import needs
+from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.errors import NotFound
 from gatehouse.migration.ending import guide_url, moment_text, successor_of
@@ -29,13 +30,13 @@ def models_router(endpoints: Endpoints, describe: Describe, summary: Summary, th
     router = APIRouter(tags=["models"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
-    @router.get("/{api_version}/models", summary="The models that your key may call", operation_id="list_models")
+    @get_and_head(router, "/{api_version}/models", summary="The models that your key may call", operation_id="list_models")
     @limited
     def list_models(request: Request, api_version: ApiVersion, principal: Caller) -> dict[str, Any]:
         found = endpoints.granted(principal, api_version)
         return {"models": [summary(endpoint, principal) for endpoint in found]}
 
-    @router.get("/{api_version}/models/{model}", summary="One model with its contract", operation_id="show_model")
+    @get_and_head(router, "/{api_version}/models/{model}", summary="One model with its contract", operation_id="show_model")
     @limited
     def show_model(request: Request, api_version: ApiVersion, model: ModelName, principal: Caller) -> dict[str, Any]:
         for endpoint in endpoints.granted(principal, api_version):

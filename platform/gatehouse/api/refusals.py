@@ -84,7 +84,8 @@ def handle_errors(api: FastAPI, throttle: Throttle, render: Render) -> None:
 def unrouted_problem(error: HTTPException) -> Problem:
     """What the router raises: no such path, or not by this method."""
     if error.status_code == 405:
-        return MethodNotAllowed(headers=[("Allow", (error.headers or {}).get("Allow", "GET"))])
+        allowed = (error.headers or {}).get("Allow", "GET")
+        return MethodNotAllowed(headers=[("Allow", "GET, HEAD" if allowed == "GET" else allowed)])
     if error.status_code == 400:
         return MalformedRequest("The body could not be read.")
     return NotFound(reason="no_such_path")
