@@ -98,8 +98,13 @@ def _says(filling: Filling) -> str:
 
 
 def _arithmetic(rule: Rule) -> str:
-    factor = f" × {rule.factor}" if rule.factor != 1 else ""
-    return factor + (f" {'+' if rule.offset > 0 else '−'} {abs(rule.offset)}" if rule.offset else "")
+    factor = f" × {_short(rule.factor)}" if rule.factor != 1 else ""
+    return factor + (f" {'+' if rule.offset > 0 else '−'} {_short(abs(rule.offset))}" if rule.offset else "")
+
+
+def _short(number: float | int) -> str:
+    """As people read it: 5/9 is 0.555555555556."""
+    return str(number) if isinstance(number, int) else f"{number:.12g}"
 
 
 def _unit(unit: str | None) -> str:

@@ -10,7 +10,7 @@ from gatehouse.contracts.openapi import describe
 from gatehouse.contracts.upgrade import Upgrade, cells_from
 from gatehouse.contracts.upgrade_description import Facts, describe_upgrade
 from gatehouse.contracts.upgrade_fillings import FAILURES
-from gatehouse.contracts.upgrade_proof import SEED, prove
+from gatehouse.contracts.upgrade_proof import SEED, exact_gaps
 
 DIGITS = 12
 """Of an example: 1.1 × 10 is 11, not 11.000000000000002."""
@@ -22,11 +22,11 @@ def guide_facts(upgrade: Upgrade) -> Facts:
     """`describe_upgrade`, and `gaps`, their `codes`, `output` (old, new), and `examples`: old and new body, or None where no row moves."""
     facts = describe_upgrade(upgrade)
     for field in facts["fields"]:
-        if field["after"] is not None:
-            field["after"] = {name: _shown(upgrade.new.features, name, cell) for name, cell in field["after"].items()}
+        field["before"] = _all_shown(upgrade.old.features, field["before"])
+        field["after"] = field["after"] and _all_shown(upgrade.new.features, field["after"])
     gaps = [
         {"sources": list(gap.sources), "target": gap.target, "code": gap.code, "values": gap.values, "detail": gap.detail}
-        for gap in prove(upgrade).gaps
+        for gap in exact_gaps(upgrade)  # they were tried on drawn rows when they were published
     ]
     output = {"old": describe(upgrade.old)["output"], "new": describe(upgrade.new)["output"]}
     return facts | {"gaps": gaps, "codes": dict(FAILURES), "output": output, "examples": _examples(upgrade)}
@@ -36,8 +36,7 @@ def _examples(upgrade: Upgrade) -> dict[str, Any] | None:
     for old, cells in _rows(upgrade):
         made, failures = upgrade.row(cells)
         if not failures:
-            new = {name: _shown(upgrade.new.features, name, cell) for name, cell in upgrade.record(made).items()}
-            return {"old": {"instances": [old]}, "new": {"instances": [new]}}
+            return {"old": {"instances": [old]}, "new": {"instances": [_all_shown(upgrade.new.features, upgrade.record(made))]}}
     return None
 
 
@@ -55,12 +54,16 @@ def _checked(feature: Feature, cell: Cell) -> Cell:
     return cell if isinstance(checked, Fault) else checked
 
 
-def _shown(features: Sequence[Feature], name: str, cell: Cell) -> Cell:
-    """Without the noise of doubles, where the newer contract still takes it."""
+def _all_shown(features: Sequence[Feature], record: dict[str, Cell]) -> dict[str, Cell]:
+    of_name = {feature.name: feature for feature in features}
+    return {name: _shown(of_name[name], cell) for name, cell in record.items()}
+
+
+def _shown(feature: Feature, cell: Cell) -> Cell:
+    """Without the noise of doubles, where the contract still takes it."""
     if not isinstance(cell, float):
         return cell
     rounded = float(f"{cell:.{DIGITS}g}")
-    feature = next(feature for feature in features if feature.name == name)
     if isinstance(cell_check(feature)(rounded), Fault):
         return cell
     return int(rounded) if rounded.is_integer() and abs(rounded) < MOST_WHOLE else rounded

@@ -22,6 +22,8 @@ from gatehouse.migration.guide_words import calls_sentence, life_sentence, names
 
 Facts = Mapping[str, Any]
 NONE = "—"
+LONGEST_CHANGE = 400
+"""Characters; a map may have thousands of values."""
 LANGUAGES = {
     "curl": ("sh", "The server turns the old body into the new one, which is then scored. Only the second call is metered."),
     "python": ("python", "Your program converts its rows itself, with the standard library alone."),
@@ -96,7 +98,10 @@ def _field(view: Facts) -> list[Line]:
 
 
 def _change(field: Facts) -> list[Line]:
-    return [[field["says"]], *([[f"Note: {field['note']}"]] if field["note"] else [])]
+    says = field["says"]
+    if len(says) > LONGEST_CHANGE:
+        says = says[:LONGEST_CHANGE] + "… (the code below has all of it)"
+    return [[says], *([[f"Note: {field['note']}"]] if field["note"] else [])]
 
 
 def _example(field: Facts) -> Line:
