@@ -13,7 +13,7 @@ from gatehouse.contracts.upgrade_fillings import FAILURES
 from gatehouse.contracts.upgrade_proof import SEED, exact_gaps
 
 DIGITS = 12
-"""Of an example: 1.1 × 10 is 11, not 11.000000000000002."""
+"""Of an example: 4.35 × 100 is 435, not 434.99999999999994."""
 TRIED = 100
 MOST_WHOLE = 10**15
 
