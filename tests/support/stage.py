@@ -305,10 +305,10 @@ class Live:
         return self.client.post(path, content=content, headers=given)
 
     def caught_up(self) -> None:
-        """Wait until the last change of all has been seen: what is called from now on stays known without the database."""
+        """Wait until all changes have been taken in: whoever calls from now on stays known without the database."""
         with self.stage.database.read() as session:
             newest = last_revision(session)
-        wait_until(lambda: self.app.follower.revision == newest)
+        wait_until(lambda: self.app.process._revision >= newest)
 
     def get(self, path: str, key: str | None = None) -> httpx2.Response:
         return self.client.get(path, headers={"authorization": f"Bearer {key}"} if key else {})
