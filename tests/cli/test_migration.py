@@ -137,6 +137,8 @@ def test_json_and_csv_hold_the_same_figures(called: Any, ids: Ids) -> None:
         ("initech", "blocked"),
     ]
     assert facts["if_switched_off"] == {"tenants": 2, "calls_a_day": 201.0}
+    assert [row["spared_by_brownouts"] for row in facts["tenants"]] == [False, True, False]
+    assert [line["spared_by_brownouts"] for line in lines] == ["no", "yes", "no"]
     keys = [(row["tenant"], key) for row in facts["tenants"] for key in row["keys"]]
     assert len(keys) == len(lines) == 3
     for (tenant, key), line in zip(keys, lines, strict=True):

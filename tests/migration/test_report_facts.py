@@ -82,6 +82,7 @@ def test_facts_of_a_tenant_hold_every_figure_that_its_verdict_goes_by() -> None:
         "share_on_new": 0.125,
         "old_answered_7_days": 2,
         "new_answered_7_days": 1,
+        "spared_by_brownouts": False,
         "last_day": "2027-06-30",
         "told": {"by_notice": "2026-11-15T12:30:00Z", "by_answer": None},
         "shadow": {
@@ -131,6 +132,7 @@ def test_csv_has_a_line_for_each_key_and_for_a_tenant_without_one() -> None:
     assert [first[name] for name in of_tenant] == [second[name] for name in of_tenant]
     rows = "rows_not_upgraded: 30 of 300 rows cannot be upgraded to v2: age out_of_range 30, first,last too_long 3; disagreement: "
     assert first["tenant_reasons"].startswith(rows)
+    assert (first["tenant_verdict"], first["spared_by_brownouts"]) == ("blocked", "no")
     assert first["upgrade_failures"] == "age out_of_range 30, first,last too_long 3"
     assert (first["compared_rows"], first["disagreed_rows"], first["disagreement"], first["not_upgraded_rows"]) == (
         "270",

@@ -19,7 +19,7 @@ OF_MOVES = (
 )
 COLUMNS = (
     *("model", "old", "new", "tenant", "key_id", "key_name", "key_verdict", *OF_MOVES),
-    *("tenant_verdict", "tenant_reasons", "tenant_last_day", "told_by_notice", "told_by_answer", "compared_with"),
+    *("tenant_verdict", "tenant_reasons", "spared_by_brownouts", "tenant_last_day", "told_by_notice", "told_by_answer", "compared_with"),
     *("compared_rows", "disagreed_rows", "disagreement", "not_upgraded_rows", "upgrade_failures"),
 )
 
@@ -50,6 +50,7 @@ def tenant_facts(row: TenantRow) -> dict[str, Any]:
     return {
         **_verdict(row.verdict),
         **_moves(standing.moves),
+        "spared_by_brownouts": standing.moves.moved,
         "last_day": row.last_day.isoformat() if row.last_day else None,
         "told": _told(standing.told),
         "shadow": _shadow(standing.shadow),
@@ -79,7 +80,8 @@ def _tenant_cells(row: TenantRow, compared_with: str | None) -> tuple[Cell, ...]
     reasons = "; ".join(f"{reason.code}: {reason.text}" for reason in row.verdict.reasons)
     last_day = row.last_day.isoformat() if row.last_day else None
     failures = failures_text(row.standing.failures) if _failures(row.standing) is not None else None
-    return (row.verdict.word.value, reasons, last_day, told["by_notice"], told["by_answer"], compared_with, *counts, failures)
+    spared = "yes" if row.standing.moves.moved else "no"
+    return (row.verdict.word.value, reasons, spared, last_day, told["by_notice"], told["by_answer"], compared_with, *counts, failures)
 
 
 def failures_text(failures: Sequence[UpgradeFailures]) -> str:
