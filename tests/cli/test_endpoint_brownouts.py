@@ -143,8 +143,15 @@ def test_tenants_with_a_grant_are_told_of_every_step(iris: Any) -> None:
     assert last == {"tenant": "acme", "model": "iris", "api_version": "v1"}
 
 
-def test_brownouts_are_gone_with_the_deprecation(iris: Any) -> None:
-    iris(*BROWNOUT)
+def test_brownouts_are_gone_with_the_deprecation_and_behind_an_earlier_end(iris: Any) -> None:
+    def windows() -> list[str]:
+        return [each["id"] for each in iris("endpoints", "brownouts", "iris", "v1", "--json").json]
+
+    early, late = (iris(*BROWNOUT[:5], f"{day}T10:00Z", "--json").json["id"] for day in (DAY, DAY + timedelta(days=1)))
+    iris(*DEPRECATE[:-3], str(DAY), "--successor", "v2")
+    assert windows() == [early]
     iris("endpoints", "undeprecate", "iris", "v1")
     iris(*DEPRECATE)
-    assert iris("endpoints", "brownouts", "iris", "v1", "--json").json == []
+    assert windows() == []
+    cancelled = [data["id"] for _, kind, data in told(iris) if kind == "endpoint.brownout_cancelled"]
+    assert cancelled == [late, early]

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from gatehouse.errors import Refused
-from gatehouse.migration.brownout import MOST_PLANNED, Wish, planned, rehearsed
+from gatehouse.migration.brownout import MOST_PLANNED, Wish, planned, rehearsed, within_life
 from gatehouse.migration.endpoint import Brownout, Deprecation, Endpoint, Extension
 
 NOW = datetime(2027, 4, 29, 9, 30, tzinfo=UTC)
@@ -111,3 +111,17 @@ def test_there_is_nothing_to_rehearse_behind_the_sunset_but_for_the_extended() -
     with pytest.raises(Refused, match="iris/v1 is retired"):
         rehearsed(LONGER, wish(tenant_id="ten_1"), "key", "brn_new", SUNSET_ENDS)
     assert rehearsed(LONGER, wish(tenant_id="ten_acme"), "key", "brn_new", SUNSET_ENDS).starts_at == SUNSET_ENDS
+
+
+def test_windows_behind_the_end_are_not_within_the_endpoints_life() -> None:
+    ends = SUNSET_ENDS - timedelta(microseconds=1)
+    ours, late, extended, rehearsal = (
+        Brownout("brn_1", ends - MINUTE, ends, 100, "ten_other"),
+        Brownout("brn_2", ends, ends + MINUTE, 100, "ten_other"),
+        Brownout("brn_3", ends, ends + MINUTE, 100, "ten_acme"),
+        Brownout("brn_4", ends, ends + MINUTE, 100, "ten_other", "key"),
+    )
+    windows = (ours, late, extended, rehearsal)
+    assert within_life(replace(LONGER, brownouts=windows)) == (ours, extended, rehearsal)
+    assert within_life(replace(ENDING, brownouts=windows)) == (ours, rehearsal)
+    assert within_life(replace(ACTIVE, brownouts=windows)) == windows

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gatehouse.api.json_body import invalid, parsed
 from gatehouse.api.key_bodies import Closed
-from gatehouse.api.keys import Body, KeyManager, actor_of, minter_of, said_by_http, sentence, takes
+from gatehouse.api.keys import Body, KeyManager, actor_of, minter_of, said_by_http, takes
 from gatehouse.api.paths import API_VERSION, MODEL_NAME
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.db.revision import hold_revision
@@ -73,7 +73,7 @@ def rehearsal_router(database: Database, prover: Prover, throttle: Throttle, per
             try:
                 window = rehearse_brownout(session, actor, asked.model, asked.api_version, wish, key.id, now)
             except Refused as refusal:
-                raise invalid([{"pointer": "/api_version", "code": "refused", "detail": sentence(refusal)}]) from None
+                raise invalid([{"pointer": "/api_version", "code": "refused", "detail": f"{refusal}."}]) from None
             return under_way(asked, window, key.id)
 
     return router

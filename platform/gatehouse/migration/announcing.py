@@ -50,6 +50,9 @@ class Herald:
             kind = kind_of(before, after, tenant.tenant_id)
             if kind is not None:
                 self._tell(session, after, tenant, kind, f"{_outcome(after, tenant.tenant_id)}, change {change}")
+        for window in before.brownouts:
+            if window.key_id is None and window not in after.brownouts:
+                self.tell_brownout(session, after, window, BROWNOUT_CANCELLED)
 
     def tell_brownout(self, session: Session, endpoint: Endpoint, window: Brownout, kind: str = BROWNOUT) -> int:
         """Tell those whom a window is for that it is planned, or taken back; how many were told."""

@@ -44,6 +44,12 @@ def rehearsed(endpoint: Endpoint, wish: Wish, key_id: str, id: str, now: datetim
     return Brownout(id, now, now + timedelta(minutes=wish.minutes), wish.percent, wish.tenant_id, key_id)
 
 
+def within_life(endpoint: Endpoint) -> tuple[Brownout, ...]:
+    """Those of its windows that are over before it ends for those whom they are for; rehearsals end by themselves."""
+    ends = {each.tenant_id: _last_moment(endpoint, each.tenant_id) for each in endpoint.brownouts}
+    return tuple(each for each in endpoint.brownouts if each.key_id or (last := ends[each.tenant_id]) is None or each.ends_at <= last)
+
+
 def _check_state(endpoint: Endpoint, state: EndpointState) -> None:
     if state != "deprecated":
         raise Refused(f"{endpoint.name} is {state}; only an endpoint that is deprecated and still answers can be browned out")

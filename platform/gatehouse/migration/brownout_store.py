@@ -1,6 +1,7 @@
 """Brownouts in the database: decided, stored, numbered, audited and told of in one transaction."""
 
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -71,10 +72,9 @@ def end_rehearsal(session: Session, actor: Actor, model: str, api_version: str, 
             _record(session, actor, "end_rehearsal", endpoint, window)
 
 
-def drop_brownouts(session: Session, endpoint: Endpoint) -> None:
-    """Without a word: the step of the endpoint's life that ends them is told and recorded by itself."""
-    planned_here = [window.id for window in endpoint.brownouts]
-    session.execute(delete(BrownoutTable).where(col(BrownoutTable.id).in_(planned_here)))
+def drop_brownouts(session: Session, windows: Collection[Brownout]) -> None:
+    """Those that a step of the endpoint's life ends; the step is recorded and told by itself."""
+    session.execute(delete(BrownoutTable).where(col(BrownoutTable.id).in_([window.id for window in windows])))
 
 
 def _add(session: Session, endpoint: Endpoint, window: Brownout, now: datetime) -> None:

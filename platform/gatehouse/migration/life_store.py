@@ -46,7 +46,7 @@ def change_life(
     if wanted.extensions != seen.extensions:
         _store_extensions(session, wanted, now)
     if wanted.brownouts != seen.brownouts:
-        drop_brownouts(session, seen)
+        drop_brownouts(session, set(seen.brownouts) - set(wanted.brownouts))
     change = record_change(session, "endpoint", seen.name)
     detail = {"from": told(seen), "to": told(wanted)} | ({"forced": True} if forced else {})
     record_audit(session, actor, f"endpoint.{action}", seen.name, detail)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from gatehouse.errors import NotKnown, Refused
 from gatehouse.migration.bridging import check_leads_nowhere
+from gatehouse.migration.brownout import within_life
 from gatehouse.migration.endpoint import Deprecation, Endpoint, Extension
 
 MAX_REASON = 200
@@ -38,7 +39,10 @@ class LiveCalls:
 
 
 def deprecated(endpoint: Endpoint, siblings: Iterable[Endpoint], said: Announcement, now: datetime) -> Endpoint:
-    """Still served, and told to end; said again, the end is moved and what is not said anew stays. Raises Refused, NotKnown."""
+    """Still served, and told to end; said again, the end is moved and what is not said anew stays. Brownouts behind the end are gone.
+
+    Raises Refused, NotKnown.
+    """
     place = f"{endpoint.model} {endpoint.api_version}"
     if endpoint.state == "preview":
         raise Refused(f"{endpoint.name} is a preview: gatehouse endpoints activate {place} first")
@@ -52,7 +56,8 @@ def deprecated(endpoint: Endpoint, siblings: Iterable[Endpoint], said: Announcem
     before = endpoint.deprecation
     since, reason, link = (before.since, before.reason, before.link) if before else (now.replace(microsecond=0), None, None)
     ending = Deprecation(since, said.sunset, said.successor, said.reason or reason, said.link or link)
-    return replace(endpoint, state="deprecated", deprecation=ending)
+    ended = replace(endpoint, state="deprecated", deprecation=ending)
+    return replace(ended, brownouts=within_life(ended))
 
 
 def undeprecated(endpoint: Endpoint) -> Endpoint:
@@ -72,7 +77,8 @@ def extended(endpoint: Endpoint, tenant_id: str, tenant: str, until: date, now: 
         raise Refused(f"{until} is past; today is {now.date()} (UTC)")
     others = [each for each in endpoint.extensions if each.tenant_id != tenant_id]
     ordered = sorted([*others, Extension(tenant_id, tenant, until)], key=lambda each: each.tenant)
-    return replace(endpoint, extensions=tuple(ordered))
+    moved = replace(endpoint, extensions=tuple(ordered))
+    return replace(moved, brownouts=within_life(moved))
 
 
 def retired(endpoint: Endpoint, siblings: Iterable[Endpoint], live: Sequence[LiveCalls], now: datetime, *, force: bool) -> Endpoint:
