@@ -10,27 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outputs import Output
 from stage import IRIS_ROW, Live
 
 from gatehouse.api.answer import SCORES_A_STEP, head_of, send_answer, written, written_in_steps
 from gatehouse.call import Call
 from gatehouse.errors import PredictionFailed
 from gatehouse.serving.predictor import Predictor
-
-
-@dataclass(frozen=True)
-class Label:
-    cls: object
-    name: str
-
-
-@dataclass(frozen=True)
-class Output:
-    task: str = "classification"
-    labels: tuple = (Label(0, "low"), Label(1, "high"))
-    returns: tuple = ("label", "confidence", "probabilities")
-    decimals: int = 4
-    top_k: int | None = None
 
 
 @dataclass(frozen=True)

@@ -75,24 +75,26 @@ def test_what_no_limit_refuses_never_waits(problem: type[Problem]) -> None:
     asyncio.run(scenario())
 
 
-def test_those_that_wait_are_refused_one_a_turn_and_callers_take_turns() -> None:
+async def order_of(*callers: str) -> list[str]:
+    """In which calls of these callers are refused that come at one moment, when none passes without a turn."""
     order: list[str] = []
 
-    async def tell(pace: RefusalPace, caller: str) -> None:
+    async def tell(caller: str) -> None:
         with pytest.raises(RateLimited):
             await call(pace, caller)
         order.append(caller)
 
-    async def scenario() -> None:
-        pace = RefusalPace(refusing(RateLimited), SOON_S)
-        await asyncio.gather(*(tell(pace, "at once") for _ in range(AT_ONCE)))
-        order.clear()
-        await asyncio.gather(*(tell(pace, caller) for caller in "aaabbc"))
-        assert pace.waiting == 0
-        assert not pace._turns
+    pace = RefusalPace(refusing(RateLimited), SOON_S)
+    await asyncio.gather(*(tell("at once") for _ in range(AT_ONCE)))
+    order.clear()
+    await asyncio.gather(*map(tell, callers))
+    assert pace.waiting == 0
+    assert not pace._turns
+    return order
 
-    asyncio.run(scenario())
-    assert "".join(order) == "abcaba"
+
+def test_those_that_wait_are_refused_one_a_turn_and_callers_take_turns() -> None:
+    assert "".join(asyncio.run(order_of(*"aaabbc"))) == "abcaba"
 
 
 def test_a_caller_that_has_gone_takes_no_turn() -> None:
@@ -142,20 +144,7 @@ def test_a_refusal_that_waits_holds_nothing_of_its_call() -> None:
 
 
 def test_the_addresses_of_one_network_share_their_turns() -> None:
-    order: list[str] = []
-
-    async def tell(pace: RefusalPace, caller: str) -> None:
-        with pytest.raises(RateLimited):
-            await call(pace, caller)
-        order.append(caller)
-
-    async def scenario() -> None:
-        pace = RefusalPace(refusing(RateLimited), SOON_S)
-        await asyncio.gather(*(tell(pace, "at once") for _ in range(AT_ONCE)))
-        order.clear()
-        await asyncio.gather(*(tell(pace, caller) for caller in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1")))
-
-    asyncio.run(scenario())
+    order = asyncio.run(order_of("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1"))
     assert order == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "2001:db8::3"]
 
 

@@ -8,26 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from outputs import Label, Output
 
 from gatehouse.errors import PredictionFailed
 from gatehouse.serving.predictor import Predictor
 
 ALL = ("label", "confidence", "probabilities")
-
-
-@dataclass(frozen=True)
-class Label:
-    cls: object
-    name: str
-
-
-@dataclass(frozen=True)
-class Output:
-    task: str = "classification"
-    labels: tuple = (Label(0, "low"), Label(1, "high"))
-    returns: tuple = ALL
-    decimals: int = 4
-    top_k: int | None = None
 
 
 @dataclass

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from metered_load import Load, faults_of
 from own_postgresql import OwnPostgresql
-from serving_process import serving_process
+from serving_process import ServingProcess, serving_process
 from sqlmodel import func, select
 from stage import Stage, wait_until
 
@@ -24,18 +25,26 @@ def stage(tmp_path: Path, published: Path, own_postgresql: OwnPostgresql) -> Ite
     made.close()
 
 
-def outage_under_load(stage: Stage, own_postgresql: OwnPostgresql, way: str, seconds: float) -> tuple[Load, str]:
-    """Returns what was called, and what the server said."""
-    load = Load(stage.tenant("acme", "iris"))
+@contextmanager
+def loaded(stage: Stage, load: Load) -> Iterator[ServingProcess]:
+    """A server that is called without a pause."""
     with serving_process(stage) as server:
         load.ports = [server.port]
         load.go.set()
         with load.running():
             load.goes_on(200)
-            with getattr(own_postgresql, way)():
-                threading.Event().wait(seconds)
-                load.goes_on(200)
+            yield server
+
+
+def outage_under_load(stage: Stage, own_postgresql: OwnPostgresql, way: str, seconds: float) -> tuple[Load, str]:
+    """Returns what was called, and what the server said."""
+    load = Load(stage.tenant("acme", "iris"))
+    with loaded(stage, load) as server:
+        with getattr(own_postgresql, way)():
+            threading.Event().wait(seconds)
             load.goes_on(200)
+        load.goes_on(200)
+        load.stop()
         wait_until_taken(stage, load)  # by itself, not by its end
         assert server.terminate() in (0, -15)
         return load, server.log.read_text(encoding="utf-8")
@@ -76,16 +85,11 @@ def test_row_100_a_server_that_ends_without_postgresql_leaves_all_of_it_to_the_n
     stage: Stage, own_postgresql: OwnPostgresql, way: str
 ) -> None:
     load = Load(stage.tenant("acme", "iris"))
-    with serving_process(stage) as server:
-        load.ports = [server.port]
-        load.go.set()
-        with load.running():
-            load.goes_on(200)
-            with getattr(own_postgresql, way)():
-                load.goes_on(200)
-                load.stop()
-                assert server.terminate(90) in (0, -15)
-                assert "usage stays in the spool" in server.log.read_text(encoding="utf-8")
+    with loaded(stage, load) as server, getattr(own_postgresql, way)():
+        load.goes_on(200)
+        load.stop()
+        assert server.terminate(90) in (0, -15)
+        assert "usage stays in the spool" in server.log.read_text(encoding="utf-8")
     with serving_process(stage) as server:
         wait_until_taken(stage, load)
         assert server.terminate() in (0, -15)
