@@ -17,7 +17,7 @@ MOST_FIELDS = 3
 
 
 class Word(StrEnum):
-    """The worst first: the first that a reason weighs is the verdict."""
+    """What is said of a caller, in the order of what needs work first."""
 
     BLOCKED = "blocked"
     AT_RISK = "at_risk"
@@ -49,7 +49,7 @@ Code = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A stable code, the verdict that it makes, and one line of English."""
+    """A stable code, the verdict that it speaks for, and one line of English."""
 
     code: Code
     weighs: Word
