@@ -108,7 +108,7 @@ def release(stage: Stage, offset: int, canary: int | None = None) -> None:
 
 
 def publish_newer(published: Path, stage: Stage, offset: int, most: int = 2000, **more: str) -> Path:
-    """Writes `line 2.OFFSET.0`, which answers rows of v1 with their size plus a tenth of OFFSET, where ten times the size is within `most`."""
+    """Writes `line 2.OFFSET.0`, which answers rows of v1 up to `most` tenths with their size plus a tenth of OFFSET."""
     return publish_line(published, stage, offset, NEWER.format(most=most), major=2, **more)
 
 
