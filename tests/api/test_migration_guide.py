@@ -28,6 +28,7 @@ NOW = datetime.now(UTC)
 SUNSET = NOW.date() + timedelta(days=200)
 V2_ROW = {"sepal_length_mm": 52, "sepal_width_mm": 36, "petal_length_mm": 15, "petal_width_mm": 3}
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+MEMBERS = set("model from to addresses life calls fields dropped gaps codes answers output examples code".split())
 TENANTS = count()
 
 
@@ -77,6 +78,8 @@ def test_it_says_field_by_field_what_changes_and_until_when(live: Live, key: str
     assert (field["sources"], field["target"], field["factor"]) == (["sepal_length"], "sepal_length_mm", 10)
     assert guide["examples"] == {"old": instances(IRIS_ROW), "new": instances(V2_ROW)}
     assert guide["gaps"] == []
+    assert set(guide) == MEMBERS, "row 45: no digest, class, path or version of a library"
+    assert set(field) == {"operation", "sources", "target", "says", "before", "after", "partial", "note", "factor", "offset", "old", "new"}
 
 
 @pytest.mark.parametrize(
@@ -103,6 +106,11 @@ def test_it_comes_in_the_format_that_is_asked_for(live: Live, key: str, accept: 
 def test_a_format_that_is_not_to_be_had_is_406_and_says_which_are(live: Live, key: str, accept: str) -> None:
     said = problem(read(live, key, accept), 406, "not_acceptable")
     assert said["detail"] == "This address answers in application/json, text/html, text/markdown."
+
+
+def test_head_says_the_same_without_a_body(live: Live, key: str) -> None:
+    answer = live.client.head(GUIDE, headers={"authorization": f"Bearer {key}", "accept": "text/markdown"})
+    assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "text/markdown; charset=utf-8", b"")
 
 
 def test_a_format_in_the_query_goes_before_the_header(live: Live, key: str) -> None:
