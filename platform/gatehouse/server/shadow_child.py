@@ -33,7 +33,7 @@ from gatehouse.serving.registry import NotServable
 from gatehouse.serving.repository import Repository
 from gatehouse.serving.trust import FollowedKeys
 
-NICENESS = 15
+NICENESS = 10
 """Where processors are short, everything else of the deployment comes first."""
 SLICE_NS = 100_000
 SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
