@@ -167,9 +167,11 @@ def test_a_share_of_the_calls_is_refused_by_a_draw_for_each(live: Live) -> None:
 def test_a_window_ends_by_the_clock_and_after_retry_after_a_call_is_answered(live: Live) -> None:
     ours, key = tenant(live)
     now = datetime.now(UTC)
-    row = {"id": "brn_short", "model": "iris", "api_version": "v1", "tenant_id": tenant_id(live.stage, ours), "percent": 100}
+    whose = {"tenant_id": tenant_id(live.stage, ours), "key_id": key_id(key)}
     with live.stage.database.write() as session:
-        session.add(BrownoutTable(**row, starts_at=now, ends_at=now + timedelta(seconds=2.5), created_at=now))
+        row = BrownoutTable(id="brn_short", model="iris", api_version="v1", percent=100, created_at=now, **whose)
+        row.starts_at, row.ends_at = now, now + timedelta(seconds=1.5)
+        session.add(row)
         record_change(session, "endpoint", "iris/v1")
     wait_until(lambda: status(live, key) == 410)
     with live.stage.database.read() as session:
