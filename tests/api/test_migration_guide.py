@@ -28,7 +28,16 @@ NOW = datetime.now(UTC)
 SUNSET = NOW.date() + timedelta(days=200)
 V2_ROW = {"sepal_length_mm": 52, "sepal_width_mm": 36, "petal_length_mm": 15, "petal_width_mm": 3}
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-MEMBERS = set("model from to addresses life calls fields dropped gaps codes answers output examples code".split())
+MEMBERS = {"model", "from", "to", "addresses", "life", "calls"} | {
+    "fields",
+    "dropped",
+    "gaps",
+    "codes",
+    "answers",
+    "output",
+    "examples",
+    "code",
+}
 TENANTS = count()
 
 
