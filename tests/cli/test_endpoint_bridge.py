@@ -219,3 +219,23 @@ def test_the_doctor_names_a_bridge_that_does_not_hold(line: Any, publish: Publis
     assert finding["state"] == "problem"
     assert "contract.toml is missing" in finding["detail"]
     assert finding["remedy"] == "release another version of v2, or gatehouse endpoints unbridge line v1"
+
+
+def test_the_next_version_of_a_bridged_model_is_published_though_its_model_is_gone(
+    published: Any, estimator: Path, contract: Callable[..., Path], state_dir: Path
+) -> None:
+    newer = contract("pair", "v2")
+    newer.write_text(newer.read_text() + "[upgrade.from.v1]\n")
+    published("models", "publish", estimator, "--contract", newer)
+    published("endpoints", "activate", "pair", "v2")
+    published("endpoints", "bridge", "pair", "v1", "--to", "v2")
+    [artifact] = (state_dir / "models" / "pair" / "1.0.0").glob("model.*")
+    artifact.unlink()
+    said = published("models", "publish", estimator, "--contract", contract("pair")).lines
+    unbridge = "gatehouse endpoints unbridge pair v1 --version 1.0.1"
+    assert said[-2:] == [
+        "partners go on with v2, to which pair/v1 is bridged; nothing changes for them",
+        f"to let this version serve them instead: {unbridge}",
+    ]
+    assert "pair/v1, active, bridged to v2" in " ".join(said)
+    assert published(*unbridge.split()[1:]).lines == ["pair/v1 is served by pair 1.0.1 again"]
