@@ -16,6 +16,8 @@ from sqlmodel import col
 from stage import ACTOR, IRIS_ROW, Live, Stage, instances, problem, wait_until
 
 from gatehouse.api.pages import PAGE_CSP
+from gatehouse.cli.deployment import Deployment
+from gatehouse.cli.endpoint_bridge import begin_bridge
 from gatehouse.db.tables import EndpointTable, UpgradeFailureTable
 from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.life_store import change_life
@@ -264,3 +266,13 @@ def test_a_browser_without_a_key_is_told_how_to_get_the_guide_and_programs_get_t
     assert live.client.head(GUIDE, headers={"accept": BROWSER}).content == b""
     for path in ("/v1/models", f"{GUIDE}/", "/v1/models/iris/predict"):
         problem(live.client.get(path, headers={"accept": BROWSER}), 401, "credential_missing")
+
+
+def test_over_a_bridge_guide_and_translation_go_on_by_the_older_contract(stage: Stage) -> None:
+    begin_bridge(Deployment(stage.settings, stage.database, ACTOR), "iris", "v1", "v2")
+    with stage.serving() as live:
+        key = live.stage.tenant("bridged", "iris")
+        assert live.predict(key, instances(IRIS_ROW)).json()["bridged"] is True
+        assert read(live, key).json()["examples"] == {"old": instances(IRIS_ROW), "new": instances(V2_ROW)}
+        answer = live.client.post("/v2/models/iris/translate", json=instances(IRIS_ROW), headers={"x-api-key": key})
+        assert answer.json() == instances(V2_ROW)
