@@ -99,11 +99,12 @@ def answers(live: Live, credential: str, other: str) -> list[httpx2.Response]:
         send(method, path, {"x-api-key": CANARY})
         send(method, path, {"authorization": f"Basic {credential}", "x-request-id": f"{CANARY} {credential}"})
     bodies: list[dict[str, Any]] = [{credential: CANARY}]
-    for member in ("name", "scopes", "networks", "expires_at", "requests", "grace_s"):
+    for member in ("name", "scopes", "networks", "expires_at", "requests", "grace_s", "model", "key_id", "minutes"):
         bodies += [{member: value} for value in (CANARY, [CANARY], [credential], {credential: 1})]
     for body in bodies:
         for method, path in (("POST", "/account/keys"), ("PATCH", f"/account/keys/{other}"), ("POST", f"/account/keys/{other}/rotate")):
             send(method, path, odd, json=body)
+        send("POST", "/account/rehearse-brownout", odd, json=body)
     for field in IRIS_ROW:
         for value in (CANARY, [CANARY], {credential: CANARY}, credential):
             send("POST", "/v1/models/iris/predict", odd, json=instances({**IRIS_ROW, field: value}))
