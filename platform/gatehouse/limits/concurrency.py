@@ -3,10 +3,11 @@
 import asyncio
 import math
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 
 from gatehouse.errors import ClientGone, Overloaded
+from gatehouse.fair_queue import FairQueue
 
 LONGEST_RETRY_S = 60
 REMEMBERED = 64
@@ -74,8 +75,8 @@ class Concurrency:
         self._clock = clock
         self._inside: dict[str, int] = {}
         self._all_inside = 0
-        self._queues: OrderedDict[str, deque[Waiting]] = OrderedDict()
-        """By tenant, the next one first; never empty ones. While there are any, the process is full."""
+        self._queue: FairQueue[Waiting] = FairQueue()
+        """By tenant. While there is anything in it, the process is full."""
         self._freed: deque[float] = deque(maxlen=REMEMBERED + 1)
         """When the process became full, then when each place came free."""
 
@@ -87,7 +88,7 @@ class Concurrency:
     @property
     def all_waiting(self) -> int:
         """Calls in the queue; any thread may ask."""
-        return sum(map(len, list(self._queues.values())))
+        return len(self._queue)
 
     @property
     def inside(self) -> dict[str, int]:
@@ -97,7 +98,7 @@ class Concurrency:
     @property
     def waiting(self) -> dict[str, int]:
         """Calls in the queue by tenant."""
-        return {tenant: len(queue) for tenant, queue in self._queues.items()}
+        return self._queue.numbers()
 
     def enter(self, tenant_id: str) -> Waiting | None:
         """Count a call in (each must `leave` once); or, when the process is full, its place in the queue.
@@ -130,11 +131,7 @@ class Concurrency:
 
     def forget(self, waiting: Waiting) -> None:
         """Take a call out of the queue, if it is still there."""
-        queue = self._queues.get(waiting.tenant_id)
-        if queue and waiting in queue:
-            queue.remove(waiting)
-            if not queue:
-                del self._queues[waiting.tenant_id]
+        self._queue.remove(waiting.tenant_id, waiting)
 
     def hopeless(self, tenant_id: str) -> Overloaded:
         """The refusal of a call that cannot be served in time; says when what is ahead of it now should have been served."""
@@ -143,35 +140,30 @@ class Concurrency:
         return Overloaded(detail, reason="process_concurrency", headers=[("Retry-After", str(seconds))])
 
     def _join(self, tenant_id: str, of_tenant: int) -> Waiting:
-        own = len(self._queues.get(tenant_id, ()))
+        own = self._queue.of(tenant_id)
         if of_tenant + own >= self._per_tenant:
             raise self._tenant_full(of_tenant + own)
         if self._stalled_s() >= self._wait_s or self._expected_s(tenant_id) > self._wait_s or not self._makes_room(own):
             raise self.hopeless(tenant_id)
         waiting = Waiting(self, tenant_id, self._wait_s)
-        self._queues.setdefault(tenant_id, deque()).append(waiting)
+        self._queue.add(tenant_id, waiting)
         return waiting
 
     def _makes_room(self, own: int) -> bool:
         """Whether the queue has room for one more call of a tenant that has `own` there."""
-        if sum(map(len, self._queues.values())) < self._most_waiting:
+        if len(self._queue) < self._most_waiting:
             return True
-        longest = max(self._queues.values(), key=len, default=None)
-        if longest is None or len(longest) <= own + 1:
+        tenant_id, longest = max(self._queue.numbers().items(), key=lambda each: each[1], default=("", 0))
+        if longest <= own + 1:
             return False
-        newest = longest.pop()
+        newest = self._queue.drop_newest(tenant_id)
         if not newest.granted.done():
             newest.granted.set_exception(self.hopeless(newest.tenant_id))
         return True
 
     def _let_in(self) -> None:
-        while self._queues and self._all_inside < self._total:
-            tenant_id, queue = next(iter(self._queues.items()))
-            waiting = queue.popleft()
-            if queue:
-                self._queues.move_to_end(tenant_id)
-            else:
-                del self._queues[tenant_id]
+        while self._queue and self._all_inside < self._total:
+            tenant_id, waiting = self._queue.take()
             if waiting.granted.done():  # refused or gone a moment ago
                 continue
             waiting.inside = True
@@ -188,8 +180,8 @@ class Concurrency:
         places = len(self._freed) - 1
         if places < 1:
             return 0.0
-        own = len(self._queues.get(tenant_id, ()))
-        ahead = own + sum(min(len(queue), own + 1) for tenant, queue in self._queues.items() if tenant != tenant_id)
+        own = self._queue.of(tenant_id)
+        ahead = own + sum(min(number, own + 1) for tenant, number in self._queue.numbers().items() if tenant != tenant_id)
         return (ahead + 1) * (self._clock() - self._freed[0]) / places
 
     def _tenant_full(self, calls: int) -> Overloaded:

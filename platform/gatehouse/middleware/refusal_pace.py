@@ -1,12 +1,12 @@
 """How fast calls beyond a limit are refused: whoever sends the next as soon as one is refused must not cost the other callers."""
 
 import asyncio
-from collections import OrderedDict, deque
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call
 from gatehouse.errors import LimitShareTooSmall, Overloaded, QuotaExhausted, RateLimited
+from gatehouse.fair_queue import FairQueue
 from gatehouse.limits.failed_credentials import network_of
 
 TURN_S = 0.004
@@ -27,7 +27,7 @@ class RefusalPace:
         self.app = app
         self.turn_s = turn_s
         self.waiting = 0
-        self._turns: OrderedDict[str, deque[asyncio.Event]] = OrderedDict()
+        self._turns: FairQueue[asyncio.Event] = FairQueue()
         self._paid_until = 0.0
         """The refusals so far, a turn's time each, on the clock of the event loop."""
 
@@ -65,7 +65,7 @@ class RefusalPace:
 
     def _queue(self, caller: str, loop: asyncio.AbstractEventLoop) -> asyncio.Event:
         turn = asyncio.Event()
-        self._turns.setdefault(caller, deque()).append(turn)
+        self._turns.add(caller, turn)
         self.waiting += 1
         if self.waiting == 1:
             loop.call_later(self.turn_s, self._next, loop)
@@ -75,11 +75,8 @@ class RefusalPace:
         """Give the turn to the caller that has waited for it longest; those that have gone take none."""
         gone = True
         while self._turns and gone:
-            caller, turns = self._turns.popitem(last=False)
-            turn = turns.popleft()
+            _, turn = self._turns.take()
             self.waiting -= 1
-            if turns:
-                self._turns[caller] = turns
             gone = turn.is_set()
             turn.set()
         self._paid_until = loop.time() + AT_ONCE * self.turn_s

@@ -4,12 +4,13 @@ import asyncio
 import os
 import sys
 import threading
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 from gatehouse.errors import Overloaded, PredictionTimeout
+from gatehouse.fair_queue import FairQueue
 
 T = TypeVar("T")
 RETRY_AFTER = (("Retry-After", "1"),)
@@ -44,7 +45,7 @@ class Workers:
         self._waiting = waiting
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gatehouse-worker", initializer=come_after_the_loop)
         self._lock = threading.Lock()
-        self._lanes: OrderedDict[str, OrderedDict[str, deque[Job[Any]]]] = OrderedDict()
+        self._lanes: OrderedDict[str, FairQueue[Job[Any]]] = OrderedDict()
         self._busy = 0
         self._running: Counter[tuple[str | None, str | None]] = Counter()
         """Threads by lane (and no tenant), by tenant (and no lane), and by both."""
@@ -73,10 +74,10 @@ class Workers:
         with self._lock:
             if self._closed:
                 raise Overloaded(reason="workers_closed", headers=RETRY_AFTER)
-            queue = self._lanes.setdefault(lane, OrderedDict()).setdefault(tenant, deque())
-            queue.append(job)
+            queue = self._lanes.setdefault(lane, FairQueue())
+            queue.add(tenant, job)
             self._start()
-            if len(queue) > self._waiting:
+            if queue.of(tenant) > self._waiting:
                 self._remove(job)
                 raise Overloaded(reason="workers_full", headers=RETRY_AFTER)
         return job
@@ -85,7 +86,7 @@ class Workers:
         """Take no more work and forget what waits; what runs ends by itself."""
         with self._lock:
             self._closed = True
-            forgotten = [job for queues in self._lanes.values() for queue in queues.values() for job in queue]
+            forgotten = [job for queue in self._lanes.values() for job in queue.drain()]
             self._lanes.clear()
             self._pool.shutdown(wait=False)
         for job in forgotten:
@@ -94,13 +95,14 @@ class Workers:
     def _start(self) -> None:
         """Begin what may begin, one lane after the other. The lock is held."""
         while self._busy < self.threads:
-            waiting = ((lane, tenant) for lane, tenants in self._lanes.items() for tenant in tenants)
+            waiting = ((lane, tenant) for lane, queue in self._lanes.items() for tenant in queue.owners())
             turn = next((place for place in waiting if self._may_run(*place)), None)
             if turn is None:
                 return
             lane, tenant = turn
-            job = self._lanes[lane][tenant].popleft()
-            self._end_turn(lane, tenant)
+            job = self._lanes[lane].take_of(tenant)
+            self._lanes.move_to_end(lane)  # others come first now
+            self._forget_empty(lane)
             self._count(job, 1)
             self._pool.submit(self._work, job)
 
@@ -110,18 +112,8 @@ class Workers:
             return False
         return not tenant or (running[None, tenant] < self.share and running[lane, tenant] < max(1, self.share - 1))
 
-    def _end_turn(self, lane: str, tenant: str) -> None:
-        """Others come first now, tenants in this lane and other lanes."""
-        tenants = self._lanes[lane]
-        tenants.move_to_end(tenant)
-        self._lanes.move_to_end(lane)
-        self._forget_empty(lane, tenant)
-
-    def _forget_empty(self, lane: str, tenant: str) -> None:
-        tenants = self._lanes[lane]
-        if not tenants[tenant]:
-            del tenants[tenant]
-        if not tenants:
+    def _forget_empty(self, lane: str) -> None:
+        if not self._lanes[lane]:
             del self._lanes[lane]
 
     def _count(self, job: Job[Any], threads: int) -> None:
@@ -148,11 +140,9 @@ class Workers:
 
     def _remove(self, job: Job[Any]) -> None:
         """Free the place of work that still waits. The lock is held."""
-        tenants = self._lanes.get(job.lane)
-        queue = tenants.get(job.tenant) if tenants else None
-        if queue and job in queue:
-            queue.remove(job)
-            self._forget_empty(job.lane, job.tenant)
+        queue = self._lanes.get(job.lane)
+        if queue and queue.remove(job.tenant, job):
+            self._forget_empty(job.lane)
 
 
 def come_after_the_loop() -> None:
