@@ -22,6 +22,8 @@ from gatehouse.migration.store import named_endpoint
 
 V2 = "/v2/models/iris/predict"
 SPECIES = {"Iris setosa": "setosa", "Iris versicolor": "versicolor", "Iris virginica": "virginica"}
+SCORED_S = 60.0
+"""Its process comes after everything else that runs here."""
 SINCE = datetime.now(UTC).date() - timedelta(days=1)
 
 
@@ -67,7 +69,7 @@ class Seen:
         self.before = calls_seen(self.live)
 
     def __exit__(self, *_: object) -> None:
-        wait_until(lambda: calls_seen(self.live) >= self.before + self.calls)
+        wait_until(lambda: calls_seen(self.live) >= self.before + self.calls, SCORED_S)
 
 
 def figures(live: Live, model: str, tenant: str) -> dict[str, ShadowFigures]:

@@ -47,11 +47,11 @@ class Fragile(Line):
         return answers
 
 
-HANGING_SIZE, KILLING_SIZE, SHAPELESS_SIZE, EXITING_SIZE, LYING_SIZE = 16.1616, 17.1717, 18.1818, 19.1919, 20.2020
+HANGING_SIZE, KILLING_SIZE, SHAPELESS_SIZE, LYING_SIZE = 16.1616, 17.1717, 18.1818, 20.2020
 
 
 class Wicked(Fragile):
-    """As Fragile, and answers its first column plus `offset`; hangs for good, kills its process, answers another shape, or exits."""
+    """As Fragile, and answers its first column plus `offset`; hangs for good, kills its process, or answers another shape."""
 
     def __init__(self, offset: float = 0) -> None:
         self.offset = offset
@@ -63,8 +63,6 @@ class Wicked(Fragile):
                 pass
         if (first == KILLING_SIZE).any():
             os.kill(os.getpid(), signal.SIGKILL)
-        if (first == EXITING_SIZE).any():
-            os._exit(0)
         if (first == SHAPELESS_SIZE).any():
             return np.zeros((len(first), 3))
         return super().predict(rows) + self.offset
