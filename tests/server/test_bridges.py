@@ -190,7 +190,7 @@ def test_a_release_that_no_longer_fits_is_503_for_the_bridge_alone_until_it_is_r
         assert "detail" in refused
         assert live.predict(key, instances(ONE), LINE).headers["retry-after"] == "5"
         assert live.predict(key, instances({"size_mm": 15}), NEW_LINE).json()["model_version"] == "2.6.0"
-        assert list(failures(live, operator)) == ["line/v1"]
+        wait_until(lambda: list(failures(live, operator)) == ["line/v1"])
         assert why in failures(live, operator)["line/v1"]
         assert live.get("/health/ready", key).json() == {"status": "degraded"}
         with line.serving() as anew:
@@ -198,7 +198,7 @@ def test_a_release_that_no_longer_fits_is_503_for_the_bridge_alone_until_it_is_r
             assert list(failures(anew, operator)) == ["line/v1"]
         release_unseen(line, "2.0.0")
         wait_until(lambda: live.predict(key, instances(ONE), LINE).status_code == 200)
-        assert failures(live, operator) == {}
+        wait_until(lambda: failures(live, operator) == {})
 
 
 def test_where_the_other_end_cannot_be_loaded_both_are_503_and_listed(line: Stage) -> None:
@@ -225,7 +225,7 @@ def test_a_bridge_that_cannot_be_taken_leaves_the_older_model_and_an_end_that_ca
         assert answered(live, key) == ("1.0.0", 1.5, False)
         release_unseen(line, "2.0.0")
         wait_until(lambda: answered(live, key) == ("2.0.0", 1.5, True))
-        assert failures(live, operator) == {}
+        wait_until(lambda: failures(live, operator) == {})
         without_model(line)
         change_unseen(line, None)
         wait_until(lambda: "line/v1" in failures(live, operator))
@@ -295,6 +295,16 @@ def test_a_repeat_is_answered_as_its_first_call_was_before_over_and_after_the_br
     metered = [(row.model_version, row.rows) for row in rows]
     assert metered.count(("2.0.0", 1)) >= 2  # one keyed, others were asked without a key
     assert len({row.id for row in rows}) == len(rows)
+
+
+def test_a_canary_of_the_other_end_never_answers_over_the_bridge(line: Stage) -> None:
+    bridge(line)
+    releasing.release(deployment(line), "line", "v2", "2.5.0", 99, force=False)
+    with line.serving() as live:
+        keys = [line.tenant("acme", "line"), *(line.key("acme") for _ in range(9))]
+        own = {live.predict(key, instances({"size_mm": 15}), NEW_LINE).json()["model_version"] for key in keys}
+        assert "2.5.0" in own
+        assert {answered(live, key) for key in keys} == {("2.0.0", 1.5, True)}
 
 
 def test_an_end_that_was_announced_is_still_told_over_the_bridge(line: Stage) -> None:
