@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-import httpx2
 from stage import Stage, wait_until
 
 from gatehouse.server.run import bind
@@ -80,7 +80,12 @@ def free_port() -> int:
 
 
 def _ready(port: int) -> bool:
+    """Asked without httpx2, each of whose clients loads the system's certificates: 25 ms of a core that the start needs."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        return httpx2.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).status_code == 200
-    except httpx2.TransportError:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
