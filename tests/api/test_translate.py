@@ -105,6 +105,13 @@ def test_rows_50_and_54_the_plans_rows_and_bytes_of_a_call_hold(live: Live) -> N
     )
 
 
+def test_row_54_a_body_that_would_grow_beyond_the_plans_bytes_of_a_call_is_refused(live: Live) -> None:
+    body = json.dumps(instances(*[IRIS_ROW] * 3), separators=(",", ":")).encode()
+    plan = live.stage.plan(Plan("no-room", MANY, MANY, 10, "hard", 3, len(body) + 10))
+    said = problem(translate(live, tenant(live, "iris", plan=plan), body), 413, "body_too_large")
+    assert said["detail"] == f"The body for v2 would have more than the {len(body) + 10} bytes that one call may have."
+
+
 def test_row_50_a_declared_size_is_refused_before_the_first_byte_is_read(live: Live) -> None:
     small = tenant(live, "iris", plan="small-calls")
     fields = (f"Authorization: Bearer {small}", "Content-Type: application/json", "Content-Length: 10737418240")

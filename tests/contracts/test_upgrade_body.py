@@ -16,9 +16,10 @@ from gatehouse.contracts.drawing import draw_cells
 from gatehouse.contracts.upgrade import Upgrade, bind_upgrade
 from gatehouse.contracts.upgrade_body import upgraded_body
 from gatehouse.contracts.upgrade_proof import matrix
-from gatehouse.errors import InvalidInput
+from gatehouse.errors import BodyTooLarge, InvalidInput
 
 MANY = 10_000
+MIB = 1024 * 1024
 TARGETS = """[output]
 task = "multioutput"
 returns = ["rent", "noise"]
@@ -38,7 +39,7 @@ def body_of(old: Contract, rows: list[list[Any]], *, columns: bool) -> bytes:
 
 def translated(bound: Upgrade, body: bytes | dict[str, Any]) -> dict[str, Any]:
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    found: dict[str, Any] = json.loads(b"".join(upgraded_body(bound, Decoder(bound.old).decode(sent, MANY))))
+    found: dict[str, Any] = json.loads(b"".join(upgraded_body(bound, Decoder(bound.old).decode(sent, MANY), MIB)))
     return found
 
 
@@ -57,7 +58,7 @@ def test_what_the_newer_contract_decodes_is_bit_for_bit_what_the_rules_make(boun
         return
     old, new = Decoder(bound.old), Decoder(bound.new)
     sent = old.decode(body_of(bound.old, good, columns=columns), MANY)
-    body = b"".join(upgraded_body(bound, sent))
+    body = b"".join(upgraded_body(bound, sent, MIB))
 
     decoded = (new.decode_strictly if strictly else new.decode)(body, MANY)
     assert bits(decoded.values) == bits(bound.columns(sent.values).values)
@@ -73,7 +74,7 @@ def test_a_row_that_fails_is_refused_with_a_pointer_into_the_body_that_was_sent(
         return
     body = body_of(bound.old, failing[:1], columns=columns)
     with pytest.raises(InvalidInput) as refused:
-        upgraded_body(bound, Decoder(bound.old).decode(body, MANY))
+        upgraded_body(bound, Decoder(bound.old).decode(body, MANY), MIB)
     for error in refused.value.members["errors"]:
         place: Any = json.loads(body)
         for step in error["pointer"].split("/")[1:]:
@@ -89,14 +90,14 @@ def bound_with(old_output: str, new_output: str, answer: str = "", options: str 
 def test_a_number_that_is_whole_is_written_whole_and_an_integer_stays_one() -> None:
     text = rules_text('{rename = "n", to = "m"}')
     bound = bind_upgrade(contract("v1", {"n": COUNT, "x": CM}), contract("v2", {"m": COUNT, "x": CM}, upgrade=text), "v2")
-    body = b"".join(upgraded_body(bound, Decoder(bound.old).decode(b'{"instances": [{"n": 3.0, "x": 7}, {"n": 2, "x": 1.5}]}', 2)))
+    body = b"".join(upgraded_body(bound, Decoder(bound.old).decode(b'{"instances": [{"n": 3.0, "x": 7}, {"n": 2, "x": 1.5}]}', 2), MIB))
     assert body == b'{"instances":[{"m":3,"x":7},{"m":2,"x":1.5}]}'
 
 
 def test_a_negative_zero_and_numbers_beyond_exact_integers_keep_their_bits() -> None:
     number = 'type = "number"\nexample = 1'
     bound = bind_upgrade(contract("v1", {"x": number}), contract("v2", {"y": number}, upgrade=rules_text('{rename = "x", to = "y"}')), "v2")
-    body = b"".join(upgraded_body(bound, Decoder(bound.old).decode(b'{"columns": ["x"], "data": [[-0.0], [1e30], [5e-324]]}', 3)))
+    body = b"".join(upgraded_body(bound, Decoder(bound.old).decode(b'{"columns": ["x"], "data": [[-0.0], [1e30], [5e-324]]}', 3), MIB))
     assert body == b'{"columns":["y"],"data":[[-0.0],[1e30],[5e-324]]}'
 
 
@@ -133,11 +134,24 @@ def test_an_output_without_a_counterpart_is_refused_and_says_what_there_is() -> 
     assert refused.value.members["errors"][0]["pointer"] == "/outputs"
 
 
+def test_a_body_that_would_be_larger_than_a_call_may_be_is_refused_before_it_is_made() -> None:
+    new = {"length_mm": MM, "always": 'type = "text"\nmax_length = 1000\nexample = "a"'}
+    text = rules_text('{scale = "length", to = "length_mm", factor = 10}', f'{{constant = "{"x" * 1000}", to = "always"}}')
+    old = {"length": CM + "\nrequired = false\ndefault = 5"}
+    bound = bind_upgrade(contract("v1", old), contract("v2", new, upgrade=text), "v2")
+    sent = Decoder(bound.old).decode(json.dumps({"instances": [{}] * 9_000}).encode(), MANY)
+    whole, cut = list[None](), list[None]()
+    upgraded_body(bound, sent, 20 * MIB, lambda: whole.append(None))
+    with pytest.raises(BodyTooLarge, match="The body for v2 would have more than the 2000000 bytes"):
+        upgraded_body(bound, sent, 2_000_000, lambda: cut.append(None))
+    assert len(cut) <= len(whole) - 5, "of 9 MB just the first two are made"
+
+
 def test_many_rows_are_translated_in_steps_to_the_same_body() -> None:
     bound = bound_with(LABELS, LABELS)
     rows = np.random.default_rng(3).uniform(1, 20, 9_000).round(3).tolist()
     body = json.dumps({"columns": ["length"], "data": [[each] for each in rows]}).encode()
     pauses: list[None] = []
-    parts = upgraded_body(bound, Decoder(bound.old).decode(body, MANY), lambda: pauses.append(None))
+    parts = upgraded_body(bound, Decoder(bound.old).decode(body, MANY), MIB, lambda: pauses.append(None))
     assert len(pauses) > 5
     assert json.loads(b"".join(parts)) == {"columns": ["length_mm"], "data": [[each * 10] for each in rows]}

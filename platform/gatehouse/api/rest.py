@@ -113,9 +113,9 @@ class Rest:
         parts, app = self._parts, self.app
         per_minute = parts.settings.account_requests_per_minute
         app.include_router(models_router(parts.endpoints, self._describe, self._summary, throttle, per_minute))
-        upgrades, deadline_s = Upgrades(parts.endpoints, parts.registry), parts.settings.prediction_deadline_s
+        upgrades = Upgrades(parts.endpoints, parts.registry)
         app.include_router(guide_router(upgrades, self._own_calls, parts.settings.base_url, parts.now, throttle, per_minute))
-        app.include_router(translation_router(upgrades, parts.workers, parts.turns, deadline_s, throttle, per_minute))
+        app.include_router(translation_router(upgrades, parts.workers, parts.turns, parts.settings, throttle, per_minute))
         sources = AccountSources(self._key_expires_at, parts.rows_left)
         app.include_router(account_router(parts.endpoints, sources, self._summary, throttle, per_minute))
         limits = LimitSources(parts.limits_left, parts.rows_left, parts.now)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.types import Receive, Send
@@ -21,6 +21,7 @@ from gatehouse.contracts.upgrade_body import upgraded_body
 from gatehouse.principal import Principal, Scope
 from gatehouse.serving.turns import Pause, Turns
 from gatehouse.serving.workers import Workers
+from gatehouse.settings import Settings
 
 LANE = "translate"
 Predictor = Annotated[Principal, Depends(needs(Scope.PREDICTIONS_CREATE))]
@@ -34,8 +35,15 @@ REQUEST: dict[str, Any] = {
 ANSWER: dict[str, Any] = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictionRequest"}}}}
 
 
+class Most(NamedTuple):
+    """What a body may have, as it comes and as it goes."""
+
+    rows: int
+    bytes: int
+
+
 def translation_router(
-    upgrades: Upgrades, workers: Workers, turns: Turns, deadline_s: float, throttle: Throttle, per_minute: int
+    upgrades: Upgrades, workers: Workers, turns: Turns, settings: Settings, throttle: Throttle, per_minute: int
 ) -> APIRouter:
     """Bodies are read and written in steps by `workers`, as those of predictions are."""
     router = APIRouter(tags=["models"])
@@ -64,17 +72,18 @@ def translation_router(
         pair: Annotated[Pair, Depends(found)],
         parts: Annotated[list[bytes], Depends(sent)],
     ) -> Response:
-        work = partial(turns.run, partial(translated, pair, parts, principal.plan.rows_per_call))
-        return InParts(await workers.run(work, deadline_s, LANE, principal.tenant_id))
+        most = Most(principal.plan.rows_per_call, min(settings.max_body_bytes, principal.plan.bytes_per_call))
+        work = partial(turns.run, partial(translated, pair, parts, most))
+        return InParts(await workers.run(work, settings.prediction_deadline_s, LANE, principal.tenant_id))
 
     return router
 
 
-def translated(pair: Pair, parts: list[bytes], most_rows: int, pause: Pause) -> list[bytes]:
-    """The new body, in parts. Raises InvalidJson, InvalidInput."""
+def translated(pair: Pair, parts: list[bytes], most: Most, pause: Pause) -> list[bytes]:
+    """The new body, in parts. Raises InvalidJson, InvalidInput, BodyTooLarge."""
     decoder = pair.reads.decoder
-    rows = decoder.decode_in_steps(whole_body(parts, decoder.longest_blank, pause), most_rows, pause)
-    return upgraded_body(pair.upgrade, rows, pause)
+    rows = decoder.decode_in_steps(whole_body(parts, decoder.longest_blank, pause), most.rows, pause)
+    return upgraded_body(pair.upgrade, rows, most.bytes, pause)
 
 
 class InParts(Response):

@@ -1,6 +1,6 @@
 """A whole body of an older contract made into one of the newer, ready to be sent: in the shape that it came in, number by number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import copysign
 from typing import Any
 
@@ -15,15 +15,17 @@ from gatehouse.contracts.pause import Pause, no_pause
 from gatehouse.contracts.upgrade import Upgrade
 from gatehouse.contracts.upgrade_columns import cells_of, columns_of
 from gatehouse.contracts.upgrade_steps import upgraded_values
+from gatehouse.errors import BodyTooLarge
 
 STEP_CELLS = 2_000
 """Writing so many takes about a millisecond."""
 
 
-def upgraded_body(upgrade: Upgrade, sent: Decoded, pause: Pause = no_pause) -> list[bytes]:
+def upgraded_body(upgrade: Upgrade, sent: Decoded, most_bytes: int, pause: Pause = no_pause) -> list[bytes]:
     """JSON in parts, of which decoding by the newer contract makes just what `upgrade.columns` makes. `pause` is called between steps.
 
-    Raises InvalidInput with pointers into the body that was sent.
+    Raises InvalidInput with pointers into the body that was sent, and BodyTooLarge where the new one could not be sent: a few bytes of
+    optional fields and constants may become very many.
     """
     asked = upgraded_outputs(upgrade, sent.outputs) if sent.narrowed else None
     values = upgraded_values(upgrade, sent.values, sent.columns, pause)
@@ -34,7 +36,16 @@ def upgraded_body(upgrade: Upgrade, sent: Decoded, pause: Pause = no_pause) -> l
         names = names or upgrade.new.names  # no body in columns is without any
         head = f'{{"columns":{_json(names)},"data":['
     rest = "]}" if asked is None else f'],"outputs":{_json(asked)}}}'
-    return [head.encode(), *_rows(upgrade, values, names, pause, records=sent.columns is None), rest.encode()]
+    parts, size = [head.encode()], len(head) + len(rest)
+    for part in _rows(upgrade, values, names, records=sent.columns is None):
+        parts.append(part)
+        size += len(part)
+        if size > most_bytes:
+            raise BodyTooLarge(
+                f"The body for {upgrade.new.api_version} would have more than the {most_bytes} bytes that one call may have."
+            )
+        pause()
+    return [*parts, rest.encode()]
 
 
 def upgraded_outputs(upgrade: Upgrade, outputs: Sequence[str]) -> list[str]:
@@ -51,20 +62,17 @@ def upgraded_outputs(upgrade: Upgrade, outputs: Sequence[str]) -> list[str]:
     return list(asked)
 
 
-def _rows(upgrade: Upgrade, values: Matrix, names: Sequence[str], pause: Pause, *, records: bool) -> list[bytes]:
+def _rows(upgrade: Upgrade, values: Matrix, names: Sequence[str], *, records: bool) -> Iterator[bytes]:
     features = upgrade.new.features
     places = [upgrade.new.names.index(name) for name in names]
     step = max(1, STEP_CELLS // len(features))
-    parts: list[bytes] = []
     for at in range(0, len(values), step):
         part = values[at : at + step]
         columns = columns_of(features, part)
         cells = [[_written(cell) for cell in cells_of(features[place], columns[place])] for place in places]
         rows: list[Any] = list(zip(*cells, strict=True)) if places else [()] * len(part)
         encoded = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows] if records else rows)
-        parts.append(b"," + encoded[1:-1] if at else encoded[1:-1])
-        pause()
-    return parts
+        yield b"," + encoded[1:-1] if at else encoded[1:-1]
 
 
 def _written(cell: Cell) -> Cell:
