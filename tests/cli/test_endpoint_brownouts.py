@@ -112,6 +112,11 @@ def test_other_endpoints_and_ids_are_refused(iris: Any) -> None:
     assert "it would overlap brn_" in iris(*BROWNOUT, "--tenant", "acme", code=1).error
 
 
+def test_one_can_be_planned_so_long_from_now(iris: Any) -> None:
+    begins = datetime.fromisoformat(iris(*BROWNOUT[:5], "25h", "--json").json["starts_at"])
+    assert timedelta() <= datetime.now(UTC) + timedelta(hours=25) - begins < timedelta(minutes=1)
+
+
 def test_one_that_is_forced_begins_at_once(iris: Any) -> None:
     made = iris("endpoints", "brownout", "iris", "v1", "--at", "now", "--force", "--json").json
     begins = datetime.fromisoformat(made["starts_at"])

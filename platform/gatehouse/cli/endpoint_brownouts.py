@@ -11,7 +11,7 @@ from gatehouse.cli.endpoint_facts import ApiVersion, Model
 from gatehouse.cli.endpoint_life import granted
 from gatehouse.cli.heralds import herald_of
 from gatehouse.cli.output import Json, example, moment, print_json, print_table
-from gatehouse.cli.wishes import instant
+from gatehouse.cli.wishes import expiry
 from gatehouse.identity.store import list_tenants
 from gatehouse.migration.brownout import LONGEST_MIN, Wish
 from gatehouse.migration.brownout_store import Planned, cancel_brownout, plan_brownout
@@ -24,7 +24,7 @@ NOW = "now"
 def brownout(
     model: Model,
     api_version: ApiVersion,
-    at: Annotated[str, typer.Option("--at", metavar="MOMENT", help="When it begins (UTC unless it says otherwise), or now.")],
+    at: Annotated[str, typer.Option("--at", metavar="MOMENT", help="When it begins (UTC unless it says otherwise), 48h from now, or now.")],
     minutes: Annotated[int, typer.Option("--minutes", help=f"How long it lasts, 1 to {LONGEST_MIN}.")] = 5,
     tenant: Annotated[str | None, typer.Option("--tenant", help="Only this tenant; else all.")] = None,
     share: Annotated[int, typer.Option("--share", metavar="PERCENT", help="Share of the calls that it refuses, 1 to 100.")] = 100,
@@ -35,7 +35,7 @@ def brownout(
     with open_deployment() as deployment, deployment.database.write() as session:
         now = datetime.now(UTC).replace(microsecond=0)
         tenant_id = granted(session, tenant, model, api_version) if tenant else None
-        wish = Wish(now if at == NOW else instant(at).replace(microsecond=0), minutes, share, tenant_id)
+        wish = Wish(now if at == NOW else expiry(at).replace(microsecond=0), minutes, share, tenant_id)
         herald = herald_of(deployment, session)
         planned = plan_brownout(session, deployment.actor, herald, model, api_version, wish, now, force=force)
         names = {tenant_id: tenant} if tenant_id and tenant else {}
