@@ -8,14 +8,14 @@ from gatehouse.migration.guide_literals import javascript_name, javascript_text
 
 SCRIPT = """\
 // Node.js 18 or later, saved as move.mjs; your API key is in the environment variable KEY
-const URL_OF_{upper} = {url};
+const URL_OF_{to} = {url};
 {conversion}
 const rows = [
 {rows}];
-const answer = await fetch(URL_OF_{upper}, {{
+const answer = await fetch(URL_OF_{to}, {{
   method: "POST",
   headers: {{ Authorization: `Bearer ${{process.env.KEY}}`, "Content-Type": "application/json" }},
-  body: JSON.stringify({{ instances: rows.map(to{capital}) }}),
+  body: JSON.stringify({{ instances: rows.map(to{to}) }}),
 }});
 if (!answer.ok) throw new Error(await answer.text());
 console.log(JSON.stringify((await answer.json()).predictions));
@@ -51,10 +51,9 @@ function number(text) {
 
 def javascript_script(facts: Facts, url: str, rows: Sequence[Any]) -> str:
     """A program that runs as it stands."""
-    to: str = facts["to"]
     listed = "".join(f"  {javascript_text(row)},\n" for row in rows)
-    conversion = javascript_conversion(facts["fields"], to)
-    return SCRIPT.format(upper=to.upper(), capital=to.upper(), url=javascript_text(url), conversion=conversion, rows=listed)
+    conversion = javascript_conversion(facts["fields"], facts["to"])
+    return SCRIPT.format(to=facts["to"].upper(), url=javascript_text(url), conversion=conversion, rows=listed)
 
 
 def javascript_conversion(fields: Sequence[Facts], to: str) -> str:
