@@ -103,7 +103,7 @@ def parts_of(matrices: Sequence[Matrix]) -> list[memoryview | bytes]:
     """The rows of matrices that are of one kind, ready to be sent: the doubles of a single one are not copied."""
     whole = matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
     if whole.dtype != object:
-        return [memoryview(np.ascontiguousarray(whole, np.float64)).cast("B")]
+        return [np.ascontiguousarray(whole, np.float64).data.cast("B")]
     step = max(1, CELLS_A_PART // whole.shape[1])
     return [_ENCODER.encode(whole[at : at + step].tolist()) for at in range(0, len(whole), step)]
 
