@@ -49,7 +49,7 @@ def document(text: str) -> Document:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXTS)
 def test_whatever_a_text_holds_the_page_has_the_same_tags_and_the_text_is_read_as_it_is(text: str) -> None:
     text = text.replace("\r", "").replace("\0", "")

@@ -48,7 +48,7 @@ def bits(values: Any) -> list[Any]:
     return [[(type(cell), cell.hex() if isinstance(cell, float) else cell) for cell in row] for row in values.tolist()]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pairs(), st.booleans(), st.booleans())
 def test_what_the_newer_contract_decodes_is_bit_for_bit_what_the_rules_make(bound: Upgrade, columns: bool, strictly: bool) -> None:
     cells = draw_cells(bound.old.features, 10, 5)
@@ -65,7 +65,7 @@ def test_what_the_newer_contract_decodes_is_bit_for_bit_what_the_rules_make(boun
     assert (decoded.columns is not None) == columns
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pairs(), st.booleans())
 def test_a_row_that_fails_is_refused_with_a_pointer_into_the_body_that_was_sent(bound: Upgrade, columns: bool) -> None:
     cells = draw_cells(bound.old.features, 10, 5)

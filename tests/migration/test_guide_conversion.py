@@ -31,7 +31,7 @@ def refused(bound: Upgrade, record: dict[str, Any]) -> bool:
     return any(isinstance(cell_check(feature)(record[feature.name]), Fault) for feature in bound.new.features if feature.name in record)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pairs())
 def test_the_python_makes_what_the_rules_make_and_nothing_valid_of_a_row_that_fails(bound: Upgrade) -> None:
     convert = converter(bound)

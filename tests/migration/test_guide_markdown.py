@@ -64,7 +64,7 @@ def blankless(text: str) -> str:
     return "".join(text.split())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXTS.filter(blankless))
 @example("`a|b\\`")
 @example("10) www.evil.invalid https://evil.invalid a@evil.invalid")
