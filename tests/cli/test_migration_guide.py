@@ -40,6 +40,10 @@ def test_a_guide_in_each_format_is_printed_or_written_to_a_file(second: Any, tmp
     second("migration", "guide", "pair", "v1", "v2", "--format", "json", "--output", file)
     assert json.loads(file.read_text()) == facts, "what was there is replaced"
 
+    nowhere = tmp_path / "no" / "guide.md"
+    refused = second("migration", "guide", "pair", "v1", "v2", "--output", nowhere, code=1).error
+    assert refused == f"gatehouse: {nowhere}: No such file or directory\n"
+
 
 def test_once_it_is_deprecated_the_guide_says_until_when(second: Any) -> None:
     second("endpoints", "activate", "pair", "v2")
@@ -62,8 +66,3 @@ def test_what_cannot_be_written_is_refused_in_one_line(published: Any) -> None:
         error = published("migration", "guide", *arguments, code=1).error
         assert error.startswith(f"gatehouse: {said}")
         assert error.count("\n") == 1
-
-
-def test_a_file_that_cannot_be_written_is_said_in_one_line(second: Any, tmp_path: Path) -> None:
-    error = second("migration", "guide", "pair", "v1", "v2", "--output", tmp_path / "no" / "guide.md", code=1).error
-    assert error == f"gatehouse: {tmp_path / 'no' / 'guide.md'}: No such file or directory\n"
