@@ -11,11 +11,15 @@ from time import monotonic
 
 import numpy as np
 import pytest
-from stage import wait_until
+from estimators import HANGING_SIZE, Wicked
+from line_versions import TOML, write_version
+from serving_process import environment_of
+from stage import Stage, wait_until
 
 from gatehouse.server.shadow_child import NICENESS
 from gatehouse.server.shadow_process import ShadowProcess
 from gatehouse.server.shadow_wire import Compared, Pair, Prepare, Ready, Score, Silence, Unusable, parts_of
+from gatehouse.serving.manifest import GoldenRow
 
 IRIS = Pair("iris", "v1", "1.0.0", "v2", "2.0.0")
 ROWS = np.array([[5.2, 3.6, 1.5, 0.3], [6.2, 3.6, 4.5, 1.3]])
@@ -23,13 +27,15 @@ SCORES = np.array([[0.9, 0.05, 0.05], [0.0, 0.9, 0.1]])
 SCRIPT = """
 import sys
 from pathlib import Path
+import numpy as np
 from gatehouse.server.shadow_process import ShadowProcess
-from gatehouse.server.shadow_wire import Pair, Prepare
-pair = Pair("iris", "v1", "1.0.0", "v2", "2.0.0")
+from gatehouse.server.shadow_wire import Pair, Prepare, Score, parts_of
+pair = Pair("line", "v1", "1.0.0", "v1", "1.5.0")
 process = ShadowProcess(Path(sys.argv[1]), Path(sys.argv[2]))
 process.ask(Prepare(pair, (pair,)), [], 60)
 print(process.pid, flush=True)
-sys.stdin.read()
+row = parts_of([np.array([[float(sys.argv[3])]])])
+process.ask(Score(pair, ((0, 1),), True, (8,), 0), [*row, *row], 600)
 """
 
 
@@ -48,6 +54,11 @@ def score(process: ShadowProcess, pair: Pair = IRIS) -> object:
     parts = parts_of([ROWS])
     question = Score(pair, ((0, 1), (1, 1)), numeric=True, parts=tuple(map(len, parts)), columns=3)
     return process.ask(question, [*parts, *parts_of([SCORES])], 30)
+
+
+def ticks(pid: int) -> int:
+    """Processor time in hundredths of a second."""
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
 
 
 def gone(pid: int) -> bool:
@@ -130,11 +141,17 @@ def test_once_closed_nothing_is_started(published: Path) -> None:
     assert process.pid is None
 
 
-def test_it_ends_with_a_server_that_was_killed_also_while_it_hangs(published: Path) -> None:
-    folders = [str(published / "models"), str(published / "trusted-keys")]
-    with subprocess.Popen([sys.executable, "-c", SCRIPT, *folders], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+def test_it_ends_with_a_server_that_was_killed_also_while_it_hangs(published: Path, stage: Stage) -> None:
+    write_version(published, stage, "line", "1.5.0", Wicked(5).fit([[1.5]], [1]), TOML, GoldenRow((1.5,), (6.5,)))
+    words = [sys.executable, "-c", SCRIPT, str(stage.state_dir / "models"), str(stage.state_dir / "trusted-keys"), str(HANGING_SIZE)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, env=environment_of({})) as server:
         assert server.stdout is not None
         pid = int(server.stdout.readline())
-        os.kill(pid, signal.SIGSTOP)
+        loaded = ticks(pid)
+        wait_until(lambda: ticks(pid) > loaded + 10, 60)
         server.kill()
-    wait_until(lambda: gone(pid))
+    try:
+        wait_until(lambda: gone(pid))
+    finally:
+        if not gone(pid):
+            os.kill(pid, signal.SIGKILL)
