@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gatehouse.server.shadow_queue import BATCH_CALLS, BATCH_ROWS, Answered, ShadowCall, ShadowQueue, reckoned_bytes
+from gatehouse.server.shadow_queue import BATCH_CALLS, BATCH_CELLS, BATCH_ROWS, Answered, ShadowCall, ShadowQueue, reckoned_bytes
 
 IRIS, LINE = Answered("iris", "v1", "1.0.0"), Answered("line", "v1", "1.0.0")
 
@@ -57,6 +57,14 @@ def test_a_large_call_is_a_batch_of_its_own() -> None:
     for rows in sizes:
         queue.put(call(rows))
     assert [[len(each.values) for each in queue.next()] for _ in range(3)] == [sizes[:2], sizes[2:3], sizes[3:]]
+
+
+def test_calls_of_many_columns_are_joined_in_fewer_rows() -> None:
+    queue = ShadowQueue()
+    wide = call()._replace(values=np.zeros((1, BATCH_CELLS // 3)))
+    for _ in range(4):
+        queue.put(wide)
+    assert [len(queue.next()) for _ in range(2)] == [3, 1]
 
 
 def test_cells_that_are_objects_are_reckoned_with_their_texts() -> None:
