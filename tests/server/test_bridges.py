@@ -173,7 +173,6 @@ def test_a_row_that_cannot_be_upgraded_is_refused_with_its_place_and_takes_nothi
     [
         ("", "has no rules from v1"),
         ('[upgrade.from.v1]\none_way = true\nrules = [{scale = "size", to = "size_mm", factor = 10}]\n', "is one-way"),
-        ('[upgrade.from.v1]\nrules = [{rename = "weight", to = "size_mm"}]\n', "weight"),
     ],
 )
 def test_a_release_that_no_longer_fits_is_503_for_the_bridge_alone_until_it_is_rolled_back(
