@@ -104,8 +104,8 @@ class Shadows:
                 self._round()
                 self._failing = False
             except Exception as error:  # the thread must outlive whatever it is: the next round tries again
-                if not self._failing:
-                    LOGGER.warning("shadows are not compared now (%s)", type(error).__name__, exc_info=error)
+                if not self._failing:  # its words may hold what was sent
+                    LOGGER.warning("shadows are not compared now (%s)", type(error).__name__)
                 self._failing = True
         self._drop_all()
         self._process.end()
@@ -126,6 +126,9 @@ class Shadows:
         while not self._stopping.is_set() and self._monotonic() < ends_at and (batch := self._queue.next()):
             try:
                 self._compare(batch)
+            except Exception:
+                self._count(self._pair(batch[0].of), batch, ShadowSums(calls=1, failed=1))
+                raise
             finally:
                 self._queue.done(batch)
 
@@ -185,10 +188,11 @@ class Shadows:
         """One for each owner; None where one of them cannot be true."""
         if len(results) != owners:
             return None
-        sums = []
-        for place, result in enumerate(results):
-            own = [rows for owner, rows in calls if owner == place]
-            sums.append(sums_of(result, len(own), sum(own)))
+        sent = [[0, 0] for _ in range(owners)]
+        for owner, rows in calls:
+            sent[owner][0] += 1
+            sent[owner][1] += rows
+        sums = [sums_of(result, *own) for result, own in zip(results, sent, strict=True)]
         return None if None in sums else [each for each in sums if each is not None]
 
     def _prepare(self, pair: Pair) -> bool:
@@ -214,8 +218,10 @@ class Shadows:
         if not self._stopping.is_set():
             self.pairs.note_failed(pair, reason)
 
-    def _count(self, pair: Pair, batch: list[ShadowCall], one: ShadowSums) -> None:
-        """Each call of the batch comes to the same."""
+    def _count(self, pair: Pair | None, batch: list[ShadowCall], one: ShadowSums) -> None:
+        """Each call of the batch comes to the same; without a pair there is no shadow any more, and nothing to count."""
+        if pair is None:
+            return
         for call in batch:
             self._book.add(_key(pair, call.tenant_id, call.day), ShadowSums(one.calls, one.dropped, one.failed))
 
@@ -227,9 +233,7 @@ class Shadows:
 
     def _drop_all(self) -> None:
         while batch := self._queue.next():
-            pair = self._pair(batch[0].of)
-            if pair is not None:
-                self._count(pair, batch, ShadowSums(calls=1, dropped=1))
+            self._count(self._pair(batch[0].of), batch, ShadowSums(calls=1, dropped=1))
             self._queue.done(batch)
         self._count_dropped()
 
