@@ -11,8 +11,8 @@ from gatehouse.migration.endpoint import Endpoint
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
 ApiVersion = Annotated[str, typer.Argument(metavar="vN", help="The API version.")]
-ELSEWHERE = ("deprecation", "extensions", "brownouts", "retired_at", "shadow")
-"""Members of an endpoint that are shown in words of their own."""
+ELSEWHERE = ("deprecation", "extensions", "brownouts", "retired_at", "shadow", "guided")
+"""Members of an endpoint that are shown in words of their own, and what only a server knows."""
 
 
 def facts(endpoint: Endpoint, now: datetime) -> dict[str, Any]:
