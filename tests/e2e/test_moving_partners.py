@@ -21,13 +21,13 @@ import numpy as np
 import pytest
 from serving_process import ServingProcess, serving_process
 from sklearn.datasets import load_iris
-from sqlmodel import col, delete, select
+from sqlmodel import select
 from stage import ACTOR, ROOT, Stage, wait_until
 from typer.testing import CliRunner
 
 from gatehouse.cli import app
 from gatehouse.db.revision import last_revision
-from gatehouse.db.tables import EndpointTable, ProcessTable, UsageEventTable
+from gatehouse.db.tables import ProcessTable, UsageEventTable
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.life_store import change_life
 from gatehouse.serving.recipes import train_recipe
@@ -199,8 +199,6 @@ def begun(stage: Stage, published: Path, patch: pytest.MonkeyPatch) -> Iterator[
     shutil.copyfile(published / "publishing-key.pem", stage.state_dir / "publishing-key.pem")
     (stage.state_dir / "publishing-key.pem").chmod(0o600)
     shutil.rmtree(stage.state_dir / "models" / "iris" / "2.0.0")
-    with stage.database.write() as session:
-        session.execute(delete(EndpointTable).where(col(EndpointTable.model) == "iris", col(EndpointTable.api_version) == "v2"))
     keys = {name: stage.tenant(name, "iris") for name in ("acme", "beta", "corp")}
     with serving_process(stage, workers=2) as server:
         partners = {name: Partner(server.base_url, name, key) for name, key in keys.items()}
@@ -209,19 +207,31 @@ def begun(stage: Stage, published: Path, patch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def labels() -> Mapping[str, Sequence[str]]:
+def artifacts() -> Mapping[str, bytes]:
+    """By API version."""
+    return {version: train_recipe(ROOT / "models" / "iris", version) for version in ("v1", "v2")}
+
+
+@pytest.fixture(scope="module")
+def labels(artifacts: Mapping[str, bytes]) -> Mapping[str, Sequence[str]]:
     """By model version, and by `bridged`: what scikit-learn says of each flower."""
-    files = {version: joblib.load(io.BytesIO(train_recipe(ROOT / "models" / "iris", version))) for version in ("v1", "v2")}
-    old = [SPECIES[each] for each in files["v1"].predict(FLOWERS)]
-    new = files["v2"].predict(np.round(FLOWERS * 10)).tolist()
+    old = [SPECIES[each] for each in joblib.load(io.BytesIO(artifacts["v1"])).predict(FLOWERS)]
+    new = joblib.load(io.BytesIO(artifacts["v2"])).predict(np.round(FLOWERS * 10)).tolist()
     return {"1.0.0": old, "2.0.0": [f"Iris {name}" for name in new], "bridged": new}
 
 
+@pytest.mark.endpoints("iris v1")
 def test_three_partners_move_and_no_call_fails_that_was_not_planned(
-    stage_on_each_database: Stage, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: Mapping[str, Sequence[str]]
+    stage_on_each_database: Stage,
+    published: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    artifacts: Mapping[str, bytes],
+    labels: Mapping[str, Sequence[str]],
 ) -> None:
+    (tmp_path / "iris-v2.joblib").write_bytes(artifacts["v2"])
     with begun(stage_on_each_database, published, monkeypatch) as story:
-        publish_v2(story, tmp_path)
+        publish_v2(story, tmp_path / "iris-v2.joblib")
         shadow_and_report(story, labels)
         deprecate(story)
         brown_out(story)
@@ -235,9 +245,7 @@ def test_three_partners_move_and_no_call_fails_that_was_not_planned(
     check_usage(story)
 
 
-def publish_v2(story: Story, folder: Path) -> None:
-    artifact = folder / "iris-v2.joblib"
-    artifact.write_bytes(train_recipe(ROOT / "models" / "iris", "v2"))
+def publish_v2(story: Story, artifact: Path) -> None:
     with story.calling():
         for partner in story.partners.values():
             partner.settle(status=200, version="1.0.0", sunset=None)
