@@ -27,7 +27,7 @@ FEATURE = {
     "default",
 }
 LIFE = {"lifecycle", "deprecated_at", "sunset", "successor", "reason", "link", "brownouts"}
-SUMMARY = {"model", "api_version", "model_version", "url"} | LIFE
+SUMMARY = {"model", "api_version", "model_version", "bridged", "url"} | LIFE
 RATE = {"count", "period_s", "burst"}
 
 

@@ -352,14 +352,15 @@ def test_where_no_thread_can_be_had_every_caller_in_line_is_told_and_the_line_is
 def test_large_calls_and_those_of_models_whose_rows_do_not_stand_alone_are_scored_on_their_own(engine: Doubler) -> None:
     workers = Workers(5, 16)
     batching = Batching(workers)
-    large, alone = joining(engine), Predictor(Doubler(), OUTPUT)
+    large, lonely = joining(engine), Doubler()
+    alone = Predictor(lonely, OUTPUT)
 
     async def scenario() -> None:
         answers = await asyncio.gather(*(call(batching, large, *[n] * (JOINING_ROWS + 1)) for n in range(3)))
         assert [answer[0] for answer in answers] == [0.0, 2.0, 4.0]
         assert engine.calls == [JOINING_ROWS + 1] * 3
         assert await asyncio.gather(*(call(batching, alone, n) for n in range(3))) == [[0.0], [2.0], [4.0]]
-        assert alone._engine.calls == [1] * 3
+        assert lonely.calls == [1] * 3
 
     played(scenario)
     workers.close()
