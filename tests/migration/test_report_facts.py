@@ -105,7 +105,6 @@ def test_facts_of_a_tenant_hold_every_figure_that_its_verdict_goes_by() -> None:
     assert [(each["code"], each["verdict"]) for each in reasons] == [
         ("rows_not_upgraded", "blocked"),
         ("disagreement", "at_risk"),
-        ("new_failed", "at_risk"),
         ("told_gone", "ready"),
     ]
     assert [(key["key_id"], key["name"], key["verdict"], key["old_calls"]) for key in keys] == [

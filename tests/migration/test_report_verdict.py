@@ -59,7 +59,11 @@ def judged(known: Standing, old: Endpoint = OLD, new: Endpoint = NEW) -> tuple[W
         ({"shadow": shadow(disagreed=10)}, Word.READY, ["nothing_against"]),
         ({"shadow": shadow(disagreed=11)}, Word.AT_RISK, ["disagreement"]),
         ({"shadow": shadow(rows=0, disagreed=0)}, Word.READY, ["nothing_against"]),
-        ({"shadow": shadow(failed=1)}, Word.AT_RISK, ["new_failed"]),
+        ({"shadow": shadow(failed=5)}, Word.READY, ["nothing_against"]),
+        ({"shadow": shadow(failed=6)}, Word.AT_RISK, ["new_failed"]),
+        ({"shadow": shadow(calls=500, dropped=1, failed=5)}, Word.AT_RISK, ["new_failed"]),
+        ({"shadow": shadow(calls=3, failed=1)}, Word.READY, ["nothing_against"]),
+        ({"shadow": shadow(calls=3, failed=2)}, Word.AT_RISK, ["new_failed"]),
         (
             {"shadow": shadow(not_upgraded=1, disagreed=11), "told": Told()},
             Word.BLOCKED,
@@ -109,7 +113,7 @@ def test_of_an_endpoint_that_goes_on_nobody_has_to_be_told() -> None:
 
 
 def test_where_it_is_bridged_callers_get_the_newer_answers_and_refusals_already() -> None:
-    known = standing(shadow=shadow(not_upgraded=5, disagreed=900, failed=3))
+    known = standing(shadow=shadow(not_upgraded=5, disagreed=900, failed=6))
     assert judged(known, replace(OLD, bridged_to="v2")) == (Word.AT_RISK, ["rows_not_upgraded"])
     assert judged(known, replace(OLD, bridged_to="v3")) == (Word.BLOCKED, ["rows_not_upgraded", "disagreement", "new_failed"])
     assert judged(standing(moves=Moves(old_calls=9), shadow=None), replace(OLD, bridged_to="v2"))[1] == ["nothing_against"]
@@ -140,7 +144,7 @@ def test_each_reason_is_one_line_with_the_figures() -> None:
     known = standing(
         moves=Moves(old_calls=9000, gone_calls=1),
         told=Told(),
-        shadow=shadow(rows=2000, not_upgraded=12, disagreed=64, failed=2),
+        shadow=shadow(rows=2000, not_upgraded=12, disagreed=64, dropped=100, failed=20),
         failures=many,
     )
     ending = replace(ENDING, sunset=date(2026, 11, 25))
@@ -148,7 +152,7 @@ def test_each_reason_is_one_line_with_the_figures() -> None:
     assert [reason.text for reason in verdict.reasons] == [
         "12 of 2,000 rows cannot be upgraded to v2: age out_of_range 9, first,last out_of_range 8, size out_of_range 7, 2 more",
         "v2 answers 3.2 % of 1,988 compared rows otherwise",
-        "v2 failed on 2 of 500 shadowed calls",
+        "v2 failed on 20 of 400 shadowed calls",
         "told neither by a notice nor by an answer since the deprecation",
         "v1 ends on 2026-11-25, in 10 days, and no call is on v2",
         "1 call on v1 answered with 410 in 30 days",

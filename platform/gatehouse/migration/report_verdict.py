@@ -11,6 +11,8 @@ from gatehouse.migration.shadow import UpgradeFailures
 
 MOST_DISAGREEMENT = 0.01
 """Share of compared rows on which the answers may differ."""
+MOST_FAILED = 0.01
+"""Share of shadowed calls on which the newer version may fail; one alone is no habit, however few calls there were."""
 NEAR_DAYS = 30
 """So many days before the last day, whoever has not begun is late."""
 MOST_FIELDS = 3
@@ -120,8 +122,9 @@ def _rows(pair: Pair, standing: Standing) -> Iterator[Reason]:
     if share > MOST_DISAGREEMENT:
         text = f"{new} answers {_percent(share)} of {_count(shadow.compared, 'compared row')} otherwise"
         yield Reason("disagreement", Word.AT_RISK, text)
-    if shadow.failed:
-        yield Reason("new_failed", Word.AT_RISK, f"{new} failed on {shadow.failed:,} of {_count(shadow.calls, 'shadowed call')}")
+    tried = shadow.calls - shadow.dropped
+    if shadow.failed > 1 and shadow.failed / tried > MOST_FAILED:
+        yield Reason("new_failed", Word.AT_RISK, f"{new} failed on {shadow.failed:,} of {_count(tried, 'shadowed call')}")
 
 
 def _fields(failures: Sequence[UpgradeFailures]) -> str:
