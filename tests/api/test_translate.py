@@ -119,6 +119,25 @@ def test_row_50_a_declared_size_is_refused_before_the_first_byte_is_read(live: L
         assert connection.send(head(f"POST {PATH}", *fields)).answer().status == 413
 
 
+@pytest.mark.parametrize(
+    ("scopes", "model", "content_type", "status"),
+    [
+        ({Scope.MODELS_READ}, "iris", "application/json", 403),
+        ({Scope.PREDICTIONS_CREATE}, "line", "application/json", 404),
+        ({Scope.PREDICTIONS_CREATE}, "iris", "text/plain", 415),
+    ],
+)
+def test_row_50_who_is_refused_is_so_before_the_first_byte_is_read(
+    live: Live, scopes: set[Scope], model: str, content_type: str, status: int
+) -> None:
+    name = f"t{next(TENANTS)}"
+    live.stage.tenant(name, model)
+    caller = live.stage.key(name, scopes=scopes)
+    fields = (f"Authorization: Bearer {caller}", f"Content-Type: {content_type}", "Content-Length: 1000", "Expect: 100-continue")
+    with wire(live.port, timeout=3) as connection:
+        assert connection.send(head(f"POST {PATH}", *fields)).answer().status == status
+
+
 def test_it_takes_nothing_of_quota_and_rates_and_is_no_usage(live: Live) -> None:
     small = tenant(live, "iris", plan="small-calls")
     for _ in range(8):

@@ -231,6 +231,19 @@ def test_row_55_unauthenticated_routes_and_the_account_have_limits_of_their_own(
         assert live.get("/account", live.stage.key("acme")).status_code == 200
 
 
+def test_row_55_what_translates_is_limited_before_a_byte_of_the_body_is_read(stage: Stage) -> None:
+    path = "/v2/models/iris/translate"
+    with stage.serving(account_requests_per_minute="3") as live:
+        key = live.stage.tenant("acme", "iris")
+        statuses = [live.predict(key, GOOD, path).status_code for _ in range(3)]
+        with wire(live.port, timeout=3) as connection:  # its body never comes
+            answer = connection.send(begun(key, f"Content-Length: {MIB}", "Expect: 100-continue", path=path)).answer()
+        assert [*statuses, answer.status] == [200] * 3 + [429]
+        assert answer.json()["code"] == "rate_limited"
+        assert 1 <= int(answer.header("retry-after") or 0) <= 60
+        assert live.predict(live.stage.key("acme"), GOOD, path).status_code == 200
+
+
 SPELLINGS = [
     IRIS,
     "/v1/predict",

@@ -1,6 +1,7 @@
-"""slowapi, fenced: static limits on plain `def` routes, by key id or by address, and no file or environment read.
+"""slowapi, fenced: static limits by key id or by address, in memory alone, and no file or environment read.
 
-It guards what the plan's limits do not: tokens, `/account` and the model pages.
+It guards what the plan's limits do not: tokens, `/account`, the model pages and translations. It counts a call once the dependencies of its
+route are solved: what must not be done for a call over its limit, such as reading a body, belongs into the route itself.
 """
 
 import math

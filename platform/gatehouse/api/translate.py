@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
@@ -24,7 +25,7 @@ from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
 
 LANE = "translate"
-Predictor = Annotated[Principal, Depends(needs(Scope.PREDICTIONS_CREATE))]
+Caller = Annotated[Principal, Depends(needs(Scope.PREDICTIONS_CREATE))]
 From = Annotated[
     str | None,
     Query(alias="from", pattern=f"^{API_VERSION}$", description="The API version of the body, where several lead here"),
@@ -48,15 +49,6 @@ def translation_router(
     """Bodies are read and written in steps by `workers`, as those of predictions are."""
     router = APIRouter(tags=["models"])
 
-    def found(request: Request, api_version: ApiVersion, model: ModelName, principal: Predictor, older: From = None) -> Pair:
-        """Before a byte of the body is read."""
-        _, pair = upgrades.find(principal, model, older or upgrades.only_older(principal, model, api_version), api_version)
-        check_content(request.scope)
-        return pair
-
-    async def sent(request: Request, _pair: Annotated[Pair, Depends(found)]) -> list[bytes]:
-        return await read_body(request.receive)
-
     @router.post(
         TRANSLATION_PATH,
         summary="Make a body of an older API version into one of this, without scoring it",
@@ -66,17 +58,19 @@ def translation_router(
         responses={200: ANSWER, **{status: problem_ref(status) for status in (408, 413, 415, 422, 504)}},
     )
     @throttle.limit(f"{per_minute}/minute", key_func=by_key)
-    async def translate(
-        request: Request,
-        principal: Predictor,
-        pair: Annotated[Pair, Depends(found)],
-        parts: Annotated[list[bytes], Depends(sent)],
-    ) -> Response:
+    async def translate(request: Request, api_version: ApiVersion, model: ModelName, principal: Caller, older: From = None) -> Response:
+        pair = await run_in_threadpool(_pair, upgrades, principal, model, older, api_version)
+        check_content(request.scope)
+        parts = await read_body(request.receive)  # last: of a call that is refused no byte is read
         most = Most(principal.plan.rows_per_call, min(settings.max_body_bytes, principal.plan.bytes_per_call))
         work = partial(turns.run, partial(translated, pair, parts, most))
         return InParts(await workers.run(work, settings.prediction_deadline_s, LANE, principal.tenant_id))
 
     return router
+
+
+def _pair(upgrades: Upgrades, principal: Principal, model: str, older: str | None, newer: str) -> Pair:
+    return upgrades.find(principal, model, older or upgrades.only_older(principal, model, newer), newer)[1]
 
 
 def translated(pair: Pair, parts: list[bytes], most: Most, pause: Pause) -> list[bytes]:
