@@ -12,7 +12,8 @@ from line_versions import GROWN, TOML, publish_line, publish_newer, write_versio
 from sklearn.linear_model import LinearRegression
 from stage import MIXED_ROW, MIXED_TOML, Stage, mixed_estimator
 
-from gatehouse.server.shadow_scoring import Comparison, load_comparison
+from gatehouse.server.shadow_book import sums_of
+from gatehouse.server.shadow_scoring import Comparison, load_comparison, summed
 from gatehouse.server.shadow_wire import Pair, Result, matrix_of, parts_of
 from gatehouse.serving.manifest import GoldenRow
 from gatehouse.serving.registry import NotServable
@@ -73,6 +74,15 @@ def test_a_row_that_cannot_be_upgraded_is_not_scored(newer: Comparison) -> None:
     [found] = results(newer, [150.0, 199.0], [(0, 2)])
     assert (found.rows, found.not_upgraded, found.failed, found.shifts) == (2, 2, 0, {})
     assert found.failures == [("size", "upgrade_out_of_range", 2)]
+
+
+def test_reasons_are_added_up_by_field_and_code_not_call_by_call() -> None:
+    """Else so many reasons of true calls are more than a server believes."""
+    fields = [(f"field_{number}", "upgrade_out_of_range", 1) for number in range(12)]
+    calls = [Result(failed=1), *(Result(rows=1, not_upgraded=1, failures=fields) for _ in range(999))]
+    [found] = summed(calls, [0] * 1000, 1)
+    assert sorted(found.failures) == sorted((field, code, 999) for field, code, _ in fields)
+    assert sums_of(found, 1000, 1000) is not None
 
 
 def test_a_version_without_a_way_back_or_of_another_answer_is_not_comparable(published: Path, repository: Repository, stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """In the process of the shadows: another version scores rows that were answered before, and its answers are held against those."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -88,11 +89,19 @@ class Comparison:
     def _count_failures(self, upgraded: Upgraded, owners: Any, results: list[Result]) -> None:
         for tenant, rows in enumerate(np.bincount(owners[~upgraded.valid], minlength=len(results))):
             results[tenant].not_upgraded = int(rows)
-        for each in upgraded.failed:
-            field = ",".join(each.sources)[:MOST_FIELD]
-            for tenant, rows in enumerate(np.bincount(owners[each.rows], minlength=len(results))):
+        for (field, code), failed in _rows_by_reason(upgraded).items():
+            for tenant, rows in enumerate(np.bincount(owners[failed], minlength=len(results))):
                 if rows:
-                    results[tenant].failures = [*results[tenant].failures, (field, each.fault.code, int(rows))]
+                    results[tenant].failures = [*results[tenant].failures, (field, code, int(rows))]
+
+
+def _rows_by_reason(upgraded: Upgraded) -> dict[tuple[str, str], Any]:
+    """Numbers of rows by field and code, each once, also where several rules that read the field complain of it."""
+    found: dict[tuple[str, str], Any] = {}
+    for each in upgraded.failed:
+        reason = ",".join(each.sources)[:MOST_FIELD], each.fault.code
+        found[reason] = np.union1d(found[reason], each.rows) if reason in found else each.rows
+    return found
 
 
 def summed(results: Sequence[Result], owners: Sequence[int], tenants: int) -> list[Result]:
@@ -103,7 +112,10 @@ def summed(results: Sequence[Result], owners: Sequence[int], tenants: int) -> li
         for name in ("failed", "rows", "not_upgraded", "disagreed", "shift_sum"):
             setattr(total, name, getattr(total, name) + getattr(each, name))
         total.shifts = {bucket: total.shifts.get(bucket, 0) + each.shifts.get(bucket, 0) for bucket in total.shifts | each.shifts}
-        total.failures = [*total.failures, *each.failures]
+        reasons = Counter({(field, code): rows for field, code, rows in total.failures})
+        for field, code, rows in each.failures:
+            reasons[field, code] += rows
+        total.failures = [(field, code, rows) for (field, code), rows in reasons.items()]
     return totals
 
 
