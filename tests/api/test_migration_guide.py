@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -18,10 +19,14 @@ from stage import ACTOR, IRIS_ROW, Live, Stage, instances, problem, wait_until
 from gatehouse.api.pages import PAGE_CSP
 from gatehouse.cli.deployment import Deployment
 from gatehouse.cli.endpoint_bridge import begin_bridge
-from gatehouse.db.tables import EndpointTable, UpgradeFailureTable
+from gatehouse.db.tables import EndpointTable
 from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.life_store import change_life
-from gatehouse.migration.shadow_store import EPOCH
+from gatehouse.migration.report_standing import Pair
+from gatehouse.migration.report_store import read_report
+from gatehouse.migration.shadow_store import EPOCH, add_shadows
+from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
+from gatehouse.migration.store import named_endpoint
 from gatehouse.migration.transitions import Announcement, deprecated, retired
 from gatehouse.principal import Scope
 
@@ -61,6 +66,15 @@ def tenant(live: Live, *models: str) -> tuple[str, str]:
     """A new tenant's name, and a key."""
     name = f"t{next(TENANTS)}"
     return name, live.stage.tenant(name, *models)
+
+
+def shadowed(live: Live, name: str, other: str, failed: dict[str, int]) -> None:
+    """Rows of today that could not be upgraded to a version, by field."""
+    failures = Counter({UpgradeFailure(field, "upgrade_out_of_range"): rows for field, rows in failed.items()})
+    rows = failures.total()
+    with live.stage.database.write() as session:
+        day = ShadowDay(named_tenant(session, name).id, "iris", "v1", other, (datetime.now(UTC).date() - EPOCH).days)
+        add_shadows(session, {day: ShadowSums(calls=1, rows=rows, not_upgraded=rows, failures=failures)})
 
 
 def read(live: Live, key: str, accept: str | None = None, path: str = GUIDE) -> httpx2.Response:
@@ -174,10 +188,7 @@ def test_it_tells_the_callers_own_calls_and_failing_fields_and_nobody_elses(live
     for each in (caller, second, second):
         assert live.predict(each, instances(IRIS_ROW)).status_code == 200
     assert live.predict(caller, instances(V2_ROW), "/v2/models/iris/predict").status_code == 200
-    today = (datetime.now(UTC).date() - EPOCH).days
-    with live.stage.database.write() as session:
-        failed = {"model": "iris", "api_version": "v1", "other_version": "2.0.0", "day": today, "code": "upgrade_out_of_range"}
-        session.add(UpgradeFailureTable(tenant_id=named_tenant(session, name).id, field="petal_width", rows=31, **failed))
+    shadowed(live, name, "2.0.0", {"petal_width": 31})
     wait_until(lambda: read(live, caller).json()["calls"]["tenant"]["calls"] == 3)
 
     calls = read(live, caller).json()["calls"]
@@ -195,6 +206,18 @@ def test_it_tells_the_callers_own_calls_and_failing_fields_and_nobody_elses(live
     assert "- This key called v1 once in the last 30 days" in page
     assert "| `petal_width` | the number that the rule makes is outside the newer contract's range | 31 |" in page
     assert "This key did not call v1 in the last 30 days." in read(live, other, "text/markdown").text
+
+
+def test_the_guide_and_the_report_name_the_same_failing_fields_towards_the_newer_version(live: Live) -> None:
+    name, caller = tenant(live, "iris")
+    for version, rows in (("1.1.0", 3), ("2.0.0", 4), ("2.9.0", 5), ("3.0.0", 6)):
+        shadowed(live, name, version, {"petal_width": rows, f"of_{version}": 1})
+    with live.stage.database.read() as session:
+        old, new = (named_endpoint(session, "iris", version) for version in ("v1", "v2"))
+        [row] = read_report(session, Pair(old, new, rules=True), datetime.now(UTC), named_tenant(session, name).id).tenants
+    said = read(live, caller).json()["calls"]["failing"]
+    assert said == [{"field": each.field, "code": each.code, "rows": each.rows} for each in row.standing.failures]
+    assert [(each["field"], each["rows"]) for each in said] == [("petal_width", 4), ("of_2.0.0", 1)]
 
 
 def test_a_key_that_may_not_read_usage_is_told_no_calls(live: Live) -> None:

@@ -27,7 +27,7 @@ MEDIA_TYPES: dict[str, Format] = {"application/json": "json", "text/html": "html
 """In the order of what is answered where a caller takes anything."""
 MARKDOWN = "text/markdown; charset=utf-8"
 OldVersion = Annotated[str, Path(pattern=f"^{API_VERSION}$", description="The API version that you call now")]
-OwnCalls = Callable[[Principal, str, str], dict[str, Any]]
+OwnCalls = Callable[[Principal, str, str, str], dict[str, Any]]
 """Of a caller the calls to a model's API version."""
 CONTENT: dict[str, Any] = {
     "text/html": {"schema": {"type": "string"}},
@@ -66,7 +66,7 @@ def guide_router(
         format: Annotated[Format, Depends(format_of)],
     ) -> Response:
         endpoint, pair = upgrades.find(principal, model, older, api_version)
-        calls = own_calls(principal, model, older) if Scope.USAGE_READ in principal.scopes else None
+        calls = own_calls(principal, model, older, api_version) if Scope.USAGE_READ in principal.scopes else None
         return answer(guide_of(pair.facts, base_url, life_of(endpoint, now(), principal.tenant_id), calls), format)
 
     return router

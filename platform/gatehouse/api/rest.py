@@ -151,9 +151,9 @@ class Rest:
         version = release.stable if release else endpoint.stable_version
         return summary_of(endpoint, self._parts.settings.base_url, version, self._parts.now(), principal.tenant_id)
 
-    def _own_calls(self, principal: Principal, model: str, api_version: str) -> dict[str, Any]:
+    def _own_calls(self, principal: Principal, model: str, old: str, new: str) -> dict[str, Any]:
         with self._parts.database.read() as session:
-            return own_calls(session, model, api_version, principal.tenant_id, principal.key_id, self._parts.now())
+            return own_calls(session, model, old, new, principal.tenant_id, principal.key_id, self._parts.now())
 
     def _reports(self, pairs: Pairs, tenant_id: str, now: datetime) -> list[MigrationReport]:
         with self._parts.database.read() as session:

@@ -1,18 +1,17 @@
 """The migration report out of the database: grants, keys, usage summaries, shadows and notices, in one transaction."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
 from gatehouse.migration.callers_store import callers_of
-from gatehouse.migration.endpoint import Endpoint, api_version_of
+from gatehouse.migration.compared_store import compared_with
+from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.moves import MOVED_DAYS, Calls
 from gatehouse.migration.moves_store import HOUR, called_between, calls_by_day, calls_of, last_calls
 from gatehouse.migration.report import Findings, MigrationReport, report_of
 from gatehouse.migration.report_standing import Moves, Pair, Told, first_day, later
-from gatehouse.migration.shadow import ShadowFigures, UpgradeFailures
-from gatehouse.migration.shadow_store import shadow_figures, upgrade_failures
+from gatehouse.migration.shadow import UpgradeFailures
 from gatehouse.migration.told_store import last_told
 
 MovesByKey = dict[tuple[str, str], Moves]
@@ -23,17 +22,15 @@ def read_report(session: Session, pair: Pair, now: datetime, tenant_id: str | No
     old, since = pair.old, first_day(now)
     callers = callers_of(session, old.model, now, tenant_id)
     moves = _moves(session, pair, now, tenant_id)
-    shadows = shadow_figures(session, old.model, old.api_version, since, tenant_id)
-    compared_with = _compared_with(shadows, pair.new)
+    compared = compared_with(session, old.model, old.api_version, pair.new, since, tenant_id)
     failures: dict[str, list[UpgradeFailures]] = {}
-    if compared_with is not None:
-        for each in upgrade_failures(session, old.model, old.api_version, since, tenant_id, other_version=compared_with):
-            failures.setdefault(each.tenant_id, []).append(each)
+    for each in compared.failures:
+        failures.setdefault(each.tenant_id, []).append(each)
     found = Findings(
         moves=moves,
         told=_told(session, old, [caller.tenant_id for caller in callers], moves),
-        compared_with=compared_with,
-        shadows={each.tenant_id: each for each in shadows if each.other_version == compared_with},
+        compared_with=compared.version,
+        shadows={each.tenant_id: each for each in compared.shadows},
         failures=failures,
     )
     return report_of(pair, now, callers, found)
@@ -70,14 +67,6 @@ def _of_week(calls: Calls, old: str) -> Moves:
     if calls.api_version != old:
         return Moves(new_answered=calls.answered)
     return Moves(old_answered=calls.answered, last_gone=calls.last_gone)
-
-
-def _compared_with(shadows: Iterable[ShadowFigures], new: Endpoint) -> str | None:
-    """The version that serves the newer endpoint; where it was not compared, the newest of its major that was."""
-    compared = {each.other_version for each in shadows if api_version_of(each.other_version) == new.api_version}
-    if new.stable_version in compared:
-        return new.stable_version
-    return max(compared, key=lambda version: [int(part) for part in version.split(".")], default=None)
 
 
 def _told(session: Session, old: Endpoint, tenant_ids: list[str], moves: MovesByKey) -> dict[str, Told]:
