@@ -146,3 +146,21 @@ def test_no_cell_of_csv_starts_a_formula() -> None:
     cells = [cell for line in lines(made(BARE, ACME)) for cell in line.values()]
     assert "'=HYPERLINK(1)" in cells
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+
+
+class Gone(dict[tuple[str, str], Moves]):
+    """Counts how often it is gone through."""
+
+    times = 0
+
+    def items(self) -> Any:
+        self.times += 1
+        return super().items()
+
+
+def test_calls_are_gone_through_once_however_many_tenants_there_are() -> None:
+    moves = Gone({(f"t{number}", "k1"): Moves(old_calls=number) for number in range(30)})
+    callers = [Caller(f"t{number}", f"name{number}", None, frozenset({"*"}), ()) for number in range(30)]
+    found = made(*callers, found=replace(FOUND, moves=moves))
+    assert moves.times == 1
+    assert sorted(row.standing.moves.old_calls for row in found.tenants) == list(range(30))

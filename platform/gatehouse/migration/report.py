@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -110,12 +111,22 @@ class MigrationReport:
 
 def report_of(pair: Pair, now: datetime, callers: Iterable[Caller], found: Findings) -> MigrationReport:
     """Each caller's facts put together and judged."""
-    rows = (_tenant_row(pair, now, caller, found) for caller in callers)
+    called = _called(found.moves)
+    rows = (_tenant_row(pair, now, caller, found, called.get(caller.tenant_id, frozenset())) for caller in callers)
     shown = [row for row in rows if _belongs(pair, row)]
     return MigrationReport(pair, now, found.compared_with, tuple(sorted(shown, key=lambda row: row.tenant)))
 
 
-def _tenant_row(pair: Pair, now: datetime, caller: Caller, found: Findings) -> TenantRow:
+def _called(moves: Mapping[tuple[str, str], Moves]) -> Mapping[str, AbstractSet[str]]:
+    """Keys that called in the span, by tenant id."""
+    called: dict[str, set[str]] = {}
+    for (tenant_id, key_id), each in moves.items():
+        if each.old_calls or each.new_calls or each.gone_calls:
+            called.setdefault(tenant_id, set()).add(key_id)
+    return called
+
+
+def _tenant_row(pair: Pair, now: datetime, caller: Caller, found: Findings, called: AbstractSet[str]) -> TenantRow:
     standing = Standing(
         moves=Moves(),
         grants=caller.grants,
@@ -124,7 +135,7 @@ def _tenant_row(pair: Pair, now: datetime, caller: Caller, found: Findings) -> T
         shadow=found.shadows.get(caller.tenant_id),
         failures=tuple(found.failures.get(caller.tenant_id, ())),
     )
-    keys = [_key_row(pair, now, caller, key, standing, found) for key in _known(caller, found)]
+    keys = [_key_row(pair, now, caller, key, standing, found) for key in _known(caller, called)]
     whole = replace(standing, moves=sum((row.moves for row in keys), Moves()), ended=_ended(caller))
     verdict = verdict_of(pair, whole, caller.tenant_id, now)
     return TenantRow(caller.tenant_id, caller.tenant, pair.old.last_day(caller.tenant_id), whole, verdict, tuple(keys))
@@ -135,9 +146,8 @@ def _key_row(pair: Pair, now: datetime, caller: Caller, key: CallerKey, standing
     return KeyRow(key, moves, verdict_of(pair, replace(standing, moves=moves, ended=key.ended), caller.tenant_id, now))
 
 
-def _known(caller: Caller, found: Findings) -> list[CallerKey]:
+def _known(caller: Caller, called: AbstractSet[str]) -> list[CallerKey]:
     """Keys that work, and those that called in the span."""
-    called = {key_id for (tenant_id, key_id), moves in found.moves.items() if tenant_id == caller.tenant_id and _any(moves)}
     listed = [key for key in caller.keys if key.ended is None or key.id in called]
     gone = sorted(called - {key.id for key in caller.keys})
     return [*listed, *(CallerKey(key_id, None, "the key is not there any more") for key_id in gone)]
@@ -150,7 +160,3 @@ def _ended(caller: Caller) -> str | None:
 def _belongs(pair: Pair, row: TenantRow) -> bool:
     moves = row.standing.moves
     return row.standing.may_call(pair.old) or bool(moves.old_calls or moves.gone_calls)
-
-
-def _any(moves: Moves) -> bool:
-    return bool(moves.old_calls or moves.new_calls or moves.gone_calls)
