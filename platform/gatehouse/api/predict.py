@@ -14,6 +14,7 @@ from gatehouse.api.once import Once, Rows, Steps
 from gatehouse.call import SCOPE_KEY, Call, Kept, Route
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.decode import INLINE_BYTES, Decoded, Decoder
+from gatehouse.contracts.fast_decode import Matrix
 from gatehouse.contracts.pause import no_pause
 from gatehouse.contracts.upgrade import Upgrade
 from gatehouse.contracts.upgrade_steps import upgraded_values
@@ -215,10 +216,16 @@ class Predict:
 
 
 def keep(call: Call, scores: Scores) -> Scores:
-    """The scores, which stay with a call that is to be shadowed."""
+    """The scores, which stay with a call that is to be shadowed, and its rows: its own, not a matrix of others too."""
     if call.kept is not None:
-        call.kept.scores = scores
+        call.kept.values, call.kept.scores = _own(call.kept.values), _own(scores)
     return scores
+
+
+def _own(matrix: Matrix) -> Matrix:
+    """A part of something larger would keep all of that in memory."""
+    whole = matrix.base
+    return matrix if whole is None or getattr(whole, "nbytes", matrix.nbytes + 1) <= matrix.nbytes else matrix.copy()
 
 
 def read_rows(contract: CompiledContract, own: CompiledContract, body: bytes, max_rows: int) -> Decoded:
