@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from gatehouse.migration.guide_document import Code, Document, Grid, Heading, Link, Listing, Paragraph, Program, Strong, visible
+from gatehouse.migration.guide_document import Code, Document, Grid, Heading, Link, Listing, Paragraph, Program, Strong, disarmed
 from gatehouse.migration.guide_literals import json_text, python_text, shell_text
 from gatehouse.migration.guide_markdown import escaped, markdown
 
@@ -72,7 +72,7 @@ def test_whatever_a_text_holds_the_structure_stays_and_the_text_is_read_as_it_is
     plain, hostile = read(markdown(document("TEXT"))), read(markdown(document(text)))
     assert hostile[0] == plain[0]
     for expected, found in zip(plain[1][:-1], hostile[1][:-1], strict=True):
-        assert blankless(found) == blankless(expected.replace("TEXT", visible(text)))
+        assert blankless(found) == blankless(expected.replace("TEXT", disarmed(text)))
 
 
 @given(HOSTILE)
@@ -100,7 +100,7 @@ def test_only_web_addresses_are_links(url: str, shown: str) -> None:
 
 
 def test_marks_that_turn_the_direction_are_shown() -> None:
-    assert visible("a\u202eb\u2066c\0") == r"a\u202eb\u2066c\u0000"
+    assert disarmed("a\u202eb\u2066c\0") == r"a\u202eb\u2066c\u0000"
     assert re.search("[\u202a-\u202e]", markdown(document("a\u202eb"))[: -len("```json\na\u202eb\n```\n")]) is None
 
 

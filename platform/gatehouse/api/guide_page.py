@@ -17,8 +17,8 @@ from gatehouse.migration.guide_document import (
     Program,
     Span,
     Strong,
+    disarmed,
     is_web,
-    visible,
 )
 
 
@@ -71,4 +71,4 @@ def _span(span: Span) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(visible(text))
+    return escape(disarmed(text))

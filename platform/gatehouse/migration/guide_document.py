@@ -81,6 +81,6 @@ def is_web(url: str) -> bool:
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def visible(text: str) -> str:
+def disarmed(text: str) -> str:
     """The text, in which controls and marks that turn the direction of what follows are shown and do nothing."""
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

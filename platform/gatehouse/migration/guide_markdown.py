@@ -16,8 +16,8 @@ from gatehouse.migration.guide_document import (
     Program,
     Span,
     Strong,
+    disarmed,
     is_web,
-    visible,
 )
 
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "\\": "&#92;", "`": "&#96;", "\n": " ", "\r": " "}
@@ -35,7 +35,7 @@ def markdown(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """Plain text that means nothing else, wherever it stands."""
-    marked = SPECIAL.sub(lambda found: "\0" + found[0], visible(text))
+    marked = SPECIAL.sub(lambda found: "\0" + found[0], disarmed(text))
     return "".join(ENTITIES.get(character, character) for character in marked).replace("\0", "\\")
 
 
@@ -74,10 +74,10 @@ def _line(line: Line) -> str:
 def _span(span: Span) -> str:
     match span:
         case Code(text):
-            shown = visible(text)
+            shown = disarmed(text)
             return f"`{shown}`" if shown and shown.strip() == shown and not NO_CODE.search(shown) else escaped(text)
         case Strong(text):
-            return f"**{escaped(visible(text).strip())}**"
+            return f"**{escaped(disarmed(text).strip())}**"
         case Link(url):
             return f"<{url}>" if is_web(url) else escaped(url)
         case str():

@@ -16,7 +16,7 @@ from gatehouse.migration.guide_document import (
     Paragraph,
     Program,
     Strong,
-    visible,
+    disarmed,
 )
 from gatehouse.migration.guide_words import calls_sentence, life_sentence, names, shown, traits, value_sentence
 
@@ -166,7 +166,7 @@ def _bodies(guide: Facts) -> Iterator[Block]:
     yield Heading(2, ["A body before and after"])
     for version, body in (("from", "old"), ("to", "new")):
         yield Paragraph([f"{guide[version]}:"])
-        yield Program("json", visible(json.dumps(guide["examples"][body], indent=2, ensure_ascii=False)))
+        yield Program("json", disarmed(json.dumps(guide["examples"][body], indent=2, ensure_ascii=False)))
 
 
 def _code(guide: Facts) -> Iterator[Block]:
