@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 NAMES_LISTED = 20
 
@@ -294,6 +294,11 @@ class EndpointUnavailable(Problem):
     code = "endpoint_unavailable"
     title = "This endpoint is not being served right now"
     meaning = "Its model is missing or did not pass its checks. The operators can see why; send the call again later."
+
+    @classmethod
+    def because(cls, reason: str) -> Self:
+        """For the reason that the log tells; a release or a load takes some seconds."""
+        return cls(reason=reason, headers=[("Retry-After", "5")])
 
 
 class IdentityUnavailable(Problem):

@@ -15,7 +15,6 @@ from gatehouse.migration.lifecycle import Endpoints, visible
 from gatehouse.principal import Principal
 from gatehouse.serving.registry import NotServable, Registry
 
-RETRY_AFTER_S = "5"
 KEPT = 64
 """Pairs that stay bound: to prove and describe their rules takes some milliseconds, of wide contracts many."""
 
@@ -75,7 +74,7 @@ class Upgrades:
             return release.contract
         if endpoint.state == "retired":
             raise NotFound(reason="successor_retired")
-        raise _unavailable("not_served")
+        raise EndpointUnavailable.because("not_served")
 
     def _older(self, endpoint: Endpoint) -> CompiledContract:
         release = self._registry.release(endpoint.model, endpoint.api_version)
@@ -86,7 +85,7 @@ class Upgrades:
             try:
                 self._retired[name] = self._registry.read_contract(endpoint.model, endpoint.api_version, endpoint.stable_version)
             except NotServable:
-                raise _unavailable("contract_unreadable") from None
+                raise EndpointUnavailable.because("contract_unreadable") from None
         return self._retired[name]
 
     def _pair(self, old: CompiledContract, new: CompiledContract) -> Pair:
@@ -96,7 +95,7 @@ class Upgrades:
             try:
                 pair = Pair(old, bind_upgrade(old.contract, new.contract, "contract.toml"))
             except ContractInvalid:  # rules are proved when they are published; here the older contract has grown since
-                raise _unavailable("rules_do_not_fit") from None
+                raise EndpointUnavailable.because("rules_do_not_fit") from None
             self._pairs[name] = pair
             if len(self._pairs) > KEPT:
                 self._pairs.popitem(last=False)
@@ -107,7 +106,3 @@ def may_know(principal: Principal, old: Endpoint, new: Endpoint) -> bool:
     """Whether a grant covers one of two API versions, and each of them that is a preview."""
     sees = {endpoint.name: visible(endpoint, principal) for endpoint in (old, new)}
     return any(sees.values()) and all(sees[endpoint.name] for endpoint in (old, new) if endpoint.state == "preview")
-
-
-def _unavailable(reason: str) -> EndpointUnavailable:
-    return EndpointUnavailable(reason=reason, headers=[("Retry-After", RETRY_AFTER_S)])

@@ -14,7 +14,6 @@ LOGGER = logging.getLogger("gatehouse.releases")
 KEPT = 2
 KEPT_S = 600.0
 TRY_AGAIN_S = 30.0
-RETRY_AFTER_S = "5"
 C = TypeVar("C")
 Name = tuple[str, str]
 """Model and version."""
@@ -57,7 +56,7 @@ class FormerVersions(Generic[C]):
         self._make_room()
         await asyncio.wait((loading,), timeout=deadline_s)
         if not loading.done():
-            raise EndpointUnavailable(reason="former_not_loaded", headers=[("Retry-After", RETRY_AFTER_S)])
+            raise EndpointUnavailable.because("former_not_loaded")
         served = loading.result()
         if served is None:
             raise IdempotencyVersionGone()

@@ -22,7 +22,6 @@ from gatehouse.serving.registry import NotServable, Registry, Release, Served
 
 LOGGER = logging.getLogger("gatehouse.releases")
 DATABASE_RETRY_S = 1.0
-RETRY_AFTER_S = "5"
 C = TypeVar("C")
 T = TypeVar("T")
 
@@ -84,18 +83,18 @@ class Releases(Generic[C]):
             serving = self._serving(endpoint)
             release = self._registry.release(serving.model, serving.api_version)
             if release is None:
-                raise _unavailable("not_served")
+                raise EndpointUnavailable.because("not_served")
             version = self._version(release, endpoint, key_id) if serving is endpoint else release.stable
             name = (endpoint.model, version)
             if name in self._broken:
-                raise _unavailable("cannot_be_loaded")
+                raise EndpointUnavailable.because("cannot_be_loaded")
             if name not in self._loading:
                 self._loading[name] = asyncio.get_running_loop().create_task(self._load(serving, version))
             await asyncio.wait((self._loading[name],), timeout=deadline_s)
             found = self.find(endpoint, key_id)
             if found is not None:
                 return found
-        raise _unavailable("not_loaded")
+        raise EndpointUnavailable.because("not_loaded")
 
     def follow(self, changes: Iterable[Change]) -> None:
         """Take over what changed, in the background."""
@@ -204,7 +203,7 @@ class Releases(Generic[C]):
         other = self._released.get(f"{endpoint.model}/{endpoint.bridged_to}")
         release = self._registry.release(endpoint.model, endpoint.api_version)
         if other is None or release is None or self._bridges.obstacle(endpoint, release) is not None:
-            raise _unavailable("not_bridged")
+            raise EndpointUnavailable.because("not_bridged")
         return other
 
     def _bridges_to(self, endpoint: Endpoint) -> list[Endpoint]:
@@ -238,7 +237,3 @@ def _as_shown(known: Endpoint | None, endpoint: Endpoint, *, tried: bool, taken:
     if taken or known is None or "retired" in (known.state, endpoint.state):
         return endpoint
     return replace(endpoint, bridged_to=known.bridged_to)
-
-
-def _unavailable(reason: str) -> EndpointUnavailable:
-    return EndpointUnavailable(reason=reason, headers=[("Retry-After", RETRY_AFTER_S)])
