@@ -5,7 +5,7 @@ from gatehouse.composition.clocks import utc_now
 from gatehouse.contracts.contract import Contract, ContractInvalid, parse_contract
 from gatehouse.contracts.decode import Decoder
 from gatehouse.contracts.upgrade import bind_upgrade, rules_from
-from gatehouse.contracts.upgrade_steps import INLINE_CELLS
+from gatehouse.contracts.upgrade_steps import INLINE_UPGRADED_CELLS
 from gatehouse.db.session import Database
 from gatehouse.migration.announcing import Herald
 from gatehouse.migration.lifecycle import Endpoints
@@ -80,4 +80,4 @@ def bind_contracts(old: CompiledContract, new: CompiledContract) -> tuple[Compil
     upgrade = bind_upgrade(old.contract, new.contract, "contract.toml")
     if upgrade.answers is None:
         raise ContractInvalid("contract.toml", [f"is one-way for {old.contract.api_version}: no answer goes back"])
-    return CompiledContract(old.contract, Decoder(old.contract, INLINE_CELLS), upgrade), upgrade.answers
+    return CompiledContract(old.contract, Decoder(old.contract, INLINE_UPGRADED_CELLS), upgrade), upgrade.answers

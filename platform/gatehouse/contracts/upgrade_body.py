@@ -14,11 +14,8 @@ from gatehouse.contracts.findings import refusal
 from gatehouse.contracts.pause import Pause, no_pause
 from gatehouse.contracts.upgrade import Upgrade
 from gatehouse.contracts.upgrade_columns import cells_of, columns_of
-from gatehouse.contracts.upgrade_steps import upgraded_values
+from gatehouse.contracts.upgrade_steps import STEP_CELLS, upgraded_values
 from gatehouse.errors import BodyTooLarge
-
-STEP_CELLS = 2_000
-"""Writing so many takes about a millisecond."""
 
 
 def upgraded_body(upgrade: Upgrade, sent: Decoded, most_bytes: int, pause: Pause = no_pause) -> list[bytes]:

@@ -13,10 +13,10 @@ from gatehouse.contracts.upgrade import Failed, Upgrade, Upgraded
 from gatehouse.contracts.upgrade_columns import cells_of, columns_of
 
 STEP_CELLS = 2_000
-"""A step of these takes about a millisecond where the cells are texts, and much less where they are numbers."""
+"""To upgrade so many, or to write them, takes about a millisecond where the cells are texts, and less where they are numbers."""
 FEW_ROWS = 16
 """So many are upgraded one by one: a row of four numbers takes 5 µs, and whole columns of any length 70 µs at least."""
-INLINE_CELLS = 1_000
+INLINE_UPGRADED_CELLS = 1_000
 """So many may be upgraded on the event loop."""
 
 
