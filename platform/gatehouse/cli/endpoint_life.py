@@ -17,11 +17,9 @@ from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.bridging import check_still_leads
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.life_store import change_life
+from gatehouse.migration.moves import ENDED
 from gatehouse.migration.transitions import LIVE_DAYS, Announcement, LiveCalls, deprecated, extended, retired, undeprecated
 from gatehouse.usage.figures_store import By, usage_figures
-
-GONE = 410
-"""Status of calls that were told that an endpoint is retired."""
 
 
 def deprecate(
@@ -31,7 +29,10 @@ def deprecate(
     successor: Annotated[str, typer.Option("--successor", metavar="vN", help="The API version to move to.")],
     reason: Annotated[str | None, typer.Option("--reason", help="One line for callers.")] = None,
     link: Annotated[
-        str | None, typer.Option("--link", metavar="URL", help="A page that says how to move; else the successor's contract.")
+        str | None,
+        typer.Option(
+            "--link", metavar="URL", help="A page that says how to move; else the guide, or without rules the successor's contract."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -117,7 +118,7 @@ def live_calls(session: Session, model: str, api_version: str, now: datetime) ->
     calls: dict[str, int] = {}
     last: dict[str, datetime] = {}
     for each in usage_figures(session, tenant_id=None, since=since.date(), until=now.date(), by=by):
-        ours = (each.model, each.api_version) == (model, api_version) and each.status != GONE
+        ours = (each.model, each.api_version) == (model, api_version) and each.status != ENDED
         if ours and each.tenant and each.hour and each.hour + timedelta(hours=1) > since:
             calls[each.tenant] = calls.get(each.tenant, 0) + each.calls
             last[each.tenant] = max(each.hour, last.get(each.tenant, each.hour))

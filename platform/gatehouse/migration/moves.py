@@ -5,7 +5,7 @@ from datetime import datetime
 
 MOVED_DAYS = 7
 """What a caller did in so many days says whether it has moved."""
-ANSWERED, GONE = 200, 410
+ANSWERED, ENDED = 200, 410
 """Status of calls that were answered, and of those that were told that an endpoint answers no more."""
 
 

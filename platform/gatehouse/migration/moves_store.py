@@ -7,7 +7,7 @@ from sqlalchemy import Column, ColumnElement, Table, and_, case, func, select
 from sqlmodel import Session, col
 
 from gatehouse.db.tables import TenantTable, UsageDayTable, UsageEventTable, UsageSummaryTable
-from gatehouse.migration.moves import ANSWERED, GONE, MOVED_DAYS, Calls, has_moved
+from gatehouse.migration.moves import ANSWERED, ENDED, MOVED_DAYS, Calls, has_moved
 
 HOURS: Table = UsageSummaryTable.__table__  # type: ignore[attr-defined]
 DAYS: Table = UsageDayTable.__table__  # type: ignore[attr-defined]
@@ -30,7 +30,7 @@ def calls_by_day(session: Session, model: str, api_versions: Collection[str], si
 
 def last_calls(session: Session, model: str, api_version: str, tenant_id: str | None = None) -> dict[tuple[str, str], datetime]:
     """The hour in which each tenant and key last called, however long ago; calls that were answered with 410 left out."""
-    on_days, on_hours = ((*_on(table, model, (api_version,)), table.c.status != GONE, _whose(table, tenant_id)) for table in (DAYS, HOURS))
+    on_days, on_hours = ((*_on(table, model, (api_version,)), table.c.status != ENDED, _whose(table, tenant_id)) for table in (DAYS, HOURS))
     key = (DAYS.c.tenant_id, DAYS.c.key_id)
     last = select(*key, func.max(DAYS.c.day).label("day")).where(*on_days).group_by(*key).subquery("last")
     same = and_(
@@ -74,11 +74,11 @@ def _calls(
     status, calls = table.c.status, table.c.calls
     whose = (table.c.tenant_id, table.c.key_id, table.c.api_version)
     counts = (
-        func.sum(case((status == GONE, 0), else_=calls)),
+        func.sum(case((status == ENDED, 0), else_=calls)),
         func.sum(case((status == ANSWERED, calls), else_=0)),
-        func.sum(case((status == GONE, calls), else_=0)),
-        func.max(case((status != GONE, span))),
-        func.max(case((status == GONE, span))),
+        func.sum(case((status == ENDED, calls), else_=0)),
+        func.max(case((status != ENDED, span))),
+        func.max(case((status == ENDED, span))),
     )
     within = [span >= (since - EPOCH) // length, *_on(table, model, api_versions), _whose(table, tenant_id)]
     found = session.execute(select(*whose, *counts).where(*within).group_by(*whose).order_by(*whose))
