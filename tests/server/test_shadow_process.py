@@ -24,6 +24,7 @@ from gatehouse.serving.manifest import GoldenRow
 IRIS = Pair("iris", "v1", "1.0.0", "v2", "2.0.0")
 ROWS = np.array([[5.2, 3.6, 1.5, 0.3], [6.2, 3.6, 4.5, 1.3]])
 SCORES = np.array([[0.9, 0.05, 0.05], [0.0, 0.9, 0.1]])
+SECRETS = ("GATEHOUSE_SECRET_KEY", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY", "LC")
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -71,13 +72,14 @@ def gone(pid: int) -> bool:
 
 def test_it_gets_no_setting_no_listening_socket_and_no_terminal(process: ShadowProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     process.end()
-    monkeypatch.setenv("GATEHOUSE_SECRET_KEY", "not-for-the-shadow")
+    for name in SECRETS:
+        monkeypatch.setenv(name, "not-for-the-shadow")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         assert prepare(process) == Ready()
         about = Path(f"/proc/{process.pid}")
-        assert b"GATEHOUSE" not in (about / "environ").read_bytes()
+        assert b"not-for-the-shadow" not in (about / "environ").read_bytes()
         opened = [str(each.readlink()) for each in (about / "fd").iterdir()]
         assert sum(name.startswith("socket:") for name in opened) == 1
         assert [name for name in opened if name.startswith("socket:")] != [str(Path(f"/proc/self/fd/{listener.fileno()}").readlink())]

@@ -269,13 +269,15 @@ def test_a_conversion_that_does_not_end_is_stopped(pair):
         convert(pair, "nn", timeout_s=0.05)
 
 
-def test_the_converter_gets_no_setting_of_the_deployment(dump, monkeypatch, tmp_path):
+def test_the_converter_gets_no_setting_of_the_deployment_and_no_password(dump, monkeypatch, tmp_path):
     monkeypatch.setenv("GATEHOUSE_SECRET_KEY", "canary")
+    monkeypatch.setenv("PGPASSWORD", "canary")
     with pytest.raises(NotConvertible):
         convert(dump(Spy(tmp_path / "environment")), "nn")
     names = (tmp_path / "environment").read_text()
     assert "PATH" in names
     assert "GATEHOUSE_" not in names
+    assert "PGPASSWORD" not in names
 
 
 class Spy:

@@ -12,7 +12,7 @@ from threading import Lock
 from time import monotonic
 
 from gatehouse.server.shadow_wire import Question, Reply, Silence, receive_reply, send
-from gatehouse.serving.runtime import ONE_THREAD, without_settings
+from gatehouse.serving.runtime import ONE_THREAD, without_secrets
 
 START_S = 60.0
 """For its imports, beside the time of the first question."""
@@ -80,7 +80,7 @@ class ShadowProcess:
                 # a group of its own, which Ctrl-C in the terminal does not reach; no session, beside which its priority would mean nothing
                 self._process = subprocess.Popen(
                     command,
-                    env=without_settings() | ONE_THREAD,
+                    env=without_secrets() | ONE_THREAD,
                     stdin=nowhere,
                     stdout=nowhere,
                     stderr=nowhere,

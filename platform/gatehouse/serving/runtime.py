@@ -1,6 +1,7 @@
 """The Python in which an estimator is loaded by a process of its own: this one, or one with another scikit-learn."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,18 @@ CODE_FILE = "attached.py"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
+NEEDED = re.compile(r"PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|LD_LIBRARY_PATH|PYTHON\w*")
+"""Of the environment, what a Python needs in order to start and to read texts and times as its parent does."""
+
+
 def without_settings() -> dict[str, str]:
-    """The environment for a child: no setting, and so no secret of the deployment."""
+    """The environment for a child that installs packages: no setting of the deployment, but proxies and the package index."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GATEHOUSE_")}
+
+
+def without_secrets() -> dict[str, str]:
+    """The environment for a child that runs a model: what is not known to be needed may be a password."""
+    return {name: value for name, value in os.environ.items() if NEEDED.fullmatch(name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,7 @@ class Runtime:
 
         Raises subprocess.TimeoutExpired.
         """
-        environment = without_settings() | ONE_THREAD
+        environment = without_secrets() | ONE_THREAD
         if self.packages is not None:
             environment |= {"PYTHONPATH": str(self.packages), "PYTHONDONTWRITEBYTECODE": "1"}
         if self.code is not None:
