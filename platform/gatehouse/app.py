@@ -12,14 +12,14 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
+from gatehouse.api.dispatcher import Dispatcher
 from gatehouse.api.keyless import page_without_key
 from gatehouse.api.once import Once
-from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, is_translation, match_prediction
+from gatehouse.api.paths import match_prediction
 from gatehouse.api.predict import Predict
 from gatehouse.api.rest import Rest, RestParts
-from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.composition.clocks import utc_now
+from gatehouse.composition.entrance import access_of, body_cap, connection_limits
 from gatehouse.composition.identity import Identity
 from gatehouse.composition.limits import Limits
 from gatehouse.composition.metering import Metering
@@ -33,9 +33,9 @@ from gatehouse.metrics.calls import CallCounts
 from gatehouse.metrics.exposition import exposition
 from gatehouse.metrics.family import Family
 from gatehouse.metrics.publisher import Publisher, metrics_folder, server_name
-from gatehouse.metrics.reading import Reading, families_of
+from gatehouse.metrics.reading import families_of
 from gatehouse.metrics.recent_store import RecentCalls
-from gatehouse.middleware.admission import Access, Admission
+from gatehouse.middleware.admission import Admission
 from gatehouse.middleware.allowed_hosts import AllowedHosts
 from gatehouse.middleware.body_limit import BodyLimit
 from gatehouse.middleware.framing import Framing
@@ -57,7 +57,7 @@ from gatehouse.readings import (
     work_readings,
 )
 from gatehouse.server.changes import ChangeFollower
-from gatehouse.server.connections import ConnectionLimits, Connections
+from gatehouse.server.connections import Connections
 from gatehouse.server.joining import wait_until_counted
 from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.process import ProcessRow
@@ -67,8 +67,6 @@ from gatehouse.serving.turns import Turns, share_evenly
 from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
 
-OTHER_BODY_BYTES = 16 * 1024
-"""The cap of every body that is neither a prediction's nor to be translated into one."""
 DATABASE_THREADS = 4
 MIN_WORKERS = 5
 """So that a model gets two threads at a time, and one that is stuck, as small calls and as large ones, leaves some to the others."""
@@ -144,7 +142,7 @@ class Application:
         )
         # innermost first; a call goes through them from the last to the first
         road: ASGIApp = Dispatcher(predict, self._rest())
-        road = BodyLimit(road, self._body_cap, settings.body_deadline_s, settings.max_body_bytes_at_once)
+        road = BodyLimit(road, partial(body_cap, settings), settings.body_deadline_s, settings.max_body_bytes_at_once)
         road = Admission(road, match=match_prediction, access=access_of(settings), recognition=recognition, door=limits.gate)
         road = Framing(road, AllowedHosts(settings.host_names, settings.listen_port))
         road = self.pace = RefusalPace(road)
@@ -165,7 +163,7 @@ class Application:
             workers=self.workers,
             turns=self.turns,
             limits_left=self._limits_left,
-            rows_left=self._rows_left,
+            rows_left=lambda principal: self.limits.quota.left(principal.tenant_id, principal.plan),
             now=utc_now,
             draining=lambda: self.connections.draining,
             exposition=lambda: exposition(self.metrics.families()),
@@ -233,11 +231,8 @@ class Application:
         return standing_text(standing)
 
     def _families(self) -> list[Family]:
-        return [*self.calls.families(), *families_of(self._readings())]
-
-    def _readings(self) -> list[Reading]:
         identity, limits, metering, serving = self.identity, self.limits, self.metering, self.serving
-        return [
+        readings = [
             *credential_readings(identity.authenticator, identity.failures, identity.wrong_secrets, metering.meter),
             *limit_readings(lambda: self.live_processes, limits.rates, limits.quota, limits.watch, limits.observed, limits.idempotency),
             *usage_readings(metering.meter, metering.spool),
@@ -246,48 +241,8 @@ class Application:
             *connection_readings(self.connections),
             *work_readings(limits.concurrency, self.batching, self.lag, lambda: self.pace.waiting),
         ]
+        return [*self.calls.families(), *families_of(readings)]
 
     def _limits_left(self, principal: Principal) -> list[LimitLeft]:
         """In a route's thread; the rates belong to the event loop."""
         return asyncio.run_coroutine_threadsafe(limits_left(self.limits.rates, principal), self._loop).result(LOOP_WAIT_S)
-
-    def _rows_left(self, principal: Principal) -> int:
-        return self.limits.quota.left(principal.tenant_id, principal.plan)
-
-    def _body_cap(self, call: Call) -> int:
-        if call.principal is None or (call.route is None and not is_translation(call.path)):
-            return OTHER_BODY_BYTES
-        return min(self.settings.max_body_bytes, call.principal.plan.bytes_per_call)
-
-
-class Dispatcher:
-    """Prediction paths go to their endpoint, everything else (and the lifespan) to the FastAPI app."""
-
-    def __init__(self, predict: ASGIApp, rest: ASGIApp) -> None:
-        self._predict = predict
-        self._rest = rest
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope[SCOPE_KEY].route is not None:
-            await self._predict(scope, receive, send)
-        else:
-            await self._rest(scope, receive, send)
-
-
-def connection_limits(settings: Settings) -> ConnectionLimits:
-    """What connections may do."""
-    return ConnectionLimits(
-        settings.max_connections,
-        settings.max_connections_per_address,
-        settings.head_deadline_s,
-        settings.idle_deadline_s,
-        settings.trusted_networks,
-    )
-
-
-def access_of(settings: Settings) -> Access:
-    """Which paths need no credential."""
-    if settings.docs == "off":  # 404 to everyone, since they lead nowhere
-        return Access(PUBLIC_PATHS | {"/docs", "/openapi.json"}, OPTIONAL_CREDENTIAL_PATHS)
-    assets = {ASSET_PREFIX + name for name in ASSET_NAMES}
-    return Access(PUBLIC_PATHS | assets | {"/docs"}, OPTIONAL_CREDENTIAL_PATHS | {"/openapi.json"})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from upgrade_text import CM, MM, contract, rules_text
 
-from gatehouse.api.predict import CompiledContract
+from gatehouse.api.rows import CompiledContract
 from gatehouse.api.upgrades import Upgrades
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.decode import Decoder

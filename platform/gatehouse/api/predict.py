@@ -1,7 +1,6 @@
 """The prediction endpoint: from an admitted call to its answer, each step once, in this order."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -9,15 +8,12 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from gatehouse.api.answer import SCORES_A_STEP, Answer, note_version, send_answer, written, written_in_steps
-from gatehouse.api.body import read_body, whole_body
+from gatehouse.api.body import read_body
 from gatehouse.api.once import Once, Rows, Steps
+from gatehouse.api.rows import CompiledContract, read_rows, read_rows_in_steps
 from gatehouse.call import SCOPE_KEY, Call, Kept, Route
-from gatehouse.contracts.contract import Contract
-from gatehouse.contracts.decode import INLINE_BYTES, Decoded, Decoder
+from gatehouse.contracts.decode import INLINE_BYTES, Decoded
 from gatehouse.contracts.fast_decode import Matrix
-from gatehouse.contracts.pause import no_pause
-from gatehouse.contracts.upgrade import Upgrade
-from gatehouse.contracts.upgrade_steps import upgraded_values
 from gatehouse.errors import CredentialMissing, MethodNotAllowed, ScopeMissing, UnsupportedMediaType
 from gatehouse.limits.gate import Gate
 from gatehouse.limits.idempotency_key import sent_key
@@ -28,17 +24,8 @@ from gatehouse.serving.batching import Batching
 from gatehouse.serving.engine import Scores
 from gatehouse.serving.predictor import Predictor
 from gatehouse.serving.registry import Served
-from gatehouse.serving.turns import Pause, Turns
+from gatehouse.serving.turns import Turns
 from gatehouse.serving.workers import Workers
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledContract:
-    """A contract and what was made of it once. `upgrade`: its rows are answered by a model of a later API version."""
-
-    contract: Contract
-    decoder: Decoder
-    upgrade: Upgrade | None = None
 
 
 class Meter(Protocol):
@@ -226,33 +213,6 @@ def _own(matrix: Matrix) -> Matrix:
     """A part of something larger would keep all of that in memory."""
     whole = matrix.base
     return matrix if whole is None or getattr(whole, "nbytes", matrix.nbytes + 1) <= matrix.nbytes else matrix.copy()
-
-
-def read_rows(contract: CompiledContract, own: CompiledContract, body: bytes, max_rows: int) -> Decoded:
-    """What the stable contract accepts, as columns of the version's own. Raises InvalidJson, InvalidInput."""
-    rows = contract.decoder.decode(body, max_rows)
-    if own.upgrade is not None:
-        return upgraded(own.upgrade, rows)
-    if own.contract.digest == contract.contract.digest:
-        return rows
-    # a canary whose contract has grown: it takes all that the stable one takes, and fills in its own new fields
-    return replace(rows, values=own.decoder.decode(body, max_rows).values)
-
-
-def read_rows_in_steps(contract: CompiledContract, own: CompiledContract, parts: list[bytes], max_rows: int, pause: Pause) -> Decoded:
-    """The same of a large body."""
-    body = whole_body(parts, contract.decoder.longest_blank, pause)
-    rows = contract.decoder.decode_in_steps(body, max_rows, pause)
-    if own.upgrade is not None:
-        return upgraded(own.upgrade, rows, pause)
-    if own.contract.digest == contract.contract.digest:
-        return rows
-    return replace(rows, values=own.decoder.decode_in_steps(body, max_rows, pause).values)
-
-
-def upgraded(upgrade: Upgrade, rows: Decoded, pause: Pause = no_pause) -> Decoded:
-    """Rows of a bridged endpoint as those of its successor, whose model answers them. Raises InvalidInput."""
-    return replace(rows, values=upgraded_values(upgrade, rows.values, rows.columns, pause))
 
 
 def check_method(scope: AsgiScope) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gatehouse.api.predict import CompiledContract
+from gatehouse.api.rows import CompiledContract
 from gatehouse.contracts.contract import ContractInvalid
 from gatehouse.contracts.upgrade import Upgrade, bind_upgrade, rules_from
 from gatehouse.contracts.upgrade_guide import guide_facts

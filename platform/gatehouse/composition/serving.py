@@ -1,6 +1,6 @@
 """What answers: endpoints, the models behind them, and the shadows of their calls."""
 
-from gatehouse.api.predict import CompiledContract
+from gatehouse.api.rows import CompiledContract
 from gatehouse.composition.clocks import utc_now
 from gatehouse.contracts.contract import Contract, ContractInvalid, parse_contract
 from gatehouse.contracts.decode import Decoder

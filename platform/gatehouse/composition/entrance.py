@@ -1,0 +1,37 @@
+"""How callers come in: what their connections may do, which paths need no credential, and how large a body may be."""
+
+from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
+from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, is_translation
+from gatehouse.call import Call
+from gatehouse.middleware.admission import Access
+from gatehouse.server.connections import ConnectionLimits
+from gatehouse.settings import Settings
+
+OTHER_BODY_BYTES = 16 * 1024
+"""The cap of every body that is neither a prediction's nor to be translated into one."""
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """What connections may do."""
+    return ConnectionLimits(
+        settings.max_connections,
+        settings.max_connections_per_address,
+        settings.head_deadline_s,
+        settings.idle_deadline_s,
+        settings.trusted_networks,
+    )
+
+
+def access_of(settings: Settings) -> Access:
+    """Which paths need no credential."""
+    if settings.docs == "off":  # 404 to everyone, since they lead nowhere
+        return Access(PUBLIC_PATHS | {"/docs", "/openapi.json"}, OPTIONAL_CREDENTIAL_PATHS)
+    assets = {ASSET_PREFIX + name for name in ASSET_NAMES}
+    return Access(PUBLIC_PATHS | assets | {"/docs"}, OPTIONAL_CREDENTIAL_PATHS | {"/openapi.json"})
+
+
+def body_cap(settings: Settings, call: Call) -> int:
+    """How many bytes the body of a call may have."""
+    if call.principal is None or (call.route is None and not is_translation(call.path)):
+        return OTHER_BODY_BYTES
+    return min(settings.max_body_bytes, call.principal.plan.bytes_per_call)
