@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from outage import database_away
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError, StatementError
 
 from gatehouse.db.session import GONE, Database
 from gatehouse.migration.shadow_store import shadow_figures
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
-from gatehouse.server.shadow_book import ShadowBook, sums_of
+from gatehouse.server.shadow_book import MOST_ROWS, ShadowBook, sums_of
 from gatehouse.server.shadow_wire import Result
 
 DAY = (date(2026, 11, 21) - date(1970, 1, 1)).days
@@ -54,6 +56,84 @@ def test_the_end_without_a_database_is_said(sqlite_database: Database, sqlite_ur
     with database_away(sqlite_database, sqlite_url):
         book.close()
     assert "last 7 calls" in caplog.text
+
+
+def test_no_transaction_writes_many_rows_and_the_end_writes_all(sqlite_database: Database) -> None:
+    """A server with many tenants may not keep its other writers from SQLite for seconds."""
+    written: list[int] = []
+
+    def begin(_connection: Any) -> None:
+        written.append(0)
+
+    def execute(_connection: Any, _cursor: Any, _statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        written[-1] += len(parameters) if many else 1
+
+    book = ShadowBook(sqlite_database)
+    for number in range(300):
+        book.add(key(f"t{number}"), ShadowSums(calls=1, rows=20, shifts=Counter(range(20))))
+    event.listen(sqlite_database.engine, "begin", begin, insert=True)
+    event.listen(sqlite_database.engine, "before_cursor_execute", execute)
+    try:
+        book.close()
+    finally:
+        event.remove(sqlite_database.engine, "begin", begin)
+        event.remove(sqlite_database.engine, "before_cursor_execute", execute)
+    assert max(written) <= MOST_ROWS + 10, "and what begins and ends it"
+    assert len(written) == 7
+    assert len(calls(sqlite_database)) == 300
+
+
+def test_what_was_written_before_the_database_went_is_not_written_again(sqlite_database: Database) -> None:
+    begun = 0
+
+    def refuse(_connection: Any) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 2:
+            raise OperationalError("BEGIN", {}, Exception("unable to open database file"))
+
+    book = ShadowBook(sqlite_database)
+    for number in range(100):
+        book.add(key(f"t{number}"), ShadowSums(calls=1, rows=20, shifts=Counter(range(20))))
+    event.listen(sqlite_database.engine, "begin", refuse, insert=True)
+    try:
+        with pytest.raises(GONE):
+            book.flush()
+    finally:
+        event.remove(sqlite_database.engine, "begin", refuse)
+    assert 0 < len(calls(sqlite_database)) < 100
+    book.flush()
+    assert calls(sqlite_database) == {f"t{number}": 1 for number in range(100)}
+
+
+def test_figures_that_can_never_be_stored_are_lost_alone_and_said_once(database: Database, caplog: Any) -> None:
+    book = ShadowBook(database)
+    for _ in range(2):
+        book.add(key("t1"), ShadowSums(calls=1))
+        book.add(key("t2"), ShadowSums(calls=2**70))
+        book.add(key("t3"), ShadowSums(calls=1))
+        book.flush()
+    book.add(key("t2"), ShadowSums(calls=2**70))
+    book.close()
+    assert (calls(database), book.lost) == ({"t1": 2, "t3": 2}, 3 * 2**70)
+    assert caplog.text.count("that the database refuses") == 1
+
+
+def test_the_end_raises_nothing_whatever_the_database_says(sqlite_database: Database, caplog: Any) -> None:
+    """Those who are to write down theirs after it would not be asked."""
+    book = ShadowBook(sqlite_database)
+    book.add(key("t1"), ShadowSums(calls=7))
+
+    def fail(_connection: Any) -> None:
+        raise StatementError("no words of it", None, None, None)
+
+    event.listen(sqlite_database.engine, "begin", fail, insert=True)
+    try:
+        book.close()
+    finally:
+        event.remove(sqlite_database.engine, "begin", fail)
+    assert book.lost == 7
+    assert "StatementError" in caplog.text
 
 
 def told(**more: Any) -> Result:

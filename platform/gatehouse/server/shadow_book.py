@@ -3,7 +3,9 @@
 import logging
 from collections import Counter
 from math import isfinite
-from threading import Lock
+from threading import Event, Lock
+
+from sqlalchemy.exc import DataError, IntegrityError
 
 from gatehouse.db.session import GONE, Database
 from gatehouse.migration.shadow_store import add_shadows
@@ -15,6 +17,12 @@ LOGGER = logging.getLogger("gatehouse.shadows")
 MOST_KEPT = 20_000
 """Sums of tenants and days that wait for a database that is gone; calls of further ones are lost, and counted."""
 MOST_REASONS = 10_000
+MOST_ROWS = 1_000
+"""Of a transaction, some milliseconds: while it lasts nobody else writes to SQLite."""
+PAUSE_S = 0.02
+"""Between two transactions, so that whoever waits for the database gets it."""
+REFUSED = (DataError, IntegrityError)
+"""What a database that is there says of figures that it will never take."""
 
 
 class ShadowBook:
@@ -27,6 +35,8 @@ class ShadowBook:
         self._sums: dict[ShadowDay, ShadowSums] = {}
         self._lock = Lock()
         self._flushing = Lock()
+        self._closing = Event()
+        self._refused = False
 
     def add(self, key: ShadowDay, sums: ShadowSums) -> None:
         """Take sums in."""
@@ -37,28 +47,66 @@ class ShadowBook:
             self._keep(key, sums)
 
     def flush(self) -> None:
-        """Add all to the database. Raises what a database that is gone raises; then nothing is lost by that."""
+        """Add all to the database, piece by piece. Raises what a database that is gone raises; then nothing is lost by that."""
         with self._flushing:
             with self._lock:
-                waiting, self._sums = self._sums, {}
-            if not waiting:
-                return
-            try:
-                with self._database.write() as session:
-                    add_shadows(session, waiting)
-            except BaseException:
-                with self._lock:
-                    for key, sums in waiting.items():
-                        self._keep(key, sums)
-                raise
+                waiting = sorted(self._sums, reverse=True)
+            self._flush(waiting, MOST_ROWS)
 
     def close(self) -> None:
-        """The last of it."""
+        """The last of it, without a pause. Raises nothing: others write down theirs after it."""
+        self._closing.set()
         try:
             self.flush()
-        except GONE as error:
+        except Exception as error:
             calls = sum(sums.calls for sums in self._sums.values())
             LOGGER.warning("what the shadows of the last %d calls came to was not written down (%s)", calls, type(error).__name__)
+
+    def _flush(self, waiting: list[ShadowDay], most_rows: int) -> None:
+        """The last of `waiting` first."""
+        while waiting:
+            self._write(self._taken(waiting, most_rows))
+            if waiting:
+                self._closing.wait(PAUSE_S)
+
+    def _taken(self, waiting: list[ShadowDay], most_rows: int) -> dict[ShadowDay, ShadowSums]:
+        """The next ones, out of the book: of so many rows in the database, or a single one."""
+        taken: dict[ShadowDay, ShadowSums] = {}
+        with self._lock:
+            while waiting and (not taken or _rows(self._sums[waiting[-1]]) <= most_rows):
+                key = waiting.pop()
+                taken[key] = self._sums.pop(key)
+                most_rows -= _rows(taken[key])
+        return taken
+
+    def _write(self, taken: dict[ShadowDay, ShadowSums]) -> None:
+        """In one transaction; of what the database refuses, each is tried alone. Raises what a database that is gone raises."""
+        try:
+            with self._database.write() as session:
+                add_shadows(session, taken)
+        except Exception as error:
+            gone = isinstance(error, GONE) and not isinstance(error, REFUSED)
+            if len(taken) == 1 and not gone:
+                self._lose(taken, error)
+                return
+            self._put_back(taken)
+            if gone:
+                raise
+            self._flush(sorted(taken, reverse=True), 0)
+
+    def _put_back(self, taken: dict[ShadowDay, ShadowSums]) -> None:
+        with self._lock:
+            for key, sums in taken.items():
+                kept = self._sums.setdefault(key, sums)
+                if kept is not sums:
+                    kept.add(sums)
+
+    def _lose(self, taken: dict[ShadowDay, ShadowSums], error: Exception) -> None:
+        with self._lock:
+            self.lost += sum(sums.calls for sums in taken.values())
+        if not self._refused:  # its words may hold what a shadow said
+            LOGGER.warning("figures of shadows that the database refuses are lost, and counted (%s)", type(error).__name__)
+        self._refused = True
 
     def _keep(self, key: ShadowDay, sums: ShadowSums) -> None:
         """The lock is held."""
@@ -69,6 +117,11 @@ class ShadowBook:
             self._sums[key] = sums
         else:
             self.lost += sums.calls
+
+
+def _rows(sums: ShadowSums) -> int:
+    """In the database."""
+    return 1 + len(sums.shifts) + len(sums.failures)
 
 
 def sums_of(result: Result, calls: int, rows: int) -> ShadowSums | None:
