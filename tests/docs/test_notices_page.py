@@ -10,7 +10,7 @@ import pytest
 from documents import ROOT, blocks
 
 from gatehouse.db.outbox import notice_body
-from gatehouse.migration.announcing import ALL_KINDS
+from gatehouse.migration.notice_kinds import ALL_KINDS
 from gatehouse.notices.signature import new_secret, signed_headers
 
 PAGE = ROOT / "docs" / "notices.md"

@@ -11,17 +11,18 @@ from gatehouse.db.outbox import announce
 from gatehouse.migration.ending import guide_url, moment_text, successor_of
 from gatehouse.migration.endpoint import Brownout, Endpoint
 from gatehouse.migration.grants_store import Granted, granted_tenants
+from gatehouse.migration.notice_kinds import (
+    BROWNOUT,
+    BROWNOUT_CANCELLED,
+    DEPRECATED,
+    EXTENDED,
+    RETIRED,
+    SUNSET_CHANGED,
+    SUNSET_NEAR,
+    UNDEPRECATED,
+)
 from gatehouse.migration.told_store import Told, end_of, told_of_end
 
-DEPRECATED = "endpoint.deprecated"
-SUNSET_CHANGED = "endpoint.sunset_changed"
-EXTENDED = "endpoint.extended"
-UNDEPRECATED = "endpoint.undeprecated"
-RETIRED = "endpoint.retired"
-SUNSET_NEAR = "endpoint.sunset_near"
-BROWNOUT = "endpoint.brownout"
-BROWNOUT_CANCELLED = "endpoint.brownout_cancelled"
-ALL_KINDS = (DEPRECATED, SUNSET_CHANGED, EXTENDED, UNDEPRECATED, RETIRED, SUNSET_NEAR, BROWNOUT, BROWNOUT_CANCELLED)
 NOTHING: Mapping[str, Any] = {}
 NEAR_DAYS = (1, 7, 30, 90)
 """Days before its sunset at which a tenant is told of it once more, nearest first."""
@@ -116,7 +117,7 @@ def reminders(session: Session, endpoint: Endpoint, today: date) -> Iterator[Rem
         if last_day is None or threshold is None:
             continue
         if last_day not in told:
-            told[last_day] = told_of_end(session, endpoint.name, last_day)
+            told[last_day] = told_of_end(session, endpoint.model, endpoint.api_version, last_day)
         theirs = (each for each in told[last_day] if each.tenant_id == tenant.tenant_id)
         if not any(_covers(each, last_day, threshold) for each in theirs):
             yield Reminder(tenant, last_day, threshold)

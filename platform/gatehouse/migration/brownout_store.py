@@ -12,9 +12,10 @@ from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.revision import hold_revision, record_change
 from gatehouse.db.tables import BrownoutTable, TenantTable
 from gatehouse.errors import Refused
-from gatehouse.migration.announcing import BROWNOUT_CANCELLED, Herald
+from gatehouse.migration.announcing import Herald
 from gatehouse.migration.brownout import Wish, planned, rehearsed
 from gatehouse.migration.endpoint import Brownout, Endpoint
+from gatehouse.migration.notice_kinds import BROWNOUT_CANCELLED
 from gatehouse.migration.store import list_endpoints, named_endpoint
 
 

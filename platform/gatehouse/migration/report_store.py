@@ -28,7 +28,7 @@ def read_report(session: Session, pair: Pair, now: datetime, tenant_id: str | No
         failures.setdefault(each.tenant_id, []).append(each)
     found = Findings(
         moves=moves,
-        told=_told(session, old, [caller.tenant_id for caller in callers], moves),
+        told=_told(session, old, moves, tenant_id),
         compared_with=compared.version,
         shadows={each.tenant_id: each for each in compared.shadows},
         failures=failures,
@@ -69,17 +69,17 @@ def _of_week(calls: Calls, old: str) -> Moves:
     return Moves(old_answered=calls.answered, last_gone=calls.last_gone)
 
 
-def _told(session: Session, old: Endpoint, tenant_ids: list[str], moves: MovesByKey) -> dict[str, Told]:
+def _told(session: Session, old: Endpoint, moves: MovesByKey, tenant_id: str | None) -> dict[str, Told]:
     """Since the deprecation; before it there was nothing to be told."""
     if old.deprecation is None:
         return {}
     since = old.deprecation.since
-    notices = {tenant: at for tenant, at in last_told(session, tenant_ids, old.model, old.api_version).items() if at >= since}
+    notices = {tenant: at for tenant, at in last_told(session, old.model, old.api_version, tenant_id).items() if at >= since}
     calls: dict[str, datetime | None] = {}
     for (tenant, _), each in moves.items():
         calls[tenant] = later(calls.get(tenant), later(each.last_old, each.last_gone))
     answers = {tenant: _answered(session, old, tenant, hour, since) for tenant, hour in calls.items() if hour is not None}
-    return {tenant: Told(notices.get(tenant), answers.get(tenant)) for tenant in tenant_ids}
+    return {tenant: Told(notices.get(tenant), answers.get(tenant)) for tenant in notices.keys() | answers.keys()}
 
 
 def _answered(session: Session, old: Endpoint, tenant_id: str, hour: datetime, since: datetime) -> datetime | None:
