@@ -109,6 +109,24 @@ def test_one_that_is_over_cannot_be_taken_back_and_is_seen_by_nobody(iris: Datab
         cancel_brownout(session, ALICE, HERALD, "brn_over")
 
 
+@pytest.mark.parametrize("rehearsal", [False, True])
+def test_windows_that_were_over_long_ago_are_taken_away_with_the_next_one(iris: Database, rehearsal: bool) -> None:
+    week, minute = timedelta(days=7), timedelta(minutes=1)
+    with iris.write() as session:
+        for id, ends_at in (("brn_long_over", NOW - week - minute), ("brn_over", NOW - week + minute), ("brn_to_come", START + TEN)):
+            more = {"model": "other", "api_version": "v1", "percent": 100, "created_at": NOW, "starts_at": ends_at - minute}
+            session.add(BrownoutTable(id=id, ends_at=ends_at, **more))
+    initech = tenant_id(iris, "initech")
+    with iris.write() as session:
+        if rehearsal:
+            rehearse_brownout(session, ALICE, "iris", "v1", Wish(NOW, 5, 100, initech), "key_1", NOW)
+        else:
+            plan(session, Wish(START, 10))
+    with iris.read() as session:
+        left = {row.id for row in session.exec(select(BrownoutTable)) if row.model == "other"}
+    assert left == {"brn_over", "brn_to_come"}
+
+
 def test_a_key_has_one_rehearsal_of_an_endpoint_and_nobody_is_told_of_it(iris: Database) -> None:
     initech = tenant_id(iris, "initech")
     with iris.write() as session:

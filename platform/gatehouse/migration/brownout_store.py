@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, insert
@@ -17,6 +17,9 @@ from gatehouse.migration.brownout import Wish, planned, rehearsed
 from gatehouse.migration.endpoint import Brownout, Endpoint
 from gatehouse.migration.notice_kinds import BROWNOUT_CANCELLED
 from gatehouse.migration.store import list_endpoints, named_endpoint
+
+OVER_FOR = timedelta(days=7)
+"""Windows that ended so long ago are taken away when another one is planned or rehearsed; the audit trail names them for good."""
 
 
 class Planned(NamedTuple):
@@ -79,6 +82,7 @@ def drop_brownouts(session: Session, windows: Collection[Brownout]) -> None:
 
 
 def _add(session: Session, endpoint: Endpoint, window: Brownout, now: datetime) -> None:
+    session.execute(delete(BrownoutTable).where(col(BrownoutTable.ends_at) < now - OVER_FOR))
     values = {name: getattr(window, name) for name in ("id", "starts_at", "ends_at", "percent", "tenant_id", "key_id")}
     session.execute(insert(BrownoutTable).values(model=endpoint.model, api_version=endpoint.api_version, created_at=now, **values))
 
