@@ -24,8 +24,9 @@ from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.report_standing import Pair
 from gatehouse.migration.report_store import read_report
-from gatehouse.migration.shadow_store import EPOCH, add_shadows
+from gatehouse.migration.shadow_store import add_shadows
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
+from gatehouse.migration.shadow_tables import day_number
 from gatehouse.migration.store import named_endpoint
 from gatehouse.migration.transitions import Announcement, deprecated, retired
 from gatehouse.principal import Scope
@@ -73,7 +74,7 @@ def shadowed(live: Live, name: str, other: str, failed: dict[str, int]) -> None:
     failures = Counter({UpgradeFailure(field, "upgrade_out_of_range"): rows for field, rows in failed.items()})
     rows = failures.total()
     with live.stage.database.write() as session:
-        day = ShadowDay(named_tenant(session, name).id, "iris", "v1", other, (datetime.now(UTC).date() - EPOCH).days)
+        day = ShadowDay(named_tenant(session, name).id, "iris", "v1", other, day_number(datetime.now(UTC).date()))
         add_shadows(session, {day: ShadowSums(calls=1, rows=rows, not_upgraded=rows, failures=failures)})
 
 

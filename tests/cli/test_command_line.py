@@ -57,6 +57,14 @@ def test_keys_are_listed_without_loading_contracts_or_the_other_database(gatehou
     assert not loaded & {"sklearn", "onnxruntime", "fastapi", "numpy", "cryptography", "jose", "psycopg"}
 
 
+def test_usage_is_shown_without_loading_what_reckons(gatehouse: Any) -> None:
+    gatehouse("tenants", "create", "acme")
+    out, loaded = loaded_by("usage", "show")
+    assert "no call" in out
+    assert {"sqlalchemy", "gatehouse.cli.usage_erase"} <= loaded
+    assert not loaded & {"sklearn", "onnxruntime", "fastapi", "numpy", "cryptography", "jose", "psycopg"}
+
+
 def test_version_and_unknown_commands(gatehouse: Any) -> None:
     assert gatehouse("--version").out.strip()[0].isdigit()
     assert "No such command 'tenant'. Did you mean 'tenants'" in gatehouse("tenant", code=2).error

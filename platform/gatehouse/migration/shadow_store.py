@@ -1,23 +1,19 @@
-"""What shadows came to, in the database: sums that every process adds to, read back over days, taken away with a tenant's events."""
+"""What shadows came to, in the database: sums that every process adds to, read back over days."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, delete, func, select
+from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
-from gatehouse.db.tables import ShadowDayTable, ShadowShiftTable, UpgradeFailureTable
 from gatehouse.migration.shadow import ShadowFigures, UpgradeFailures
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums
+from gatehouse.migration.shadow_tables import DAYS, FAILURES, SHIFTS, day_number
 from gatehouse.migration.shift_buckets import shift_quantiles
 
-DAYS: Table = ShadowDayTable.__table__  # type: ignore[attr-defined]
-SHIFTS: Table = ShadowShiftTable.__table__  # type: ignore[attr-defined]
-FAILURES: Table = UpgradeFailureTable.__table__  # type: ignore[attr-defined]
 SUMS = ("calls", "dropped", "failed", "rows", "not_upgraded", "disagreed", "shift_sum")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
 
 
 def add_shadows(session: Session, sums: Mapping[ShadowDay, ShadowSums]) -> None:
@@ -58,12 +54,6 @@ def upgrade_failures(
     return [UpgradeFailures(tenant, field, code, int(rows)) for tenant, field, code, rows in found]
 
 
-def remove_shadows(session: Session, tenant_id: str, before: date) -> None:
-    """Take away what is kept of a tenant's shadows of the days before `before` (UTC)."""
-    for table in (DAYS, SHIFTS, FAILURES):
-        session.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.day < _number(before)))
-
-
 def _add(session: Session, table: Table, sums: Sequence[str], rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
@@ -74,7 +64,7 @@ def _add(session: Session, table: Table, sums: Sequence[str], rows: list[dict[st
 
 
 def _within(table: Table, model: str, api_version: str, since: date, tenant_id: str | None) -> list[ColumnElement[bool]]:
-    within = [table.c.model == model, table.c.api_version == api_version, table.c.day >= _number(since)]
+    within = [table.c.model == model, table.c.api_version == api_version, table.c.day >= day_number(since)]
     return within if tenant_id is None else [*within, table.c.tenant_id == tenant_id]
 
 
@@ -83,7 +73,3 @@ def _figures(tenant: str, other: str, sums: Sequence[Any], shifts: Mapping[int, 
     compared = rows - not_upgraded
     mean = float(sums[6]) / compared if compared else None
     return ShadowFigures(tenant, other, calls, dropped, failed, rows, not_upgraded, disagreed, mean, shift_quantiles(shifts))
-
-
-def _number(day: date) -> int:
-    return (day - EPOCH).days
