@@ -60,6 +60,7 @@ def _of_a_day(table: str, further: list[sa.Column], *sums: sa.Column) -> None:
     ]
     names = [column.name for column in keys]
     op.create_table(table, *keys, *sums, sa.PrimaryKeyConstraint(*names, name=op.f(f"pk_{table}")))
+    op.create_index(f"ix_{table}_endpoint", table, ["model", "api_version", "day"])
 
 
 def downgrade() -> None:

@@ -24,7 +24,8 @@ from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.report_standing import Pair
 from gatehouse.migration.report_store import read_report
-from gatehouse.migration.shadow_store import add_shadows
+from gatehouse.migration.shadow_retention import KEPT_DAYS
+from gatehouse.migration.shadow_store import add_shadows, shadow_figures
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
 from gatehouse.migration.shadow_tables import day_number
 from gatehouse.migration.store import named_endpoint
@@ -51,8 +52,11 @@ TENANTS = count()
 
 @pytest.fixture(scope="module")
 def live(module_stage: Stage) -> Iterator[Live]:
-    """iris/v1 is deprecated."""
+    """iris/v1 is deprecated, and was shadowed long ago."""
     deprecate(module_stage)
+    day = day_number(NOW.date()) - KEPT_DAYS - 1
+    with module_stage.database.write() as session:
+        add_shadows(session, {ShadowDay("long-ago", "iris", "v1", "2.0.0", day): ShadowSums(calls=1)})
     with module_stage.serving() as running:
         yield running
 
@@ -219,6 +223,14 @@ def test_the_guide_and_the_report_name_the_same_failing_fields_towards_the_newer
     said = read(live, caller).json()["calls"]["failing"]
     assert said == [{"field": each.field, "code": each.code, "rows": each.rows} for each in row.standing.failures]
     assert [(each["field"], each["rows"]) for each in said] == [("petal_width", 4), ("of_2.0.0", 1)]
+
+
+def test_a_server_takes_sums_of_shadows_away_that_no_guide_looks_back_to(live: Live) -> None:
+    def gone() -> bool:
+        with live.stage.database.read() as session:
+            return shadow_figures(session, "iris", "v1", NOW.date() - timedelta(days=99), "long-ago") == []
+
+    wait_until(gone)
 
 
 def test_a_key_that_may_not_read_usage_is_told_no_calls(live: Live) -> None:

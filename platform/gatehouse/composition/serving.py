@@ -11,6 +11,7 @@ from gatehouse.migration.announcing import Herald
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
 from gatehouse.migration.reminding import Reminding
+from gatehouse.migration.shadow_retention import ShadowRetention
 from gatehouse.migration.sparing import Sparing
 from gatehouse.server.bridges import Bridges
 from gatehouse.server.former import FormerVersions
@@ -28,6 +29,8 @@ from gatehouse.settings import Settings
 JUDGE_MOVES_EVERY_S = 0.5
 """Near a brownout: until it is known who has moved, it refuses nobody."""
 REMIND_EVERY_S = 60.0
+PRUNE_EVERY_S = 5.0
+"""A batch each time, while there is any."""
 
 
 class Serving:
@@ -47,7 +50,12 @@ class Serving:
         self.shadows = Shadows(self.endpoints, ShadowProcess(models, trusted), self.shadow_book)
         sparing = Sparing(database, self.endpoints, utc_now)
         reminding = Reminding(database, self.endpoints, Herald(settings.base_url, self._has_guide), utc_now)
-        duties = [Duty(JUDGE_MOVES_EVERY_S, sparing.judge), Duty(REMIND_EVERY_S, reminding.remind)]
+        retention = ShadowRetention(database, utc_now)
+        duties = [
+            Duty(JUDGE_MOVES_EVERY_S, sparing.judge),
+            Duty(REMIND_EVERY_S, reminding.remind),
+            Duty(PRUNE_EVERY_S, retention.prune),
+        ]
         self.endings = Tender("ends of endpoints", "brownouts spare whom they have spared before", duties)
         self.releases.start(lazy=settings.load_models == "lazy")
 

@@ -244,6 +244,7 @@ class ShadowDayTable(SQLModel, table=True):
     """What shadows of a tenant's calls came to on one day; sums that processes add to."""
 
     __tablename__ = "shadow_day"
+    __table_args__ = (Index("ix_shadow_day_endpoint", "model", "api_version", "day"),)
     tenant_id: str = Field(primary_key=True, max_length=40)
     model: str = Field(primary_key=True, max_length=63)
     api_version: str = Field(primary_key=True, max_length=8)
@@ -272,6 +273,7 @@ class ShadowShiftTable(SQLModel, table=True):
     """How far answers moved: compared rows by bucket of the shift."""
 
     __tablename__ = "shadow_shift"
+    __table_args__ = (Index("ix_shadow_shift_endpoint", "model", "api_version", "day"),)
     tenant_id: str = Field(primary_key=True, max_length=40)
     model: str = Field(primary_key=True, max_length=63)
     api_version: str = Field(primary_key=True, max_length=8)
@@ -285,6 +287,7 @@ class UpgradeFailureTable(SQLModel, table=True):
     """Rows of a tenant's calls that could not be upgraded, by field and reason; never what the field held."""
 
     __tablename__ = "upgrade_failure"
+    __table_args__ = (Index("ix_upgrade_failure_endpoint", "model", "api_version", "day"),)
     tenant_id: str = Field(primary_key=True, max_length=40)
     model: str = Field(primary_key=True, max_length=63)
     api_version: str = Field(primary_key=True, max_length=8)
