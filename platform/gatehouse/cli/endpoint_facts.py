@@ -59,6 +59,7 @@ def say_shadow(endpoint: Endpoint) -> None:
             typer.echo(f"its shadow, {other}, is what serves it now, so nothing is compared: {end}")
             return
         typer.echo(f"{share} % of its calls are scored by {other} too, and compared; to end that: {end}")
+        typer.echo(f"what came of it: gatehouse endpoints shadows {endpoint.model} {endpoint.api_version}")
 
 
 def shadow_of(endpoint: Endpoint) -> str:

@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from gatehouse.cli.deployment import Deployment, open_deployment
 from gatehouse.cli.endpoint_facts import ApiVersion, Model, facts
+from gatehouse.cli.endpoint_shadows import shadows
 from gatehouse.cli.output import Json, example, print_json
 from gatehouse.cli.published_contract import check_loadable, contract_of
 from gatehouse.contracts.contract import ContractInvalid
@@ -37,7 +38,7 @@ def shadow(
         print_json(facts(endpoint, datetime.now(UTC)))
         return
     typer.echo(f"{share} % of the calls of {endpoint.name} are scored by {model} {version} too, once they are answered")
-    typer.echo(f"what came of it: gatehouse migration report {model} {api_version} {other if other.startswith('v') else api_version}")
+    typer.echo(f"what came of it: {figures_command(model, api_version, other)}")
     typer.echo(f"to end it: gatehouse endpoints unshadow {model} {api_version}")
 
 
@@ -49,6 +50,14 @@ def unshadow(model: Model, api_version: ApiVersion, json: Json = False) -> None:
         print_json(facts(endpoint, datetime.now(UTC)))
         return
     typer.echo(f"{endpoint.name} is scored by {model} {endpoint.stable_version} alone")
+    typer.echo(f"what its shadows came to: gatehouse endpoints shadows {model} {api_version}")
+
+
+def figures_command(model: str, api_version: str, other: str) -> str:
+    """What reads the figures: beside who has moved where partners are to move, else by themselves."""
+    if other.startswith("v"):
+        return f"gatehouse migration report {model} {api_version} {other}"
+    return f"gatehouse endpoints shadows {model} {api_version}"
 
 
 def begin_shadow(deployment: Deployment, model: str, api_version: str, other: str, percent: int) -> tuple[Endpoint, str]:
@@ -95,6 +104,7 @@ def _check_comparable(deployment: Deployment, endpoint: Endpoint, version: str) 
 
 COMMANDS = (
     (shadow, example("gatehouse endpoints shadow iris v1 --with v2 --share 100")),
+    (shadows, example("gatehouse endpoints shadows iris v1")),
     (unshadow, example("gatehouse endpoints unshadow iris v1")),
 )
 

@@ -19,6 +19,23 @@ class Compared(NamedTuple):
     failures: list[UpgradeFailures]
 
 
+class Shadowed(NamedTuple):
+    """One tenant's figures of one other version."""
+
+    figures: ShadowFigures
+    failures: list[UpgradeFailures]
+
+
+def all_compared(session: Session, model: str, api_version: str, since: date, tenant_id: str | None = None) -> list[Shadowed]:
+    """What shadows came to with any other version, of the same major too; of all tenants or one, over the days from `since` (UTC)."""
+    shadows = shadow_figures(session, model, api_version, since, tenant_id)
+    failures: dict[tuple[str, str], list[UpgradeFailures]] = {}
+    for version in {each.other_version for each in shadows}:
+        for each in upgrade_failures(session, model, api_version, since, tenant_id, other_version=version):
+            failures.setdefault((each.tenant_id, version), []).append(each)
+    return [Shadowed(each, failures.get((each.tenant_id, each.other_version), [])) for each in shadows]
+
+
 def compared_with(session: Session, model: str, api_version: str, newer: Endpoint, since: date, tenant_id: str | None = None) -> Compared:
     """Of all tenants or one, over the days from `since` (UTC)."""
     shadows = shadow_figures(session, model, api_version, since, tenant_id)

@@ -53,7 +53,7 @@ def tenant_facts(row: TenantRow) -> dict[str, Any]:
         "spared_by_brownouts": standing.moves.moved,
         "last_day": row.last_day.isoformat() if row.last_day else None,
         "told": _told(standing.told),
-        "shadow": _shadow(standing.shadow),
+        "shadow": shadow_facts(standing.shadow) if standing.shadow else None,
         "upgrade_failures": _failures(standing),
         "keys": [_key(key) for key in row.keys],
     }
@@ -82,6 +82,19 @@ def _tenant_cells(row: TenantRow, compared_with: str | None) -> tuple[Cell, ...]
     failures = failures_text(row.standing.failures) if _failures(row.standing) is not None else None
     spared = "yes" if row.standing.moves.moved else "no"
     return (row.verdict.word.value, reasons, spared, last_day, told["by_notice"], told["by_answer"], compared_with, *counts, failures)
+
+
+def shadow_facts(shadow: ShadowFigures) -> dict[str, Any]:
+    """All figures, with the disagreement as a share of the compared rows."""
+    counts = {name: getattr(shadow, name) for name in ("calls", "dropped", "failed", "rows", "not_upgraded", "compared", "disagreed")}
+    quantiles = {str(percent): round(shift, DIGITS) for percent, shift in shadow.shift_quantiles.items()}
+    mean = None if shadow.shift_mean is None else round(shadow.shift_mean, DIGITS)
+    return counts | {"disagreement": _disagreement(shadow), "shift_mean": mean, "shift_quantiles": quantiles}
+
+
+def failure_facts(failures: Sequence[UpgradeFailures]) -> list[dict[str, Any]]:
+    """By field and code."""
+    return [{"field": each.field, "code": each.code, "rows": each.rows} for each in failures]
 
 
 def failures_text(failures: Sequence[UpgradeFailures]) -> str:
@@ -127,15 +140,6 @@ def _told(told: Told) -> dict[str, str | None]:
     return {"by_notice": _moment(told.by_notice), "by_answer": _moment(told.by_answer)}
 
 
-def _shadow(shadow: ShadowFigures | None) -> dict[str, Any] | None:
-    if shadow is None:
-        return None
-    counts = {name: getattr(shadow, name) for name in ("calls", "dropped", "failed", "rows", "not_upgraded", "compared", "disagreed")}
-    quantiles = {str(percent): round(shift, DIGITS) for percent, shift in shadow.shift_quantiles.items()}
-    mean = None if shadow.shift_mean is None else round(shadow.shift_mean, DIGITS)
-    return counts | {"disagreement": _disagreement(shadow), "shift_mean": mean, "shift_quantiles": quantiles}
-
-
 def _disagreement(shadow: ShadowFigures) -> float | None:
     return round(shadow.disagreed / shadow.compared, DIGITS) if shadow.compared else None
 
@@ -144,7 +148,7 @@ def _failures(standing: Standing) -> list[dict[str, Any]] | None:
     """None where no row was tried."""
     if not standing.failures and not (standing.shadow and standing.shadow.rows):
         return None
-    return [{"field": each.field, "code": each.code, "rows": each.rows} for each in standing.failures]
+    return failure_facts(standing.failures)
 
 
 def _cell(value: Any) -> Cell:
