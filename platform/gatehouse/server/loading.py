@@ -2,13 +2,22 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.server.bridges import Bridges
 from gatehouse.serving.registry import NotServable, Registry, Release, Served
 
 C = TypeVar("C")
+
+
+class Answering(NamedTuple):
+    """All of an endpoint that decides what is loaded for it."""
+
+    retired: bool
+    stable: str
+    canary: str | None
+    bridged_to: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +82,8 @@ class Loader(Generic[C]):
             release = self._registry.release(each.model, each.api_version)
             if release is not None:
                 self._bridges.unfit(each.model, release, Release(stable.manifest.version, None, stable.contract))
+
+
+def answering(endpoint: Endpoint) -> Answering:
+    """What is to answer for it."""
+    return Answering(endpoint.state == "retired", endpoint.stable_version, endpoint.canary_version, endpoint.bridged_to)

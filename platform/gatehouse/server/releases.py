@@ -17,7 +17,8 @@ from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
 from gatehouse.migration.store import list_endpoints
 from gatehouse.server.bridges import Bridges
-from gatehouse.server.loading import Loaded, Loader
+from gatehouse.server.loading import Answering, Loaded, Loader, answering
+from gatehouse.server.shown import as_shown
 from gatehouse.serving.registry import NotServable, Registry, Release, Served
 
 LOGGER = logging.getLogger("gatehouse.releases")
@@ -44,6 +45,8 @@ class Releases(Generic[C]):
         """All endpoints by name, as they were read last; callers may still see an older state of one."""
         self._waiting: dict[str, None] = {}
         """Names of what changed and is to be loaded, in order."""
+        self._taken: dict[str, Answering] = {}
+        """By endpoint, what was taken over without a failure."""
         self._taking_over: asyncio.Task[None] | None = None
         self._loading: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._broken: set[tuple[str, str]] = set()
@@ -123,6 +126,7 @@ class Releases(Generic[C]):
             self._waiting.update(dict.fromkeys(endpoint.name for endpoint in endpoints if endpoint.name in changed))
             for name in known.keys() - self._released.keys():  # only where the database was put back
                 self._registry.drop(known[name].model, known[name].api_version)
+                self._taken.pop(name, None)
             self._show()
             if self._waiting and (self._taking_over is None or self._taking_over.done()):
                 self._taking_over = asyncio.get_running_loop().create_task(self._load_waiting())
@@ -134,12 +138,25 @@ class Releases(Generic[C]):
             endpoint = self._released.get(name)
             if endpoint is None:
                 continue
-            if endpoint.bridged_to is None:
-                self._broken = {broken for broken in self._broken if broken[0] != endpoint.model}
-            bridged = self._bridges_to(endpoint)
-            taken = self._take_over(endpoint, await self._in_thread(partial(self._loader.load, endpoint, bridged)))
+            try:
+                taken = await self._load_changed(endpoint)
+            except Exception as error:  # one endpoint keeps no other from being loaded
+                LOGGER.exception("%s could not be taken over", name)
+                self._fail(endpoint, f"it could not be taken over ({type(error).__name__}): see the log, then release it again")
+                taken = False
             self._show(name, taken=taken)
-            self._waiting.update(dict.fromkeys(each.name for each in bridged))  # whether they hold is seen anew
+
+    async def _load_changed(self, endpoint: Endpoint) -> bool:
+        """Whether it answers by now as it is released. Where just its deprecation or the like changed, nothing is loaded."""
+        if endpoint.bridged_to is None:
+            self._broken = {broken for broken in self._broken if broken[0] != endpoint.model}
+        if self._taken.get(endpoint.name) == answering(endpoint):
+            return True
+        bridged = self._bridges_to(endpoint)
+        for each in bridged:  # whether they hold is seen anew
+            self._taken.pop(each.name, None)
+            self._waiting[each.name] = None
+        return self._take_over(endpoint, await self._in_thread(partial(self._loader.load, endpoint, bridged)))
 
     def _show(self, tried: str | None = None, *, taken: bool = False) -> None:
         """What callers see: the new state of things.
@@ -149,7 +166,7 @@ class Releases(Generic[C]):
         """
         known = {endpoint.name: endpoint for endpoint in self._endpoints.all()}
         shown = (
-            _as_shown(known.get(name), endpoint, tried=name == tried, taken=name == tried and taken)
+            as_shown(known.get(name), endpoint, tried=name == tried, taken=name == tried and taken)
             for name, endpoint in self._released.items()
         )
         self._endpoints.replace([endpoint for endpoint in shown if endpoint is not None])
@@ -157,6 +174,7 @@ class Releases(Generic[C]):
     def _take_over(self, endpoint: Endpoint, loaded: Loaded[C]) -> bool:
         """Whether what was loaded answers from now on; where it does not, what answered before goes on."""
         model, api_version = endpoint.model, endpoint.api_version
+        self._taken[endpoint.name] = answering(endpoint)
         if endpoint.state == "retired":
             self._registry.drop(model, api_version)
             return True
@@ -178,6 +196,7 @@ class Releases(Generic[C]):
             self._fail(endpoint, refusal.reason)
             return
         self._registry.announce(model, api_version, Release(endpoint.stable_version, endpoint.canary_version, contract))
+        self._taken[endpoint.name] = answering(endpoint)
 
     async def _load(self, endpoint: Endpoint, version: str) -> None:
         """One version that is called and not loaded."""
@@ -220,20 +239,8 @@ class Releases(Generic[C]):
 
     def _fail(self, endpoint: Endpoint, reason: str) -> None:
         LOGGER.error("%s cannot be served as released: %s", endpoint.name, reason)
+        self._taken.pop(endpoint.name, None)  # so that it is tried again
         self._registry.fail(endpoint.model, endpoint.api_version, reason)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-def _comes(known: Endpoint | None, endpoint: Endpoint) -> bool:
-    """Whether an endpoint begins to answer: until it is loaded, 404 or 410 is truer than 503."""
-    return endpoint.state != "retired" and (known is None or known.state == "retired")
-
-
-def _as_shown(known: Endpoint | None, endpoint: Endpoint, *, tried: bool, taken: bool) -> Endpoint | None:
-    if not tried and _comes(known, endpoint):
-        return known
-    if taken or known is None or "retired" in (known.state, endpoint.state):
-        return endpoint
-    return replace(endpoint, bridged_to=known.bridged_to)

@@ -1,0 +1,73 @@
+"""What a running server loads when an endpoint changes: what is to answer from now on and what failed, and nothing else."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from line_versions import LINE, deployment, open_newer, publish_newer
+from stage import ACTOR, Live, Stage, instances, wait_until
+
+from gatehouse.cli import releasing
+from gatehouse.migration.life_store import change_life
+from gatehouse.migration.store import named_endpoint, store_release
+from gatehouse.migration.transitions import Announcement, deprecated
+from gatehouse.principal import Scope
+
+ONE = {"size": 1.5}
+SUNSET = (datetime.now(UTC) + timedelta(days=100)).date()
+
+
+@pytest.fixture
+def lazy(stage: Stage, published: Path) -> Iterator[Live]:
+    """A server that has loaded nothing, with line 1.0.0 and 2.0.0 released and 2.5.0 published."""
+    for offset in (0, 5):
+        publish_newer(published, stage, offset)
+    open_newer(stage)
+    with stage.serving(load_models="lazy") as live:
+        yield live
+
+
+def loaded(live: Live) -> set[str]:
+    return {version for model, version in live.app.serving.registry.loaded if model == "line"}
+
+
+def deprecate(stage: Stage) -> None:
+    with stage.database.write() as session:
+        said, now = Announcement(SUNSET, "v2"), datetime.now(UTC)
+        change_life(session, ACTOR, "deprecate", "line", "v1", lambda seen, all_: deprecated(seen, all_, said, now))
+
+
+def release_again(stage: Stage) -> None:
+    """What is released already."""
+    with stage.database.write() as session:
+        seen = named_endpoint(session, "line", "v1")
+        store_release(session, ACTOR, "release", seen, seen)
+
+
+def test_a_deprecation_and_a_rehearsal_load_nothing(lazy: Live) -> None:
+    stage = lazy.stage
+    stage.tenant("acme", "line")
+    key = stage.key("acme", scopes={Scope.PREDICTIONS_CREATE, Scope.MODELS_READ, Scope.KEYS_MANAGE})
+    deprecate(stage)
+    release_again(stage)
+    wait_until(lambda: lazy.get("/v1/models", key).json()["models"][0]["sunset"] == str(SUNSET))
+    rehearsal = {"model": "line", "api_version": "v1", "minutes": 5}
+    assert lazy.client.post("/account/rehearse-brownout", json=rehearsal, headers={"x-api-key": key}).status_code == 200
+    wait_until(lambda: any(endpoint.brownouts for endpoint in lazy.app.serving.endpoints.all()))  # a call would load it
+    releasing.release(deployment(stage), "line", "v2", "2.5.0", None, force=False)  # taken over after all the others
+    wait_until(lambda: "2.5.0" in loaded(lazy))
+    assert loaded(lazy) == {"2.5.0"}
+
+
+def test_a_release_of_what_is_released_tries_again_what_failed(lazy: Live) -> None:
+    stage, [artifact] = lazy.stage, (lazy.stage.state_dir / "models" / "line" / "1.0.0").glob("model.*")
+    key, whole = stage.tenant("acme", "line"), artifact.read_bytes()
+    artifact.write_bytes(whole[:-1])
+    assert [lazy.predict(key, instances(ONE), LINE).status_code for _ in range(2)] == [503, 503]
+    artifact.write_bytes(whole)
+    assert lazy.predict(key, instances(ONE), LINE).status_code == 503, "each call would read it again"
+    release_again(stage)
+    wait_until(lambda: "1.0.0" in loaded(lazy))
+    assert lazy.predict(key, instances(ONE), LINE).status_code == 200
+    assert not lazy.app.serving.registry.failures
