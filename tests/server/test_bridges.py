@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from line_versions import LINE, NEWER, deployment, open_newer, publish_line, publish_newer, release
@@ -317,3 +318,46 @@ def test_an_end_that_was_announced_is_still_told_over_the_bridge(line: Stage) ->
         answer = live.predict(key, instances(ONE), LINE)
         assert {"deprecation", "sunset", "link"} <= set(answer.headers)
         assert (answer.json()["bridged"], answer.json()["notices"][0]["code"]) == (True, "endpoint_deprecated")
+
+
+def test_what_cannot_be_bound_for_whatever_reason_is_a_failure_of_the_bridge_alone(line: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    with line.serving() as live:
+        key, operator = line.tenant("acme", "line"), line.key("_operator")
+        live.app.serving.releases._bridges._bind = fail
+        change_unseen(line, "v2")
+        wait_until(lambda: "line/v1" in failures(live, operator))
+        assert "cannot answer calls by the contract of line 1.0.0 (ArithmeticError)" in failures(live, operator)["line/v1"]
+        assert answered(live, key) == ("1.0.0", 1.5, False)
+        release_newer(line, 5)
+        wait_until(lambda: live.predict(key, instances({"size_mm": 15}), NEW_LINE).json()["model_version"] == "2.5.0")
+    assert "line 1.0.0 cannot be bound to 2.0.0" in caplog.messages
+
+
+def fail(*_: object) -> NoReturn:
+    raise ArithmeticError
+
+
+def test_what_cannot_be_taken_over_for_whatever_reason_keeps_nothing_else_waiting_and_is_tried_again(
+    line: Stage, published: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_line(published, line, 2)
+    with line.serving() as live:
+        key, operator, registry = line.tenant("acme", "line"), line.key("_operator"), live.app.serving.registry
+        switch = registry.switch
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                registry, "switch", lambda stable, canary: fail() if stable.contract.contract.api_version == "v1" else switch(stable)
+            )
+            with line.database.write() as session:  # both in one, so that the one waits for the other
+                for version, to in (("v1", "1.2.0"), ("v2", "2.5.0")):
+                    seen = named_endpoint(session, "line", version)
+                    store_release(session, ACTOR, "release", seen, released(seen, to))
+            wait_until(lambda: live.predict(key, instances({"size_mm": 15}), NEW_LINE).json()["model_version"] == "2.5.0")
+        wait_until(lambda: "could not be taken over (ArithmeticError)" in failures(live, operator).get("line/v1", ""))
+        assert answered(live, key) == ("1.0.0", 1.5, False)
+        with line.database.write() as session:
+            seen = named_endpoint(session, "line", "v1")
+            store_release(session, ACTOR, "release", seen, seen)
+        wait_until(lambda: answered(live, key) == ("1.2.0", 3.5, False))
+        assert failures(live, operator) == {}
+    assert "line/v1 could not be taken over" in caplog.messages

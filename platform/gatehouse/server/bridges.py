@@ -1,5 +1,6 @@
 """What answers an endpoint that is bridged: its own contract, and behind it the model of its successor."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from gatehouse.serving.bridged_predictor import BridgedPredictor, WayBack
 from gatehouse.serving.predictor import Predictor
 from gatehouse.serving.registry import NotServable, Registry, Release, Served
 
+LOGGER = logging.getLogger("gatehouse.releases")
 C = TypeVar("C")
 KEPT = 256
 """Pairs of contracts that stay bound; binding takes a millisecond, or some for wide contracts."""
@@ -88,4 +90,8 @@ class Bridges(Generic[C]):
         try:
             return self._bind(old, new)
         except ValueError as error:
-            return f"{model} {newer} cannot answer calls by the contract of {model} {older} ({error}): release another version, or unbridge"
+            why = str(error)
+        except Exception as error:  # nothing that contracts can say may keep a server from starting, or another endpoint from being served
+            LOGGER.exception("%s %s cannot be bound to %s", model, older, newer)
+            why = type(error).__name__
+        return f"{model} {newer} cannot answer calls by the contract of {model} {older} ({why}): release another version, or unbridge"
