@@ -51,7 +51,8 @@ def misled(published: Path, module_stage: Stage) -> Iterator[Live]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", SUPPORT)
         with module_stage.serving() as live:
-            live.app.serving.shadows.score_s, live.app.serving.shadows.pairs.first_pause_s = SCORE_S, 0.0
+            comparing = live.app.serving.shadows.comparing
+            comparing.score_s, comparing.pairs.first_pause_s = SCORE_S, 0.0
             shadow(live, "line", "1.5.0")
             shadow(live, "crowd", "1.1.0")
             yield live

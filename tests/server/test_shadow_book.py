@@ -144,12 +144,14 @@ def test_what_can_be_true_is_believed() -> None:
     failures = Counter({UpgradeFailure("a,b", "upgrade_too_long"): 2})
     assert sums_of(told(), 3, 10) == ShadowSums(3, 0, 1, 8, 2, 4, 0.5, Counter({0: 5, 7: 1}), failures)
     assert sums_of(Result(failed=3), 3, 10) == ShadowSums(3, failed=3)
+    assert sums_of(Result(failed=1, dropped=2), 3, 10) == ShadowSums(3, dropped=2, failed=1)
 
 
 @pytest.mark.parametrize(
     "lie",
     [
         {"failed": 4},
+        {"dropped": 3},
         {"failed": 0},
         {"rows": 11},
         {"not_upgraded": 9},

@@ -1,6 +1,7 @@
 """The process in which other versions score: what it is given, whom it outlives, and what is believed of what it says."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -36,7 +37,7 @@ process = ShadowProcess(Path(sys.argv[1]), Path(sys.argv[2]))
 process.ask(Prepare(pair, (pair,)), [], 60)
 print(process.pid, flush=True)
 row = parts_of([np.array([[float(sys.argv[3])]])])
-process.ask(Score(pair, ((0, 1),), True, (8,), 0), [*row, *row], 600)
+process.ask(Score(pair, ((0, 1),), True, (8,), 0, 1.0), [*row, *row], 600)
 """
 
 
@@ -53,7 +54,7 @@ def prepare(process: ShadowProcess, pair: Pair = IRIS) -> object:
 
 def score(process: ShadowProcess, pair: Pair = IRIS) -> object:
     parts = parts_of([ROWS])
-    question = Score(pair, ((0, 1), (1, 1)), numeric=True, parts=tuple(map(len, parts)), columns=3)
+    question = Score(pair, ((0, 1), (1, 1)), numeric=True, parts=tuple(map(len, parts)), columns=3, apart_s=1.0)
     return process.ask(question, [*parts, *parts_of([SCORES])], 30)
 
 
@@ -103,6 +104,38 @@ def test_a_version_that_is_not_there_or_was_changed_is_unusable(process: ShadowP
     foreign = prepare(process, Pair("line", "v1", "1.0.0", "v2", "1.0.0"))
     assert isinstance(foreign, Unusable)
     assert prepare(process) == Ready(), "and it goes on"
+
+
+def test_a_pair_that_it_does_not_have_is_unusable_and_no_end(process: ShadowProcess) -> None:
+    assert prepare(process) == Ready()
+    pid = process.pid
+    other = Pair("iris", "v1", "1.0.0", "v1", "1.0.0")
+    assert isinstance(score(process, other), Unusable)
+    assert prepare(process, other) == Ready()
+    assert isinstance(score(process), Unusable), "that was let go"
+    assert process.pid == pid
+
+
+def test_without_a_free_file_descriptor_there_is_silence(published: Path) -> None:
+    process = ShadowProcess(published / "models", published / "trusted-keys")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(Silence, match="cannot be started"):
+            prepare(process)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_it_is_known_whether_it_runs(process: ShadowProcess) -> None:
+    process.end()
+    assert not process.running
+    prepare(process)
+    assert process.running
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: not process.running)
+    process.end()
 
 
 def test_what_was_killed_is_silent_once_and_then_begun_anew(process: ShadowProcess) -> None:

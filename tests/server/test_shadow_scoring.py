@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 from stage import MIXED_ROW, MIXED_TOML, Stage, mixed_estimator
 
 from gatehouse.server.shadow_book import sums_of
-from gatehouse.server.shadow_scoring import Comparison, load_comparison, summed
+from gatehouse.server.shadow_scoring import Comparison, add, load_comparison
 from gatehouse.server.shadow_wire import Pair, Result, matrix_of, parts_of
 from gatehouse.serving.manifest import GoldenRow
 from gatehouse.serving.registry import NotServable
@@ -42,7 +42,7 @@ def column(*sizes: float) -> np.ndarray:
 
 
 def results(comparison: Comparison, sizes: list[float], calls: list[tuple[int, int]]) -> list[Result]:
-    return comparison.results(column(*sizes), np.array(sizes), calls)
+    return comparison.results(column(*sizes), np.array(sizes), calls, 5.0)
 
 
 SIZES = st.floats(0, 200).map(lambda size: round(size, 2))
@@ -70,6 +70,18 @@ def test_only_the_calls_to_blame_fail(repository: Repository) -> None:
     assert (second.failed, second.rows, second.disagreed, second.shift_sum) == (1, 1, 1, 5.0)
 
 
+def test_calls_that_raise_together_are_taken_apart_for_a_while_only(repository: Repository) -> None:
+    """A version that raises on each of a thousand calls may not hold the other endpoints up, or be killed for it."""
+    wicked = load_comparison(repository, TO_WICKED)
+    calls = [(number % 2, 1) for number in range(1000)]
+    first, second = wicked.results(column(*[RAISING_SIZE] * 1000), np.full(1000, RAISING_SIZE), calls, 0.0)
+    assert (first.dropped, second.dropped, first.failed, first.rows) == (500, 500, 0, 0)
+    sizes = [1.0] * 999 + [RAISING_SIZE]
+    first, second = wicked.results(column(*sizes), np.array(sizes), calls, 60.0)
+    assert (first.dropped, first.failed, first.rows) == (0, 0, 500)
+    assert (second.dropped, second.failed, second.rows) == (0, 1, 499)
+
+
 def test_a_row_that_cannot_be_upgraded_is_not_scored(newer: Comparison) -> None:
     [found] = results(newer, [150.0, 199.0], [(0, 2)])
     assert (found.rows, found.not_upgraded, found.failed, found.shifts) == (2, 2, 0, {})
@@ -79,8 +91,9 @@ def test_a_row_that_cannot_be_upgraded_is_not_scored(newer: Comparison) -> None:
 def test_reasons_are_added_up_by_field_and_code_not_call_by_call() -> None:
     """Else so many reasons of true calls are more than a server believes."""
     fields = [(f"field_{number}", "upgrade_out_of_range", 1) for number in range(12)]
-    calls = [Result(failed=1), *(Result(rows=1, not_upgraded=1, failures=fields) for _ in range(999))]
-    [found] = summed(calls, [0] * 1000, 1)
+    found = Result(failed=1)
+    for _ in range(999):
+        add(found, Result(rows=1, not_upgraded=1, failures=fields))
     assert sorted(found.failures) == sorted((field, code, 999) for field, code, _ in fields)
     assert sums_of(found, 1000, 1000) is not None
 
@@ -102,7 +115,7 @@ def test_rows_of_texts_and_nulls_are_compared_as_they_are(published: Path, stage
     repository = Repository(stage.state_dir / "models", TrustedKeys.load(stage.state_dir / "trusted-keys"))
     values = np.array([row, [None, 7, False, "blue", "é"]], object)
     scores = model.predict_proba(values)
-    [found] = load_comparison(repository, Pair("mixed", "v1", "1.0.0", "v1", "1.1.0")).results(values, scores, [(0, 2)])
+    [found] = load_comparison(repository, Pair("mixed", "v1", "1.0.0", "v1", "1.1.0")).results(values, scores, [(0, 2)], 5.0)
     assert (found.rows, found.failed, found.disagreed, found.shift_sum, found.shifts) == (2, 0, 0, 0.0, {0: 2})
 
 
@@ -116,7 +129,7 @@ def test_of_several_targets_rows_disagree_where_any_does_and_the_first_shifts(pu
         write_version(published, stage, "twins", f"1.{minor}.0", fitted, toml, golden)
     repository = Repository(stage.state_dir / "models", TrustedKeys.load(stage.state_dir / "trusted-keys"))
     comparison = load_comparison(repository, Pair("twins", "v1", "1.0.0", "v1", "1.1.0"))
-    [found] = comparison.results(column(1.0, 2.0), np.array([[1.0, 2.0], [2.0, 4.0]]), [(0, 2)])
+    [found] = comparison.results(column(1.0, 2.0), np.array([[1.0, 2.0], [2.0, 4.0]]), [(0, 2)], 5.0)
     assert (found.disagreed, found.shift_sum) == (2, 1.0), "price is the first that is answered"
 
 

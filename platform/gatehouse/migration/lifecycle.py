@@ -46,6 +46,8 @@ class Endpoints:
         self._by_name: Mapping[Name, Endpoint] = {}
         self._endings: Mapping[Name, Endings] = {}
         self._moved: Mapping[str, frozenset[str]] = {}
+        self.generation = 0
+        """While it stays the same, so do the endpoints."""
         self.replace(endpoints)
 
     def replace(self, endpoints: Iterable[Endpoint]) -> None:
@@ -53,6 +55,7 @@ class Endpoints:
         by_name = {(endpoint.model, endpoint.api_version): self._guided(endpoint) for endpoint in endpoints}
         self._endings = {name: self._endings_of(endpoint) for name, endpoint in by_name.items() if endpoint.state in ENDING}
         self._by_name = by_name
+        self.generation += 1
 
     def _guided(self, endpoint: Endpoint) -> Endpoint:
         ending = endpoint.deprecation

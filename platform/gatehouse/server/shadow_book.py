@@ -128,8 +128,8 @@ def sums_of(result: Result, calls: int, rows: int) -> ShadowSums | None:
     """What a tenant's calls came to; None where that cannot be true of so many calls and rows."""
     compared = result.rows - result.not_upgraded
     true = (
-        result.failed <= calls
-        and (result.rows == rows if result.failed == 0 else result.rows <= rows)
+        result.failed + result.dropped <= calls
+        and (result.rows == rows if result.failed == result.dropped == 0 else result.rows <= rows)
         and 0 <= result.disagreed <= compared
         and sum(result.shifts.values()) == compared
         and all(abs(bucket) <= FURTHEST for bucket in result.shifts)
@@ -140,7 +140,7 @@ def sums_of(result: Result, calls: int, rows: int) -> ShadowSums | None:
     )
     if not true:
         return None
-    sums = ShadowSums(calls, 0, result.failed, result.rows, result.not_upgraded, result.disagreed, result.shift_sum)
+    sums = ShadowSums(calls, result.dropped, result.failed, result.rows, result.not_upgraded, result.disagreed, result.shift_sum)
     sums.shifts = Counter(result.shifts)
     for field, code, count in result.failures:
         sums.failures[UpgradeFailure(field, code)] += count

@@ -54,9 +54,12 @@ class Answering:
         """Raises nothing that the other version raises."""
         if isinstance(question, Prepare):
             return self._prepare(question)
+        comparison = self._ready.get(question.pair)
+        if comparison is None:
+            return Unusable(f"{question.pair} is not loaded"[:MOST_REASON])
         rows = sum(rows for _, rows in question.calls)
         values = matrix_of(parts, numeric=question.numeric, rows=rows)
-        return Compared(self._ready[question.pair].results(values, scores, question.calls))
+        return Compared(comparison.results(values, scores, question.calls, question.apart_s))
 
     def _prepare(self, question: Prepare) -> Reply:
         self._ready = {pair: ready for pair, ready in self._ready.items() if pair in question.keep}

@@ -1,35 +1,13 @@
-"""Which versions score whose calls too, and which of them are not to be tried for a while because they failed."""
+"""Which versions the process of the shadows has loaded, and which are not to be tried for a while because they failed."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable
 
-from gatehouse.migration.endpoint import Endpoint
 from gatehouse.server.shadow_wire import Pair
 
 LOGGER = logging.getLogger("gatehouse.shadows")
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 300.0
-Target = tuple[str, str]
-"""API version and model version that score the calls of an endpoint too."""
-
-
-def targets_of(endpoints: Iterable[Endpoint], now: datetime) -> Mapping[tuple[str, str], Target]:
-    """By model and API version of the endpoint that is called; without those whose other version is gone, or is the one that answers."""
-    known = {(endpoint.model, endpoint.api_version): endpoint for endpoint in endpoints}
-    called = {name: endpoint for name, endpoint in known.items() if endpoint.bridged_to is None and endpoint.state != "retired"}
-    found = {name: _target(endpoint, known, now) for name, endpoint in called.items() if endpoint.shadow}
-    return {name: target for name, target in found.items() if target is not None}
-
-
-def _target(endpoint: Endpoint, known: Mapping[tuple[str, str], Endpoint], now: datetime) -> Target | None:
-    wanted = endpoint.shadow.version if endpoint.shadow else ""
-    if not wanted.startswith("v"):
-        return None if wanted == endpoint.stable_version else (endpoint.api_version, wanted)
-    other = known.get((endpoint.model, wanted))
-    if other is None or other.bridged_to is not None or other.state_at(now) == "retired":
-        return None
-    return wanted, other.stable_version
 
 
 class Pairs:
@@ -52,6 +30,10 @@ class Pairs:
     def ready(self, pair: Pair) -> bool:
         """Whether the process has it loaded."""
         return pair in self._ready
+
+    def all_ready(self) -> tuple[Pair, ...]:
+        """What the process is to keep, whatever it loads."""
+        return tuple(self._ready)
 
     def paused(self, pair: Pair) -> bool:
         """Whether it failed too lately to be tried."""

@@ -33,6 +33,12 @@ class ShadowProcess:
         """None where it does not run."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def running(self) -> bool:
+        """False where it was never started or has ended, by itself or by somebody else's hand."""
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT  # not waited for yet: until `end` its number is nobody else's
+        return self._process is not None and os.waitid(os.P_PID, self._process.pid, ended) is None
+
     def ask(self, question: Question, parts: Sequence[memoryview | bytes], seconds: float) -> Reply:
         """Its answer, or Silence: then it is gone, and the next question begins another one."""
         deadline = monotonic() + seconds
@@ -68,7 +74,10 @@ class ShadowProcess:
 
     def _start(self) -> socket.socket:
         """Raises Silence."""
-        ours, its = socket.socketpair()
+        try:
+            ours, its = socket.socketpair()
+        except OSError as error:
+            raise _not_started(error) from None
         command = [sys.executable, "-P", "-m", "gatehouse.server.shadow_child", str(its.fileno()), *self._folders, str(os.getpid())]
         nowhere = subprocess.DEVNULL  # a model may print what it was sent
         with self._lock:
@@ -89,8 +98,12 @@ class ShadowProcess:
                 )
             except OSError as error:
                 ours.close()
-                raise Silence(f"it cannot be started ({type(error).__name__})") from None
+                raise _not_started(error) from None
             finally:
                 its.close()
             self._line = ours
         return ours
+
+
+def _not_started(error: OSError) -> Silence:
+    return Silence(f"it cannot be started ({type(error).__name__})")

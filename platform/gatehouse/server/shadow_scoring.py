@@ -1,8 +1,9 @@
 """In the process of the shadows: another version scores rows that were answered before, and its answers are held against those."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -51,23 +52,40 @@ class Comparison:
         self._targets = output.returns if output.task == "multioutput" else ()
         self._asked = tuple(answers.output.returns)
 
-    def results(self, values: Values, scores: Scores, calls: Calls) -> list[Result]:
-        """One for each tenant. Where all rows together fail, each call is scored alone, so that only those to blame fail."""
-        tenants = max(tenant for tenant, _ in calls) + 1
-        try:
-            return self._results(values, scores, calls, tenants)
-        except Exception:  # whatever the other version raises
-            if len(calls) == 1:
-                return [Result(failed=int(tenant == calls[0][0])) for tenant in range(tenants)]
-        ends = np.cumsum([rows for _, rows in calls])[:-1]
-        alone = zip(np.split(values, ends), np.split(scores, ends), calls, strict=True)
-        return summed([self.results(own, live, [(0, rows)])[0] for own, live, (_, rows) in alone], [tenant for tenant, _ in calls], tenants)
+    def results(self, values: Values, scores: Scores, calls: Calls, apart_s: float) -> list[Result]:
+        """One for each tenant. Calls that fail together are halved for so many seconds, so that only those to blame fail.
 
-    def _results(self, values: Values, scores: Scores, calls: Calls, tenants: int) -> list[Result]:
-        owners = np.repeat([tenant for tenant, _ in calls], [rows for _, rows in calls])
+        What is not looked at by then, or not alone, is dropped.
+        """
+        totals = [Result() for _ in range(max(tenant for tenant, _ in calls) + 1)]
+        starts = np.concatenate([[0], np.cumsum([rows for _, rows in calls])])
+        ends_at = monotonic() + apart_s
+        pieces = deque([(0, len(calls))])
+        while pieces:
+            first, end = pieces.popleft()
+            if end - first < len(calls) and monotonic() > ends_at:
+                _count(totals, calls[first:end], "dropped")
+                continue
+            rows = slice(starts[first], starts[end])
+            try:
+                found = self._results(values[rows], scores[rows], calls[first:end])
+            except Exception:  # whatever the other version raises
+                if end - first == 1:
+                    _count(totals, calls[first:end], "failed")
+                else:
+                    middle = (first + end) // 2
+                    pieces += [(first, middle), (middle, end)]
+                continue
+            for tenant, each in found.items():
+                add(totals[tenant], each)
+        return totals
+
+    def _results(self, values: Values, scores: Scores, calls: Calls) -> dict[int, Result]:
+        tenants, numbers = np.unique([tenant for tenant, _ in calls], return_inverse=True)
+        owners = np.repeat(numbers, [rows for _, rows in calls])
         upgraded = Upgraded(values, ()) if self._same else self._upgrade.columns(values)
         valid = upgraded.valid
-        results = [Result(rows=int(rows)) for rows in np.bincount(owners, minlength=tenants)]
+        results = [Result(rows=int(rows)) for rows in np.bincount(owners, minlength=len(tenants))]
         self._count_failures(upgraded, owners, results)
         if valid.any():
             found, compared = self._differences(upgraded.values[valid], scores[valid]), owners[valid]
@@ -76,7 +94,7 @@ class Comparison:
                 result, shifts = results[tenant], found.shifts[of]
                 result.disagreed = int(np.count_nonzero(found.disagreed[of]))
                 result.shift_sum, result.shifts = float(shifts.sum()), bucket_counts(shifts)
-        return results
+        return dict(zip(tenants.tolist(), results, strict=True))
 
     def _differences(self, values: Values, scores: Scores) -> Differences:
         told = self._other.told(self._other.score(values), self._asked)
@@ -104,19 +122,20 @@ def _rows_by_reason(upgraded: Upgraded) -> dict[tuple[str, str], Any]:
     return found
 
 
-def summed(results: Sequence[Result], owners: Sequence[int], tenants: int) -> list[Result]:
-    """The results of calls, added up for each tenant."""
-    totals = [Result() for _ in range(tenants)]
-    for tenant, each in zip(owners, results, strict=True):
-        total = totals[tenant]
-        for name in ("failed", "rows", "not_upgraded", "disagreed", "shift_sum"):
-            setattr(total, name, getattr(total, name) + getattr(each, name))
-        total.shifts = {bucket: total.shifts.get(bucket, 0) + each.shifts.get(bucket, 0) for bucket in total.shifts | each.shifts}
-        reasons = Counter({(field, code): rows for field, code, rows in total.failures})
-        for field, code, rows in each.failures:
-            reasons[field, code] += rows
-        total.failures = [(field, code, rows) for (field, code), rows in reasons.items()]
-    return totals
+def _count(totals: list[Result], calls: Calls, outcome: str) -> None:
+    for tenant, _ in calls:
+        setattr(totals[tenant], outcome, getattr(totals[tenant], outcome) + 1)
+
+
+def add(total: Result, more: Result) -> None:
+    """Add what other calls of the same tenant came to; reasons by field and code."""
+    for name in ("dropped", "failed", "rows", "not_upgraded", "disagreed", "shift_sum"):
+        setattr(total, name, getattr(total, name) + getattr(more, name))
+    total.shifts = {bucket: total.shifts.get(bucket, 0) + more.shifts.get(bucket, 0) for bucket in total.shifts | more.shifts}
+    reasons = Counter({(field, code): rows for field, code, rows in total.failures})
+    for field, code, rows in more.failures:
+        reasons[field, code] += rows
+    total.failures = [(field, code, rows) for (field, code), rows in reasons.items()]
 
 
 def load_comparison(repository: Repository, pair: Pair) -> Comparison:

@@ -60,6 +60,8 @@ class Score(msgspec.Struct, tag=True):
     """Whether the parts are doubles; else each is msgpack of rows of cells."""
     parts: tuple[Count, ...]
     columns: Count
+    apart_s: Annotated[float, Meta(ge=0)]
+    """How long calls that fail together may be taken apart; those that are not by then are dropped."""
 
 
 class Ready(msgspec.Struct, tag=True):
@@ -75,8 +77,9 @@ class Unusable(msgspec.Struct, tag=True):
 class Result(msgspec.Struct):
     """What the calls of one tenant came to."""
 
+    dropped: Count = 0
     failed: Count = 0
-    """Calls."""
+    """These two: calls."""
     rows: Count = 0
     not_upgraded: Count = 0
     disagreed: Count = 0

@@ -3,18 +3,18 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from threading import Event, Thread
 
 from gatehouse.call import Call, Kept
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.lifecycle import Endpoints
-from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums
-from gatehouse.server.shadow_book import ShadowBook, sums_of
-from gatehouse.server.shadow_pairs import Pairs, Target, targets_of
+from gatehouse.migration.shadow_sums import ShadowSums
+from gatehouse.server.shadow_book import ShadowBook
+from gatehouse.server.shadow_comparing import Comparing
 from gatehouse.server.shadow_process import ShadowProcess
 from gatehouse.server.shadow_queue import Answered, ShadowCall, ShadowQueue, reckoned_bytes
-from gatehouse.server.shadow_wire import Compared, Pair, Prepare, Result, Score, Silence, Unusable, parts_of
+from gatehouse.server.shadow_targets import Targets
 from gatehouse.server.tending import Duty, Tender
 
 LOGGER = logging.getLogger("gatehouse.shadows")
@@ -25,10 +25,6 @@ IDLE_TICK_S = 0.5
 """While no endpoint has a shadow."""
 ROUND_S = 0.5
 FLUSH_EVERY_S = 2.0
-LOAD_S = 60.0
-SCORE_S = 10.0
-ROW_S = 0.001
-"""More for each row of a batch."""
 
 
 class Shadows:
@@ -43,20 +39,17 @@ class Shadows:
         process: ShadowProcess,
         book: ShadowBook,
         *,
-        score_s: float = SCORE_S,
         monotonic: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._endpoints = endpoints
         self._process = process
         self._book = book
-        self.score_s = score_s
         self._monotonic = monotonic
         self._draw = draw
         self._queue = ShadowQueue()
-        self.pairs = Pairs(monotonic)
-        self._targets: Mapping[tuple[str, str], Target] = {}
+        self._targets = Targets(endpoints)
         self._stopping = Event()
+        self.comparing = Comparing(process, book, stopping=self._stopping, monotonic=monotonic)
         self._failing = False
         self._thread = Thread(target=self._run, name="shadows", daemon=True)
         self._tender = Tender("figures of shadows", "they wait in memory", [Duty(FLUSH_EVERY_S, book.flush)])
@@ -111,132 +104,33 @@ class Shadows:
         self._process.end()
 
     def _round(self) -> None:
-        endpoints = self._endpoints.all()
-        self._targets = targets_of(endpoints, self._endpoints.now())
+        if self._targets.look():
+            self.comparing.pairs.keep(self._targets.pairs)
         self._count_dropped()
-        self.pairs.keep({pair for endpoint in endpoints for pair in self._pairs_of(endpoint)})
         if not self._targets:
             self._drop_all()
             self._process.end()
             return
-        for endpoint in endpoints:
-            for pair in self._pairs_of(endpoint)[:1]:
-                self._prepare(pair)  # before the first call comes
+        for pair in self._targets.stable:
+            self.comparing.prepare(pair)  # before the first call comes
         ends_at = self._monotonic() + ROUND_S
         while not self._stopping.is_set() and self._monotonic() < ends_at and (batch := self._queue.next()):
             try:
                 self._compare(batch)
-            except Exception:
-                self._count(self._pair(batch[0].of), batch, ShadowSums(calls=1, failed=1))
-                raise
             finally:
                 self._queue.done(batch)
 
-    def _pairs_of(self, endpoint: Endpoint) -> list[Pair]:
-        """That of its stable version, then that of its canary."""
-        versions = [version for version in (endpoint.stable_version, endpoint.canary_version) if version is not None]
-        pairs = [self._pair(Answered(endpoint.model, endpoint.api_version, version)) for version in versions]
-        return [pair for pair in pairs if pair is not None]
-
-    def _pair(self, of: Answered) -> Pair | None:
-        target = self._targets.get((of.model, of.api_version))
-        return None if target is None or target[1] == of.version else Pair(*of, *target)
-
     def _compare(self, batch: list[ShadowCall]) -> None:
-        pair = self._pair(batch[0].of)
-        if pair is None:  # it has no shadow any more
-            return
-        if self.pairs.paused(pair):
-            self._count(pair, batch, ShadowSums(calls=1, dropped=1))
-            return
-        if not self._prepare(pair):
-            self._count(pair, batch, ShadowSums(calls=1, failed=1))
-            return
-        owners = list(dict.fromkeys((call.tenant_id, call.day) for call in batch))
-        sums = self._scored(pair, batch, owners)
-        if sums is None:
-            stopped = self._stopping.is_set()
-            self._count(pair, batch, ShadowSums(calls=1, dropped=1) if stopped else ShadowSums(calls=1, failed=1))
-            return
-        for (tenant_id, day), each in zip(owners, sums, strict=True):
-            self._book.add(_key(pair, tenant_id, day), each)
-
-    def _scored(self, pair: Pair, batch: list[ShadowCall], owners: list[tuple[str, int]]) -> list[ShadowSums] | None:
-        """What the calls of each owner came to; None where the process did not say so."""
-        places = {owner: place for place, owner in enumerate(owners)}
-        calls = tuple((places[call.tenant_id, call.day], len(call.values)) for call in batch)
-        parts = parts_of([call.values for call in batch])
-        columns = batch[0].scores.shape[1] if batch[0].scores.ndim > 1 else 0
-        sizes = tuple(len(part) for part in parts)
-        question = Score(pair, calls, batch[0].values.dtype != object, sizes, columns)
-        scores = parts_of([call.scores for call in batch])
-        rows = sum(rows for _, rows in calls)
-        try:
-            reply = self._process.ask(question, [*parts, *scores], self.score_s + ROW_S * rows)
-        except Silence as silence:
-            self._note_gone(pair, f"it did not answer ({silence})")
-            return None
-        sums = self._believed(reply.results, calls, len(owners)) if isinstance(reply, Compared) else None
-        if sums is None:
-            self._process.end()
-            self._note_gone(pair, "what it answered cannot be true")
-            return None
-        self.pairs.note_scored(pair)
-        return sums
-
-    def _believed(self, results: Sequence[Result], calls: tuple[tuple[int, int], ...], owners: int) -> list[ShadowSums] | None:
-        """One for each owner; None where one of them cannot be true."""
-        if len(results) != owners:
-            return None
-        sent = [[0, 0] for _ in range(owners)]
-        for owner, rows in calls:
-            sent[owner][0] += 1
-            sent[owner][1] += rows
-        sums = [sums_of(result, *own) for result, own in zip(results, sent, strict=True)]
-        return None if None in sums else [each for each in sums if each is not None]
-
-    def _prepare(self, pair: Pair) -> bool:
-        """Have it loaded; whether it is."""
-        if self.pairs.ready(pair):
-            return True
-        if self.pairs.paused(pair) or self._stopping.is_set():
-            return False
-        keep = tuple({pair, *(each for endpoint in self._endpoints.all() for each in self._pairs_of(endpoint))})
-        try:
-            reply = self._process.ask(Prepare(pair, keep), [], LOAD_S)
-        except Silence as silence:
-            self._note_gone(pair, f"it could not be loaded ({silence})")
-            return False
-        if isinstance(reply, Unusable):
-            self.pairs.note_failed(pair, reply.reason)
-            return False
-        self.pairs.note_ready(pair)
-        return True
-
-    def _note_gone(self, pair: Pair, reason: str) -> None:
-        self.pairs.note_process_gone()
-        if not self._stopping.is_set():
-            self.pairs.note_failed(pair, reason)
-
-    def _count(self, pair: Pair | None, batch: list[ShadowCall], one: ShadowSums) -> None:
-        """Each call of the batch comes to the same; without a pair there is no shadow any more, and nothing to count."""
-        if pair is None:
-            return
-        for call in batch:
-            self._book.add(_key(pair, call.tenant_id, call.day), ShadowSums(one.calls, one.dropped, one.failed))
+        pair = self._targets.pair(batch[0].of)
+        if pair is not None:  # else it has no shadow any more
+            self.comparing.compare(pair, batch)
 
     def _count_dropped(self) -> None:
         for (of, tenant_id, day), calls in self._queue.take_dropped().items():
-            pair = self._pair(of)
-            if pair is not None:
-                self._book.add(_key(pair, tenant_id, day), ShadowSums(calls=calls, dropped=calls))
+            self.comparing.add(self._targets.pair(of), tenant_id, day, ShadowSums(calls=calls, dropped=calls))
 
     def _drop_all(self) -> None:
         while batch := self._queue.next():
-            self._count(self._pair(batch[0].of), batch, ShadowSums(calls=1, dropped=1))
+            self.comparing.count(self._targets.pair(batch[0].of), batch, "dropped")
             self._queue.done(batch)
         self._count_dropped()
-
-
-def _key(pair: Pair, tenant_id: str, day: int) -> ShadowDay:
-    return ShadowDay(tenant_id, pair.model, pair.api_version, pair.other_version, day)
