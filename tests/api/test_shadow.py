@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -53,6 +54,27 @@ def unshadow(live: Live, model: str) -> None:
     wait_until(lambda: not any(each.name == f"{model}/v1" and each.shadow for each in live.app.serving.endpoints.all()))
 
 
+@contextmanager
+def shadowing(live: Live, model: str, version: str) -> Iterator[None]:
+    """The tests share a server: each leaves it without a shadow, also where it fails."""
+    shadow(live, model, version)
+    try:
+        yield
+    finally:
+        unshadow(live, model)
+
+
+@contextmanager
+def released(live: Live, version: str, otherwise: str) -> Iterator[None]:
+    """As the stable version of line v2, once the server has seen it; afterwards the other one."""
+    releasing.release(deployment(live.stage), "line", "v2", version, None, force=False)
+    try:
+        wait_until(lambda: any((each.name, each.stable_version) == ("line/v2", version) for each in live.app.serving.endpoints.all()))
+        yield
+    finally:
+        releasing.release(deployment(live.stage), "line", "v2", otherwise, None, force=False)
+
+
 def calls_seen(live: Live) -> int:
     book = live.app.serving.shadow_book
     return book.compared + book.failed + book.dropped
@@ -68,8 +90,9 @@ class Seen:
     def __enter__(self) -> None:
         self.before = calls_seen(self.live)
 
-    def __exit__(self, *_: object) -> None:
-        wait_until(lambda: calls_seen(self.live) >= self.before + self.calls, SCORED_S)
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:  # else calls may be missing, and it is the error that counts
+            wait_until(lambda: calls_seen(self.live) >= self.before + self.calls, SCORED_S)
 
 
 def figures(live: Live, model: str, tenant: str) -> dict[str, ShadowFigures]:
@@ -102,10 +125,8 @@ def test_the_figures_of_each_tenant_are_those_of_its_answers(live: Live) -> None
     draw = random.Random(8)
     sent = {name: [[flower(draw) for _ in range(draw.randint(1, 6))] for _ in range(12)] for name in ("ada", "bob", "cyd")}
     keys = {name: live.stage.tenant(name, "iris") for name in sent}
-    shadow(live, "iris", "v2")
-    with Seen(live, 36):
+    with shadowing(live, "iris", "v2"), Seen(live, 36):
         got = {name: [predictions(live, keys[name], rows, "/v1/models/iris/predict") for rows in calls] for name, calls in sent.items()}
-    unshadow(live, "iris")
     for name, calls in sent.items():
         was = [row for answers in got[name] for row in answers]
         rows = [{f"{field}_mm": value * 10 for field, value in row.items()} for call in calls for row in call]
@@ -123,8 +144,7 @@ def test_the_figures_of_each_tenant_are_those_of_its_answers(live: Live) -> None
 
 def test_rows_that_do_not_become_rows_of_the_newer_version_are_counted_by_field_and_reason(live: Live) -> None:
     key = live.stage.tenant("eve", "line")
-    shadow(live, "line", "v2")
-    with Seen(live, 2):
+    with shadowing(live, "line", "v2"), Seen(live, 2):
         predictions(live, key, [{"size": 10.0}, {"size": 150.0}, {"size": 20.0}], LINE)
         predictions(live, key, [{"size": 199.0}], LINE)
     found = figures(live, "line", "eve")["2.0.0"]
@@ -136,8 +156,7 @@ def test_rows_that_do_not_become_rows_of_the_newer_version_are_counted_by_field_
 
 def test_another_version_of_the_same_major_is_compared_by_the_names_of_its_fields(live: Live) -> None:
     key = live.stage.tenant("fay", "line")
-    shadow(live, "line", "1.1.0")
-    with Seen(live, 1):
+    with shadowing(live, "line", "1.1.0"), Seen(live, 1):
         predictions(live, key, [{"size": 10.0}, {"size": 150.0}], LINE)
     found = figures(live, "line", "fay")["1.1.0"]
     assert (found.compared, found.disagreed, found.shift_mean) == (2, 2, 5.0), "it adds 1, and the default of what v1.0 does not know, 4"
@@ -145,14 +164,11 @@ def test_another_version_of_the_same_major_is_compared_by_the_names_of_its_field
 
 def test_the_stable_version_of_a_later_api_version_is_followed(live: Live) -> None:
     key = live.stage.tenant("gus", "line")
-    shadow(live, "line", "v2")
-    with Seen(live, 1):
-        predictions(live, key, [{"size": 10.0}], LINE)
-    releasing.release(deployment(live.stage), "line", "v2", "2.1.0", None, force=False)
-    wait_until(lambda: any((each.name, each.stable_version) == ("line/v2", "2.1.0") for each in live.app.serving.endpoints.all()))
-    with Seen(live, 1):
-        predictions(live, key, [{"size": 10.0}], LINE)
-    releasing.release(deployment(live.stage), "line", "v2", "2.0.0", None, force=False)
+    with shadowing(live, "line", "v2"):
+        with Seen(live, 1):
+            predictions(live, key, [{"size": 10.0}], LINE)
+        with released(live, "2.1.0", otherwise="2.0.0"), Seen(live, 1):
+            predictions(live, key, [{"size": 10.0}], LINE)
     found = figures(live, "line", "gus")
     assert {version: (each.calls, each.disagreed, each.shift_mean) for version, each in found.items()} == {
         "2.0.0": (1, 0, 0.0),
@@ -162,20 +178,19 @@ def test_the_stable_version_of_a_later_api_version_is_followed(live: Live) -> No
 
 def test_refused_calls_and_repeats_are_not_shadowed(live: Live) -> None:
     key = live.stage.tenant("hal", "line")
-    shadow(live, "line", "1.1.0")
-    with Seen(live, 1):
-        assert live.predict(key, instances({"size": 1000.0}), LINE).status_code == 422
-        assert live.predict(key, instances({"size": 10.0}), LINE, idempotency_key="once").status_code == 200
-        assert live.predict(key, instances({"size": 10.0}), LINE, idempotency_key="once").headers["idempotency-replayed"] == "true"
-    with Seen(live, 1):
-        predictions(live, key, [{"size": 11.0}], LINE)
+    with shadowing(live, "line", "1.1.0"):
+        with Seen(live, 1):
+            assert live.predict(key, instances({"size": 1000.0}), LINE).status_code == 422
+            assert live.predict(key, instances({"size": 10.0}), LINE, idempotency_key="once").status_code == 200
+            assert live.predict(key, instances({"size": 10.0}), LINE, idempotency_key="once").headers["idempotency-replayed"] == "true"
+        with Seen(live, 1):
+            predictions(live, key, [{"size": 11.0}], LINE)
     assert figures(live, "line", "hal")["1.1.0"].calls == 2
 
 
 def test_large_bodies_are_compared_whole_or_dropped_whole(live: Live) -> None:
     key = live.stage.tenant("ian", "line")
-    shadow(live, "line", "1.1.0")
-    with Seen(live, 1):
+    with shadowing(live, "line", "1.1.0"), Seen(live, 1):
         body = {"columns": ["size"], "data": [[n % 200] for n in range(20_000)]}
         assert live.predict(key, body, LINE).status_code == 200
     found = figures(live, "line", "ian")["1.1.0"]
@@ -184,9 +199,8 @@ def test_large_bodies_are_compared_whole_or_dropped_whole(live: Live) -> None:
 
 def test_the_process_that_scores_ends_with_the_last_shadow(live: Live) -> None:
     key = live.stage.tenant("joe", "line")
-    shadow(live, "line", "1.1.0")
-    wait_until(lambda: live.app.serving.shadows.pid is not None)
-    unshadow(live, "line")
+    with shadowing(live, "line", "1.1.0"):
+        wait_until(lambda: live.app.serving.shadows.pid is not None)
     wait_until(lambda: live.app.serving.shadows.pid is None)
     before = calls_seen(live)
     predictions(live, key, [{"size": 10.0}], LINE)

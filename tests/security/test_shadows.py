@@ -102,11 +102,13 @@ def test_row_91_a_version_that_was_changed_after_it_was_signed_never_scores(publ
     with (folder / "model.joblib").open("ab") as file:
         file.write(b"more")
     key = misled.stage.tenant("tampered", "line")
-    shadow(misled, "line", "1.6.0")
     before = looked_at(misled)
-    assert misled.predict(key, instances({"size": 1.5}), LINE).json()["predictions"] == [{"value": 1.5}]
-    assert counted(misled, 1, before) == (0, 1, 0)
-    shadow(misled, "line", "1.5.0")
+    try:
+        shadow(misled, "line", "1.6.0")
+        assert misled.predict(key, instances({"size": 1.5}), LINE).json()["predictions"] == [{"value": 1.5}]
+        assert counted(misled, 1, before) == (0, 1, 0)
+    finally:
+        shadow(misled, "line", "1.5.0")
 
 
 def test_row_91_a_shadow_that_hangs_does_not_hold_up_the_end_of_the_server(published: Path, stage: Stage, monkeypatch: Any) -> None:

@@ -62,6 +62,7 @@ def counts(book: ShadowBook, database: Database) -> dict[str, tuple[int, int, in
 
 
 def test_row_91_a_call_that_ends_the_process_fails_alone(comparing: Comparing, book: ShadowBook, sqlite_database: Database) -> None:
+    comparing.score_s = 60.0
     batch = [call(float(size)) for size in range(5)]
     comparing.compare(WICKED, [*batch[:3], call(KILLING_SIZE, "bob"), *batch[3:], call(RAISING_SIZE, "cyd"), call(1.0, "cyd")])
     assert counts(book, sqlite_database) == {"ada": (5, 0, 0), "bob": (0, 1, 0), "cyd": (1, 1, 0)}
@@ -69,7 +70,7 @@ def test_row_91_a_call_that_ends_the_process_fails_alone(comparing: Comparing, b
 
 
 def test_row_91_calls_that_hang_are_sought_for_a_while_only(comparing: Comparing, book: ShadowBook) -> None:
-    comparing.score_s = 0.7
+    comparing.score_s = 0.3
     begun = monotonic()
     comparing.compare(WICKED, [call(HANGING_SIZE) for _ in range(64)])
     assert (book.compared, book.failed, book.dropped) == (0, 0, 64)
