@@ -53,9 +53,13 @@ class ShadowBook:
                 waiting = sorted(self._sums, reverse=True)
             self._flush(waiting, MOST_ROWS)
 
-    def close(self) -> None:
-        """The last of it, without a pause. Raises nothing: others write down theirs after it."""
+    def hurry(self) -> None:
+        """Pause no more, also in the flush under way: the end is near."""
         self._closing.set()
+
+    def close(self) -> None:
+        """The last of it. Raises nothing: others write down theirs after it."""
+        self.hurry()
         try:
             self.flush()
         except Exception as error:

@@ -88,6 +88,7 @@ class Shadows:
         self._process.close()
         if self._thread.is_alive():
             self._thread.join()
+        self._book.hurry()
         self._tender.stop()
         self._book.close()
 
