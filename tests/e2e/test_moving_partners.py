@@ -75,6 +75,7 @@ class Partner:
     def __init__(self, base_url: str, tenant: str, key: str) -> None:
         self.tenant, self.key, self.path = tenant, key, V1
         self.sent: list[Sent] = []
+        self._begun = 0
         # each call has a connection of its own; a client for each would load the system's certificates, 20 times a call's own work
         self._client = httpx2.Client(base_url=base_url, limits=httpx2.Limits(max_keepalive_connections=0), timeout=30)
         self._dice = random.Random(tenant)
@@ -82,7 +83,7 @@ class Partner:
     @contextmanager
     def calling(self) -> Iterator[None]:
         failures: list[Exception] = []
-        stop = threading.Event()
+        stop, self._begun = threading.Event(), len(self.sent)
 
         def call_on() -> None:
             while not stop.wait(PAUSE_S):
@@ -102,11 +103,10 @@ class Partner:
         assert not failures, failures
 
     def settle(self, **wanted: Any) -> Sent:
-        """Wait until both processes answer so, while it is calling; the last answer."""
-        begun = len(self.sent)
+        """Wait until both processes answer so, since it has been calling; the last answer. Partners settle at the same time."""
 
         def settled() -> bool:
-            last = self.sent[begun:][-SETTLED:]
+            last = self.sent[self._begun :][-SETTLED:]
             return len(last) == SETTLED and all(getattr(each.outcome, name) == value for each in last for name, value in wanted.items())
 
         wait_until(settled)
