@@ -24,10 +24,10 @@ from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.report_standing import Pair
 from gatehouse.migration.report_store import read_report
-from gatehouse.migration.shadow_retention import KEPT_DAYS
+from gatehouse.migration.shadow_retention_store import KEPT_DAYS
+from gatehouse.migration.shadow_rows_store import day_number
 from gatehouse.migration.shadow_store import add_shadows, shadow_figures
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
-from gatehouse.migration.shadow_tables import day_number
 from gatehouse.migration.store import named_endpoint
 from gatehouse.migration.transitions import Announcement, deprecated, retired
 from gatehouse.principal import Scope

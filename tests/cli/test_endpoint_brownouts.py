@@ -44,7 +44,7 @@ def told(iris: Any) -> list[tuple[str, str, dict[str, Any]]]:
 def test_a_brownout_is_planned_listed_shown_and_taken_back(iris: Any) -> None:
     planned, told_line, back = iris(*BROWNOUT, "--share", "20").lines
     assert planned == f"iris/v1 answers 20 % of the calls of all tenants with 410 from {DAY} 10:00:00 to 10:10:00 UTC"
-    assert told_line == "1 tenant is told of it; whoever has moved is spared"
+    assert told_line == "1 tenant is told of it on /account, 0 by webhook too; whoever has moved is spared"
     brownout_id = back.rpartition(" ")[2]
     assert back == f"to take it back: gatehouse endpoints cancel-brownout {brownout_id}"
     (listed,) = iris("endpoints", "brownouts", "iris", "v1", "--json").json
@@ -64,7 +64,7 @@ def test_a_brownout_is_planned_listed_shown_and_taken_back(iris: Any) -> None:
     assert "a brownout is planned: gatehouse endpoints brownouts iris v1" in iris("endpoints", "show", "iris", "v1").lines
     assert iris("endpoints", "cancel-brownout", brownout_id).lines == [
         f"{brownout_id} is taken back: iris/v1 answers all tenants again",
-        "1 tenant is told of it",
+        "1 tenant is told of it on /account, 0 by webhook too",
     ]
     assert iris("endpoints", "brownouts", "iris", "v1", "--json").json == []
     none_left = "no brownout is planned: gatehouse endpoints brownout iris v1 --at MOMENT"
@@ -74,7 +74,7 @@ def test_a_brownout_is_planned_listed_shown_and_taken_back(iris: Any) -> None:
 def test_of_one_tenant_in_json_and_both_are_told_of_what_is_theirs(iris: Any) -> None:
     iris("tenants", "create", "initech", "--models", "iris")
     made = iris(*BROWNOUT, "--tenant", "initech", "--json").json
-    assert (made["tenant"], made["told"], made["share"]) == ("initech", 1, 100)
+    assert (made["tenant"], made["told"], made["told_by_webhook"], made["share"]) == ("initech", 1, 0, 100)
     taken = iris("endpoints", "cancel-brownout", made["id"], "--json").json
     assert (taken["id"], taken["tenant"], taken["told"]) == (made["id"], "initech", 1)
     windows = [(tenant, kind, data["id"]) for tenant, kind, data in told(iris) if "brownout" in kind]

@@ -14,9 +14,9 @@ from stage import ACTOR
 
 from gatehouse.db.session import open_database
 from gatehouse.identity.tenants import named_tenant
+from gatehouse.migration.shadow_rows_store import day_number
 from gatehouse.migration.shadow_store import add_shadows
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
-from gatehouse.migration.shadow_tables import day_number
 from gatehouse.migration.shift_buckets import bucket_counts
 from gatehouse.migration.store import create_endpoint
 from gatehouse.serving.signing import create_publishing_key

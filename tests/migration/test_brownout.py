@@ -45,6 +45,12 @@ def test_sooner_than_24_hours_must_be_forced_and_the_past_cannot_be() -> None:
     assert refusal(ENDING, wish(NOW - MINUTE), force=True) == "2027-04-29 09:29 UTC is past; it is 2027-04-29 09:30 UTC"
 
 
+def test_what_no_calendar_holds_is_refused_as_everything_else() -> None:
+    last = datetime(9999, 12, 31, 23, 58, tzinfo=UTC)
+    assert refusal(ENDING, wish(minutes=10**10)) == "a brownout lasts 1 to 60 minutes"
+    assert refusal(ENDING, wish(last)) == "iris/v1 ends before the calendar does; a brownout comes before that"
+
+
 @pytest.mark.parametrize("state", ["preview", "active", "retired"])
 def test_only_a_deprecated_endpoint_can_be_browned_out(state: str) -> None:
     endpoint = replace(ENDING, state=state)

@@ -79,7 +79,7 @@ def test_a_window_is_stored_numbered_audited_and_told_of_and_so_is_taking_it_bac
         window = plan(session, Wish(START, 10, 20))
     assert seen(iris).brownouts == (Brownout(window.id, START, START + TEN, 20),)
     with iris.write() as session:
-        assert cancel_brownout(session, ALICE, HERALD, window.id).told == 2
+        assert cancel_brownout(session, ALICE, HERALD, window.id).told.tenants == 2
     assert seen(iris).brownouts == ()
     with iris.read() as session:
         assert [(each.kind, each.id) for each in changes_since(session, before)] == [("endpoint", "iris/v1")] * 2

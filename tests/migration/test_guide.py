@@ -112,7 +112,7 @@ def test_a_label_or_a_value_is_said_to_come_back_or_not() -> None:
         (
             Endpoint("pair", "v1", "deprecated", "1.0.0", deprecation=Deprecation(NOW, date(2026, 11, 1), "v2")),
             "tnt_2",
-            "pair/v1 is retired and answers no more since the end of 2026-11-01 (UTC).",
+            "pair/v1 is retired and answers no more; its last day was 2026-11-01 (UTC).",
         ),
         (Endpoint("pair", "v1", "retired", "1.0.0", retired_at=NOW), "tnt_1", "pair/v1 is retired and answers no more."),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from gatehouse.db.session import Database
 from gatehouse.migration.shadow import UpgradeFailures
-from gatehouse.migration.shadow_retention import remove_shadows
+from gatehouse.migration.shadow_retention_store import remove_shadows
 from gatehouse.migration.shadow_store import add_shadows, shadow_figures, upgrade_failures
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
 from gatehouse.migration.shift_buckets import shift_of

@@ -13,6 +13,7 @@ from gatehouse.cli.heralds import herald_of
 from gatehouse.cli.output import Json, example, moment, print_json, print_table
 from gatehouse.cli.wishes import expiry
 from gatehouse.identity.store import list_tenants
+from gatehouse.migration.announcing import Reached
 from gatehouse.migration.brownout import LONGEST_MIN, Wish
 from gatehouse.migration.brownout_store import Planned, cancel_brownout, plan_brownout
 from gatehouse.migration.endpoint import Brownout, Endpoint
@@ -40,7 +41,7 @@ def brownout(
         planned = plan_brownout(session, deployment.actor, herald, model, api_version, wish, now, force=force)
         names = {tenant_id: tenant} if tenant_id and tenant else {}
     if json:
-        print_json(brownout_facts(planned.endpoint, planned.window, names) | {"told": planned.told})
+        print_json(brownout_facts(planned.endpoint, planned.window, names) | _reached(planned.told))
         return
     _say(planned, names)
     typer.echo(f"to take it back: gatehouse endpoints cancel-brownout {planned.window.id}")
@@ -70,7 +71,7 @@ def cancel(
         taken = cancel_brownout(session, deployment.actor, herald_of(deployment, session), brownout_id)
         names = {tenant.id: tenant.name for tenant in list_tenants(session)}
     if json:
-        print_json(brownout_facts(taken.endpoint, taken.window, names) | {"told": taken.told})
+        print_json(brownout_facts(taken.endpoint, taken.window, names) | _reached(taken.told))
         return
     typer.echo(f"{brownout_id} is taken back: {taken.endpoint.name} answers {_whom(taken.window, names)} again")
     typer.echo(_told(taken.told))
@@ -98,8 +99,12 @@ def _say(planned: Planned, tenants: Mapping[str, str]) -> None:
     typer.echo(f"{_told(planned.told)}; whoever has moved is spared")
 
 
-def _told(tenants: int) -> str:
-    return f"{tenants} tenant{' is' if tenants == 1 else 's are'} told of it"
+def _reached(told: Reached) -> dict[str, int]:
+    return {"told": told.tenants, "told_by_webhook": told.by_webhook}
+
+
+def _told(told: Reached) -> str:
+    return f"{told.tenants} tenant{' is' if told.tenants == 1 else 's are'} told of it on /account, {told.by_webhook} by webhook too"
 
 
 def _row(window: Brownout, tenants: Mapping[str, str]) -> tuple[str, ...]:

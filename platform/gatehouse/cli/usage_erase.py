@@ -11,7 +11,7 @@ from gatehouse.cli.progress import progress_bar
 from gatehouse.cli.usage_lines import counted
 from gatehouse.cli.wishes import instant
 from gatehouse.identity.tenants import named_tenant
-from gatehouse.migration.shadow_retention import remove_shadows
+from gatehouse.migration.shadow_retention_store import remove_shadows
 from gatehouse.usage.retention import erase as erase_events
 
 

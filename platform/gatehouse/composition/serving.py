@@ -11,7 +11,7 @@ from gatehouse.migration.announcing import Herald
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.migration.release import CanaryShare
 from gatehouse.migration.reminding import Reminding
-from gatehouse.migration.shadow_retention import ShadowRetention
+from gatehouse.migration.shadow_retention_store import ShadowRetention
 from gatehouse.migration.sparing import Sparing
 from gatehouse.server.bridges import Bridges
 from gatehouse.server.former import FormerVersions

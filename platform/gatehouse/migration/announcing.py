@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
 from gatehouse.db.outbox import announce
 from gatehouse.migration.ending import guide_url, moment_text, successor_of
 from gatehouse.migration.endpoint import Brownout, Endpoint
-from gatehouse.migration.grants_store import Granted, granted_tenants
+from gatehouse.migration.grants_store import Granted, granted_tenants, tenants_with_target
 from gatehouse.migration.notice_kinds import (
     BROWNOUT,
     BROWNOUT_CANCELLED,
@@ -37,6 +37,13 @@ class Reminder:
     threshold: int
 
 
+class Reached(NamedTuple):
+    """How many tenants something is told, and how many of them by webhook at once."""
+
+    tenants: int
+    by_webhook: int
+
+
 @dataclass(frozen=True, slots=True)
 class Herald:
     """Writes notices into the outbox; they go out when the transaction is committed. What they say is public."""
@@ -55,14 +62,14 @@ class Herald:
             if window.key_id is None and window not in after.brownouts:
                 self.tell_brownout(session, after, window, BROWNOUT_CANCELLED)
 
-    def tell_brownout(self, session: Session, endpoint: Endpoint, window: Brownout, kind: str = BROWNOUT) -> int:
-        """Tell those whom a window is for that it is planned, or taken back; how many were told."""
+    def tell_brownout(self, session: Session, endpoint: Endpoint, window: Brownout, kind: str = BROWNOUT) -> Reached:
+        """Tell those whom a window is for that it is planned, or taken back."""
         told = granted_tenants(session, endpoint, window.tenant_id)
         starts_at, ends_at = moment_text(window.starts_at), moment_text(window.ends_at)
         more = {"id": window.id, "starts_at": starts_at, "ends_at": ends_at, "share": window.percent}
         for tenant in told:
             self._tell(session, endpoint, tenant, kind, f"{endpoint.name} brownout {window.id}", more=more)
-        return len(told)
+        return Reached(len(told), len({tenant.tenant_id for tenant in told} & tenants_with_target(session)))
 
     def remind(self, session: Session, endpoint: Endpoint, reminder: Reminder, today: date) -> None:
         """Tell one tenant how near its last day is, once for each of these days and thresholds."""

@@ -26,9 +26,9 @@ class Wish:
 
 def planned(endpoint: Endpoint, wish: Wish, id: str, now: datetime, *, force: bool) -> Brownout:
     """A window of a deprecated endpoint. Raises Refused."""
-    window = Brownout(id, wish.starts_at, wish.starts_at + timedelta(minutes=wish.minutes), wish.percent, wish.tenant_id)
     _check_state(endpoint, endpoint.state)
     _check_size(wish.minutes, LONGEST_MIN, wish.percent)
+    window = Brownout(id, wish.starts_at, _end_of(endpoint, wish), wish.percent, wish.tenant_id)
     _check_time(endpoint, window, now, force=force)
     others = [each for each in endpoint.brownouts if each.key_id is None]
     _check_overlap(endpoint, window, others)
@@ -71,6 +71,13 @@ def _check_time(endpoint: Endpoint, window: Brownout, now: datetime, *, force: b
     last = _last_moment(endpoint, window.tenant_id)
     if last is not None and window.ends_at > last:
         raise Refused(f"{endpoint.name} ends on {last.date()} (UTC); a brownout comes before that")
+
+
+def _end_of(endpoint: Endpoint, wish: Wish) -> datetime:
+    try:
+        return wish.starts_at + timedelta(minutes=wish.minutes)
+    except OverflowError:
+        raise Refused(f"{endpoint.name} ends before the calendar does; a brownout comes before that") from None
 
 
 def _check_overlap(endpoint: Endpoint, window: Brownout, others: list[Brownout]) -> None:

@@ -12,7 +12,7 @@ from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.revision import hold_revision, record_change
 from gatehouse.db.tables import BrownoutTable, TenantTable
 from gatehouse.errors import Refused
-from gatehouse.migration.announcing import Herald
+from gatehouse.migration.announcing import Herald, Reached
 from gatehouse.migration.brownout import Wish, planned, rehearsed
 from gatehouse.migration.endpoint import Brownout, Endpoint
 from gatehouse.migration.notice_kinds import BROWNOUT_CANCELLED
@@ -23,11 +23,11 @@ OVER_FOR = timedelta(days=7)
 
 
 class Planned(NamedTuple):
-    """A window, its endpoint, and how many tenants were told of it."""
+    """A window, its endpoint, and how many tenants were told of it: by webhook those that have a target, on `/account` all."""
 
     endpoint: Endpoint
     window: Brownout
-    told: int
+    told: Reached
 
 
 def plan_brownout(
@@ -51,7 +51,7 @@ def cancel_brownout(session: Session, actor: Actor, herald: Herald, id: str) -> 
     endpoint, window = found[0]
     session.execute(delete(BrownoutTable).where(col(BrownoutTable.id) == id))
     _record(session, actor, "cancel_brownout", endpoint, window)
-    told = 0 if window.key_id else herald.tell_brownout(session, endpoint, window, BROWNOUT_CANCELLED)
+    told = Reached(0, 0) if window.key_id else herald.tell_brownout(session, endpoint, window, BROWNOUT_CANCELLED)
     return Planned(endpoint, window, told)
 
 

@@ -77,9 +77,11 @@ class Endpoint:
         return f"{self.model}/{self.api_version}"
 
     def last_day(self, tenant_id: str | None = None) -> date | None:
-        """The sunset, or of a tenant with an extension the end of that; None while there is none."""
+        """The sunset, or of a tenant with an extension the end of that; where it was retired by hand that day. None while there is none."""
         if self.deprecation is None:
             return None
+        if self.state == "retired" and self.retired_at is not None:
+            return self.retired_at.date()
         return max(self.deprecation.sunset, *(each.until for each in self.extensions if each.tenant_id == tenant_id), date.min)
 
     def last_moment(self, tenant_id: str | None = None) -> datetime | None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sqlmodel import Session, col, select
 
-from gatehouse.db.tables import ALL_VERSIONS, GrantTable, TenantTable
+from gatehouse.db.tables import ALL_VERSIONS, GrantTable, NoticeTargetTable, TenantTable
 from gatehouse.migration.endpoint import Endpoint
 
 
@@ -23,3 +23,8 @@ def granted_tenants(session: Session, endpoint: Endpoint, tenant_id: str | None 
     if tenant_id is not None:
         query = query.where(TenantTable.id == tenant_id)
     return [Granted(*row) for row in session.exec(query)]
+
+
+def tenants_with_target(session: Session) -> frozenset[str]:
+    """Ids of all that are told by webhook."""
+    return frozenset(session.exec(select(NoticeTargetTable.tenant_id)))

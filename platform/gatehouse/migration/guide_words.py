@@ -60,7 +60,7 @@ def life_sentence(guide: Facts) -> Line:
     """Where the older version stands."""
     life, name = guide["life"] or {"state": "active"}, f"{guide['model']}/{guide['from']}"
     if life["state"] == "retired":
-        until = f" since the end of {life['sunset']} (UTC)" if life["sunset"] else ""
+        until = f"; its last day was {life['sunset']} (UTC)" if life["sunset"] else ""
         return [f"{name} is retired and answers no more{until}."]
     if life["state"] == "deprecated":
         since = str(life["deprecated_at"])[:10]

@@ -138,7 +138,7 @@ def _warning(pair: Pair, standing: Standing, tenant_id: str, now: datetime) -> I
     old, new, moves = pair.old, pair.new.api_version, standing.moves
     if old.deprecation is not None and standing.told.never:
         yield Reason("never_told", Word.AT_RISK, "told neither by a notice nor by an answer since the deprecation")
-    last_day = old.last_day(tenant_id)
+    last_day = None if old.state == "retired" else old.last_day(tenant_id)
     if last_day is not None and not moves.new_calls and (left := (last_day - now.date()).days) <= NEAR_DAYS:
         when = f"ends on {last_day}, in {_count(left, 'day')}" if left >= 0 else f"has ended on {last_day}"
         yield Reason("sunset_near", Word.AT_RISK, f"{old.api_version} {when}, and no call is on {new}")

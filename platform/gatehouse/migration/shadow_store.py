@@ -9,8 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from gatehouse.migration.shadow import ShadowFigures, UpgradeFailures
+from gatehouse.migration.shadow_rows_store import DAYS, FAILURES, SHIFTS, day_number
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums
-from gatehouse.migration.shadow_tables import DAYS, FAILURES, SHIFTS, day_number
 from gatehouse.migration.shift_buckets import shift_quantiles
 
 SUMS = ("calls", "dropped", "failed", "rows", "not_upgraded", "disagreed", "shift_sum")

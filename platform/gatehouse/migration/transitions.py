@@ -82,7 +82,7 @@ def extended(endpoint: Endpoint, tenant_id: str, tenant: str, until: date, now: 
 
 
 def retired(endpoint: Endpoint, siblings: Iterable[Endpoint], live: Sequence[LiveCalls], now: datetime, *, force: bool) -> Endpoint:
-    """Answers nobody any more. Raises Refused, with what speaks against it unless it is forced."""
+    """Answers nobody any more, also no tenant with an extension. Raises Refused, with what speaks against it unless it is forced."""
     place = f"{endpoint.model} {endpoint.api_version}"
     if endpoint.state == "retired":
         return endpoint
@@ -94,7 +94,7 @@ def retired(endpoint: Endpoint, siblings: Iterable[Endpoint], live: Sequence[Liv
     if against and not force:
         lines = "\n".join(f"  {fact}" for fact in against)
         raise Refused(f"{endpoint.name} is still in use:\n{lines}\nRetire it all the same: gatehouse endpoints retire {place} --force")
-    return replace(endpoint, state="retired", retired_at=now.replace(microsecond=0), brownouts=())
+    return replace(endpoint, state="retired", retired_at=now.replace(microsecond=0), extensions=(), brownouts=())
 
 
 def _against(endpoint: Endpoint, siblings: Iterable[Endpoint], live: Sequence[LiveCalls], now: datetime) -> Iterable[str]:

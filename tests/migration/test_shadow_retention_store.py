@@ -11,10 +11,10 @@ from sqlmodel import Session
 from gatehouse.db.session import Database
 from gatehouse.db.tables import EndpointTable
 from gatehouse.migration.report_standing import first_day
-from gatehouse.migration.shadow_retention import KEPT_DAYS, ShadowRetention, remove_old
+from gatehouse.migration.shadow_retention_store import KEPT_DAYS, ShadowRetention, remove_old
+from gatehouse.migration.shadow_rows_store import ALL, DAYS, day_number
 from gatehouse.migration.shadow_store import add_shadows, shadow_figures, upgrade_failures
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
-from gatehouse.migration.shadow_tables import ALL, DAYS, day_number
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = day_number(NOW.date())

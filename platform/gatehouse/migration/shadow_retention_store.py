@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 from gatehouse.db.session import Database
 from gatehouse.db.tables import EndpointTable
 from gatehouse.migration.report_standing import SPAN_DAYS
-from gatehouse.migration.shadow_tables import ALL, day_number
+from gatehouse.migration.shadow_rows_store import ALL, day_number
 
 KEPT_DAYS = SPAN_DAYS + 5
 """Today and so many days (UTC) before it."""
