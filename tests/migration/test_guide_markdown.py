@@ -67,6 +67,9 @@ def blankless(text: str) -> str:
 @settings(max_examples=150, deadline=None)
 @given(TEXTS.filter(blankless))
 @example("`a|b\\`")
+@example("\n- a")
+@example("\x1f+ a")
+@example(" 1. a")
 @example("10) www.evil.invalid https://evil.invalid a@evil.invalid")
 def test_whatever_a_text_holds_the_structure_stays_and_the_text_is_read_as_it_is(text: str) -> None:
     plain, hostile = read(markdown(document("TEXT"))), read(markdown(document(text)))

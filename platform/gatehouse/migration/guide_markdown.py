@@ -35,7 +35,9 @@ def markdown(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """Plain text that means nothing else, wherever it stands."""
-    marked = SPECIAL.sub(lambda found: "\0" + found[0], disarmed(text))
+    shown = disarmed(text)
+    blank = shown[: len(shown) - len(shown.lstrip())]  # where it begins a line, this is cut
+    marked = blank + SPECIAL.sub(lambda found: "\0" + found[0], shown[len(blank) :])
     return "".join(ENTITIES.get(character, character) for character in marked).replace("\0", "\\")
 
 
