@@ -9,6 +9,7 @@ from line_versions import LINE, deployment, open_newer, publish_newer
 from stage import ACTOR, Live, Stage, instances, wait_until
 
 from gatehouse.cli import releasing
+from gatehouse.migration.bridging import bridged
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.store import named_endpoint, store_release
 from gatehouse.migration.transitions import Announcement, deprecated
@@ -71,3 +72,30 @@ def test_a_release_of_what_is_released_tries_again_what_failed(lazy: Live) -> No
     wait_until(lambda: "1.0.0" in loaded(lazy))
     assert lazy.predict(key, instances(ONE), LINE).status_code == 200
     assert not lazy.app.serving.registry.failures
+
+
+def test_what_failed_is_tried_again_by_itself_once_its_files_are_back(lazy: Live) -> None:
+    [artifact] = (lazy.stage.state_dir / "models" / "line" / "1.0.0").glob("model.*")
+    key, whole = lazy.stage.tenant("acme", "line"), artifact.read_bytes()
+    lazy.app.serving.releases.retries.first_s = 0.05
+    artifact.write_bytes(whole[:-1])
+    assert lazy.predict(key, instances(ONE), LINE).status_code == 503
+    artifact.write_bytes(whole)
+    wait_until(lambda: lazy.predict(key, instances(ONE), LINE).status_code == 200)
+    assert not lazy.app.serving.registry.failures
+
+
+def test_a_bridge_whose_contract_could_not_be_read_heals_by_itself(stage: Stage, published: Path) -> None:
+    publish_newer(published, stage, 0)
+    open_newer(stage)
+    with stage.database.write() as session:
+        change_life(session, ACTOR, "bridge", "line", "v1", lambda seen, all_: bridged(seen, all_, "v2", datetime.now(UTC)))
+    contract = stage.state_dir / "models" / "line" / "1.0.0" / "contract.toml"
+    whole = contract.read_bytes()
+    contract.write_bytes(whole + b"# x")
+    with stage.serving() as live:
+        key = stage.tenant("acme", "line")
+        live.app.serving.releases.retries.first_s = 0.05
+        assert live.predict(key, instances(ONE), LINE).status_code == 503
+        contract.write_bytes(whole)
+        wait_until(lambda: live.predict(key, instances(ONE), LINE).status_code == 200)

@@ -18,6 +18,7 @@ from gatehouse.migration.release import CanaryShare
 from gatehouse.migration.store import list_endpoints
 from gatehouse.server.bridges import Bridges
 from gatehouse.server.loading import Answering, Loaded, Loader, answering
+from gatehouse.server.retries import Retries
 from gatehouse.server.shown import as_shown
 from gatehouse.serving.registry import NotServable, Registry, Release, Served
 
@@ -39,6 +40,7 @@ class Releases(Generic[C]):
         self._share = share
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loading")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="releases")
+        self.retries = Retries()
         self._changed: set[str] = set()
         self._following: asyncio.Task[None] | None = None
         self._released: dict[str, Endpoint] = {}
@@ -100,12 +102,14 @@ class Releases(Generic[C]):
         raise EndpointUnavailable.because("not_loaded")
 
     def follow(self, changes: Iterable[Change]) -> None:
-        """Take over what changed, in the background."""
+        """Take over what changed, in the background; called several times a second, also where nothing has."""
         for change in changes:
             if change == EVERYTHING:
                 self._changed.update(endpoint.name for endpoint in self._endpoints.all())
             if change == EVERYTHING or change.kind == "endpoint":
                 self._changed.add(change.id)
+        if self.retries.due(failing=bool(self._registry.failures)):
+            self._changed.update("/".join(name) for name in self._registry.failures)
         if self._changed and (self._following is None or self._following.done()):
             self._following = asyncio.get_running_loop().create_task(self._follow())
 
@@ -238,7 +242,8 @@ class Releases(Generic[C]):
         return release.stable
 
     def _fail(self, endpoint: Endpoint, reason: str) -> None:
-        LOGGER.error("%s cannot be served as released: %s", endpoint.name, reason)
+        if self._registry.failures.get((endpoint.model, endpoint.api_version)) != reason:  # said once, however often it is tried
+            LOGGER.error("%s cannot be served as released: %s", endpoint.name, reason)
         self._taken.pop(endpoint.name, None)  # so that it is tried again
         self._registry.fail(endpoint.model, endpoint.api_version, reason)
 
