@@ -160,6 +160,7 @@ class Application:
             peppers=self.identity.peppers,
             prover=self.identity.authenticator.prover,
             prove=self.identity.prove,
+            places=self.limits.gate,
             workers=self.workers,
             turns=self.turns,
             limits_left=self._limits_left,

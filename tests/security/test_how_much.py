@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import repeat
 from typing import Any
 
@@ -242,6 +243,21 @@ def test_row_55_what_translates_is_limited_before_a_byte_of_the_body_is_read(sta
         assert answer.json()["code"] == "rate_limited"
         assert 1 <= int(answer.header("retry-after") or 0) <= 60
         assert live.predict(live.stage.key("acme"), GOOD, path).status_code == 200
+
+
+def test_row_55_translations_and_predictions_share_the_places_of_a_tenant(stage: Stage) -> None:
+    path = "/v2/models/iris/translate"
+    with stage.serving(max_calls_at_once_per_tenant="2") as live, ExitStack() as stack:
+        key, other = live.stage.tenant("acme", "iris"), live.stage.tenant("other", "iris")
+        for _ in range(2):  # their bodies never come
+            stack.enter_context(wire(live.port)).send(begun(key, f"Content-Length: {MIB}", path=path))
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 2)
+        for further in (path, IRIS):
+            problem(live.predict(key, GOOD, further), 503, "overloaded")
+        assert live.predict(other, GOOD, path).status_code == 200
+        stack.close()
+        wait_until(lambda: live.app.limits.concurrency.all_inside == 0)
+        assert [live.predict(key, GOOD, each).status_code for each in (path, IRIS)] == [200, 200]
 
 
 SPELLINGS = [

@@ -27,7 +27,7 @@ from gatehouse.api.rehearsal import rehearsal_router
 from gatehouse.api.revoke import revocation_router
 from gatehouse.api.throttle import Throttle
 from gatehouse.api.token import token_router
-from gatehouse.api.translate import translation_router
+from gatehouse.api.translate import Places, translation_router
 from gatehouse.api.upgrades import Upgrades
 from gatehouse.api.well_known import well_known_router
 from gatehouse.contracts.contract import Contract
@@ -67,6 +67,7 @@ class RestParts:
     prover: Prover
     prove: Callable[[str, str], Verified]
     """A credential's text and the address that it came from. Raises CredentialInvalid, CredentialMalformed or RateLimited."""
+    places: Places
     workers: Workers
     turns: Turns
     limits_left: Callable[[Principal], list[LimitLeft]]
@@ -115,7 +116,7 @@ class Rest:
         app.include_router(models_router(parts.endpoints, self._describe, self._summary, throttle, per_minute))
         upgrades = Upgrades(parts.endpoints, parts.registry)
         app.include_router(guide_router(upgrades, self._own_calls, parts.settings.base_url, parts.now, throttle, per_minute))
-        app.include_router(translation_router(upgrades, parts.workers, parts.turns, parts.settings, throttle, per_minute))
+        app.include_router(translation_router(upgrades, parts.places, parts.workers, parts.turns, parts.settings, throttle, per_minute))
         sources = AccountSources(self._key_expires_at, parts.rows_left)
         app.include_router(account_router(parts.endpoints, sources, self._summary, throttle, per_minute))
         limits = LimitSources(parts.limits_left, parts.rows_left, parts.now)

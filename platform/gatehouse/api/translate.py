@@ -1,9 +1,10 @@
 """`POST /v{n}/models/{model}/translate`: a body of an older API version made into one of this, and not scored. Never metered."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Protocol
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -43,10 +44,17 @@ class Most(NamedTuple):
     bytes: int
 
 
+class Places(Protocol):
+    """How many calls of a tenant may be under way at once."""
+
+    def place(self, principal: Principal) -> AbstractAsyncContextManager[None]:
+        """Raises Overloaded or ClientGone."""
+
+
 def translation_router(
-    upgrades: Upgrades, workers: Workers, turns: Turns, settings: Settings, throttle: Throttle, per_minute: int
+    upgrades: Upgrades, places: Places, workers: Workers, turns: Turns, settings: Settings, throttle: Throttle, per_minute: int
 ) -> APIRouter:
-    """Bodies are read and written in steps by `workers`, as those of predictions are."""
+    """Bodies are read and written in steps by `workers`, as those of predictions are, and beside these among the calls at once."""
     router = APIRouter(tags=["models"])
 
     @router.post(
@@ -55,16 +63,20 @@ def translation_router(
         operation_id="translate",
         openapi_extra=REQUEST,
         response_model=dict[str, Any],
-        responses={200: ANSWER, **{status: problem_ref(status) for status in (408, 413, 415, 422, 504)}},
+        responses={200: ANSWER, **{status: problem_ref(status) for status in (408, 413, 415, 422, 503, 504)}},
     )
     @throttle.limit(f"{per_minute}/minute", key_func=by_key)
     async def translate(request: Request, api_version: ApiVersion, model: ModelName, principal: Caller, older: From = None) -> Response:
         pair = await run_in_threadpool(_pair, upgrades, principal, model, older, api_version)
         check_content(request.scope)
-        parts = await read_body(request.receive)  # last: of a call that is refused no byte is read
         most = Most(principal.plan.rows_per_call, min(settings.max_body_bytes, principal.plan.bytes_per_call))
-        work = partial(turns.run, partial(translated, pair, parts, most))
-        return InParts(await workers.run(work, settings.prediction_deadline_s, LANE, principal.tenant_id))
+
+        async def new_body(receive: Receive) -> list[bytes]:
+            parts = await read_body(receive)  # last: of a call that is refused no byte is read
+            work = partial(turns.run, partial(translated, pair, parts, most))
+            return await workers.run(work, settings.prediction_deadline_s, LANE, principal.tenant_id)
+
+        return Translation(new_body, places.place(principal))
 
     return router
 
@@ -80,19 +92,22 @@ def translated(pair: Pair, parts: list[bytes], most: Most, pause: Pause) -> list
     return upgraded_body(pair.upgrade, rows, most.bytes, pause)
 
 
-class InParts(Response):
-    """JSON that is sent part by part, with a turn for everybody else in between."""
+class Translation(Response):
+    """JSON that is made when it is sent, part by part, with a turn for everybody else in between; all the while it has its place."""
 
     media_type = "application/json"
 
-    def __init__(self, parts: Sequence[bytes]) -> None:
+    def __init__(self, make: Callable[[Receive], Awaitable[Sequence[bytes]]], place: AbstractAsyncContextManager[None]) -> None:
         super().__init__()
-        self._parts = parts
-        self.headers["content-length"] = str(sum(map(len, parts)))
+        self._make = make
+        self._place = place
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for part in self._parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-            await asyncio.sleep(0)
-        await send({"type": "http.response.body", "body": b""})
+        async with self._place:
+            parts = await self._make(receive)
+            self.headers["content-length"] = str(sum(map(len, parts)))
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for part in parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                await asyncio.sleep(0)
+            await send({"type": "http.response.body", "body": b""})

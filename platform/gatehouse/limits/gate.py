@@ -1,8 +1,9 @@
 """The two decisions of a prediction: one request and a place before the body is read, all its rows and the quota before scoring."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from gatehouse.call import Call
@@ -92,6 +93,17 @@ class Gate:
     def leave(self, principal: Principal) -> None:
         """Give the place back."""
         self._concurrency.leave(principal.tenant_id)
+
+    @asynccontextmanager
+    async def place(self, principal: Principal) -> AsyncIterator[None]:
+        """A place alone, while the block runs: for a call that is no prediction but as much work. Raises Overloaded or ClientGone."""
+        waiting = self._concurrency.enter(principal.tenant_id)
+        if waiting is not None:
+            await waiting.turn()
+        try:
+            yield
+        finally:
+            self._concurrency.leave(principal.tenant_id)
 
     async def take_rows(self, call: Call, principal: Principal, rows: int, *, metered: bool = True) -> TakenRows:
         """Second decision: rows out of every row limit and the quota, all or nothing; of a call that was metered before, not the quota.
