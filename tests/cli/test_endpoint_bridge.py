@@ -204,6 +204,7 @@ def test_where_the_older_model_is_gone_nothing_breaks_and_a_bridge_ends_only_wit
     assert "line/v1 stays bridged, since its own model is gone: line 1.0.0: model.joblib is missing" in error
     assert "gatehouse endpoints unbridge line v1 --version VERSION" in error
     assert line("endpoints", "show", "line", "v1", "--json").json["bridged_to"] == "v2"
+    assert "line/v1 stays bridged: line 1.0.9" in refused(line, *UNBRIDGE, "--version", "1.0.9")
     publish("1.1.0")
     assert "serves line/v2, never line/v1" in refused(line, *UNBRIDGE, "--version", "2.0.0")
     assert line(*UNBRIDGE, "--version", "1.1.0").lines == ["line/v1 is served by line 1.1.0 again"]

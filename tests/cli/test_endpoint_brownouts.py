@@ -121,6 +121,7 @@ def test_one_that_is_forced_begins_at_once(iris: Any) -> None:
     made = iris("endpoints", "brownout", "iris", "v1", "--at", "now", "--force", "--json").json
     begins = datetime.fromisoformat(made["starts_at"])
     assert timedelta() <= datetime.now(UTC) - begins < timedelta(minutes=1)
+    assert "deprecated, brownout" in iris("status", code=1).out, "and nobody serves"
     assert datetime.fromisoformat(made["ends_at"]) - begins == timedelta(minutes=5)
 
 

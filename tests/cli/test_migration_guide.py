@@ -57,7 +57,8 @@ REFUSED = {
     ("nobody", "v1", "v2"): "no v1 of nobody is published here; what is: gatehouse models list",
     ("../pair", "v1", "v2"): "no v1 of ../pair is published here; what is: gatehouse models list",
     ("pair", "1", "v1"): "an API version is v1, v2, …",
-    ("pair", "v1", "v1"): "pair 1.0.0: has no rules from v1",
+    ("pair", "v1", "v1"): "pair/v1 is no later version than pair/v1; name the older one first",
+    ("pair", "v2", "v1"): "pair/v1 is no later version than pair/v2; name the older one first",
 }
 
 

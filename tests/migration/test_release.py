@@ -36,6 +36,8 @@ def test_a_second_rollback_never_brings_back_what_was_left() -> None:
 
 @pytest.mark.parametrize("step", [lambda endpoint, version: released(endpoint, version), lambda *args: with_canary(*args, 10)])
 def test_an_endpoint_is_served_by_its_own_major_only_and_not_when_retired(step) -> None:
+    with pytest.raises(Refused, match=r"'zzz' is no model version; write it as 1\.0\.0 is written"):
+        step(PLAIN, "zzz")
     with pytest.raises(Refused, match=r"model version 2\.0\.0 serves iris/v2, never iris/v1"):
         step(PLAIN, "2.0.0")
     with pytest.raises(Refused, match="is retired and serves nothing any more"):

@@ -75,7 +75,7 @@ def end_bridge(deployment: Deployment, model: str, api_version: str, version: st
     """The endpoint, served by its own model. Raises Refused, NotKnown."""
     seen = releasing.find(deployment, model, api_version)
     wanted = unbridged(seen) if version is None else released(unbridged(seen), version)
-    _check_own_version(deployment, wanted)
+    _check_own_version(deployment, wanted, version)
     if version is not None and version != seen.stable_version:
         releasing.check_callers(deployment, seen, version)
     with deployment.database.write() as session:
@@ -83,11 +83,13 @@ def end_bridge(deployment: Deployment, model: str, api_version: str, version: st
         return change if version is None else store_release(session, deployment.actor, "release", change, released(change, version))
 
 
-def _check_own_version(deployment: Deployment, wanted: Endpoint) -> None:
+def _check_own_version(deployment: Deployment, wanted: Endpoint, named: str | None) -> None:
     """Raises Refused where no server could load what is to serve."""
     try:
         check_loadable(deployment.settings, wanted.model, wanted.stable_version)
     except Refused as refusal:
+        if named is not None:
+            raise Refused(f"{wanted.name} stays bridged: {refusal}") from None
         other = (
             f"publish its next version, and name that: gatehouse endpoints unbridge {wanted.model} {wanted.api_version} --version VERSION"
         )

@@ -23,7 +23,7 @@ from gatehouse.migration.guide import Guide, guide_of, life_of
 from gatehouse.migration.guide_markdown import markdown
 from gatehouse.migration.guide_text import guide_document, title_of
 from gatehouse.migration.store import find_endpoint
-from gatehouse.serving.names import NameInvalid
+from gatehouse.serving.names import NameInvalid, parse_api_version
 
 EVERYBODY = ""
 """Whose sunset is told: that of tenants without an extension."""
@@ -57,6 +57,8 @@ def guide(
 
 def _guide(deployment: Deployment, model: str, old: str, new: str) -> Guide:
     settings = deployment.settings
+    if _number(new) <= _number(old):
+        raise Refused(f"{model}/{new} is no later version than {model}/{old}; name the older one first")
     older, newer = (_newest(deployment, model, version) for version in (old, new))
     try:
         facts = guide_facts(bind_upgrade(older[1], newer[1], newer[0]))
@@ -66,6 +68,14 @@ def _guide(deployment: Deployment, model: str, old: str, new: str) -> Guide:
         endpoint = find_endpoint(session, model, old)
     life = None if endpoint is None else life_of(endpoint, datetime.now(UTC), EVERYBODY)
     return guide_of(facts, settings.base_url, life)
+
+
+def _number(api_version: str) -> int:
+    """Raises Refused."""
+    try:
+        return parse_api_version(api_version)
+    except NameInvalid as error:
+        raise Refused(str(error)) from None
 
 
 def _newest(deployment: Deployment, model: str, api_version: str) -> tuple[str, Contract]:

@@ -90,10 +90,16 @@ def _process_row(each: ServingProcess) -> tuple[str, ...]:
 def _endpoint_row(found: DeploymentStatus, endpoint: Endpoint) -> tuple[str, ...]:
     calls, rows, *outcomes = _sums(found, endpoint)
     canary = f"{endpoint.canary_version} ({endpoint.canary_percent} % of keys)" if endpoint.canary_version else ""
-    state = endpoint.state_at(datetime.now(UTC))
+    state = _state(endpoint, datetime.now(UTC))
     version = f"{_version(found, endpoint)} of {endpoint.bridged_to}" if endpoint.bridged_to else endpoint.stable_version
     versions = version, canary, shadow_of(endpoint)
     return endpoint.name, state, *versions, f"{calls:,}", f"{rows:,}", *(f"{each:,}" for each in outcomes)
+
+
+def _state(endpoint: Endpoint, now: datetime) -> str:
+    """For a table: with a brownout that is open now, but for rehearsals."""
+    open_now = any(each.key_id is None and each.starts_at <= now < each.ends_at for each in endpoint.brownouts)
+    return endpoint.state_at(now) + (", brownout" if open_now else "")
 
 
 def _version(found: DeploymentStatus, endpoint: Endpoint) -> str | None:

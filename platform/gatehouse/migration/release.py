@@ -1,11 +1,15 @@
 """Which model version answers whom: the steps from one release to the next, and the share of keys that a canary gets."""
 
 import hashlib
+import re
 from dataclasses import replace
 
 from gatehouse.errors import Refused
 from gatehouse.migration.bridging import check_own_model
 from gatehouse.migration.endpoint import Endpoint, api_version_of
+
+
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 
 def released(endpoint: Endpoint, version: str) -> Endpoint:
@@ -49,7 +53,9 @@ def rolled_back(endpoint: Endpoint) -> Endpoint:
 
 
 def check_servable(endpoint: Endpoint, version: str) -> None:
-    """Raises Refused for a version of another major, and for an endpoint that is retired or bridged."""
+    """Raises Refused for what is no version, one of another major, and for an endpoint that is retired or bridged."""
+    if not _VERSION.fullmatch(version):
+        raise Refused(f"{version[:40]!r} is no model version; write it as {endpoint.stable_version} is written")
     if api_version_of(version) != endpoint.api_version:
         raise Refused(f"model version {version} serves {endpoint.model}/{api_version_of(version)}, never {endpoint.name}")
     if endpoint.state == "retired":
