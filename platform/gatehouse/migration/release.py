@@ -8,7 +8,6 @@ from gatehouse.errors import Refused
 from gatehouse.migration.bridging import check_own_model
 from gatehouse.migration.endpoint import Endpoint, api_version_of
 
-
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 
