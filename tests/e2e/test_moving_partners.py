@@ -79,6 +79,8 @@ class Partner:
         # each call has a connection of its own; a client for each would load the system's certificates, 20 times a call's own work
         self._client = httpx2.Client(base_url=base_url, limits=httpx2.Limits(max_keepalive_connections=0), timeout=30)
         self._dice = random.Random(tenant)
+        self.next_flowers: list[int] = []
+        """Those to be sent before any others."""
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -113,7 +115,7 @@ class Partner:
         return self.sent[-1]
 
     def call(self, path: str | None = None) -> Sent:
-        path, flower = path or self.path, self._dice.randrange(len(FLOWERS))
+        path, flower = path or self.path, self.next_flowers.pop() if self.next_flowers else self._dice.randrange(len(FLOWERS))
         headers = {"x-api-key": self.key}
         answer = self._client.post(path, json=body(path, flower), headers=headers)
         sent = Sent(flower, told(path, answer), answer)
@@ -267,6 +269,8 @@ def shadow_and_report(story: Story, labels: Mapping[str, Sequence[str]]) -> None
     story.operator("endpoints", "shadow", "iris", "v1", "--with", "v2", "--share", "100")
     story.followed()
     before = {name: len(partner.sent) for name, partner in story.partners.items()}
+    for partner in story.partners.values():
+        partner.next_flowers = [n for n, label in enumerate(labels["1.0.0"]) if label != labels["bridged"][n]]
     with story.calling():
         wait_until(lambda: all(len(partner.sent) >= before[name] + 60 for name, partner in story.partners.items()))
     shadowed = {name: partner.sent[before[name] :] for name, partner in story.partners.items()}
@@ -275,7 +279,7 @@ def shadow_and_report(story: Story, labels: Mapping[str, Sequence[str]]) -> None
         rows = story.report()["tenants"]
         return all(rows[name]["shadow"] and rows[name]["shadow"]["calls"] == len(sent) for name, sent in shadowed.items())
 
-    wait_until(all_told)
+    wait_until(all_told, 60)  # the process that scores comes after everything else on a full machine
     found = story.report()
     for name, partner in story.partners.items():
         row, old = found["tenants"][name], [each for each in partner.sent if each.outcome.path == V1]
@@ -286,7 +290,7 @@ def shadow_and_report(story: Story, labels: Mapping[str, Sequence[str]]) -> None
         log = [line for line in logged(story) if (line.get("tenant"), line["path"]) == (name, V1)]
         assert row["old_calls"] == len(log) == len(old)
         assert [key["old_calls"] for key in row["keys"]] == [len(log)]
-    assert sum(row["shadow"]["disagreed"] for row in found["tenants"].values()) > 0, "the models differ on some flower"
+        assert disagreed > 0, "the models differ on some flowers"
     assert found["if_switched_off"]["tenants"] == 3
     story.operator("endpoints", "unshadow", "iris", "v1")
 
