@@ -217,8 +217,7 @@ class Application:
     def _changed(self, changes: list[Change], revision: int) -> None:
         """On the event loop, after each poll of the revision."""
         self.identity.forget(changes)
-        self.serving.releases.follow(changes)
-        self.process.confirm(revision)  # last, when all of it holds
+        self.serving.releases.follow(changes, partial(self.process.confirm, revision))  # last, when all of it holds
 
     def _standing(self) -> str:
         spool = self.metering.spool

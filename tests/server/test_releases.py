@@ -1,5 +1,7 @@
 """What a running server loads when an endpoint changes: what is to answer from now on and what failed, and nothing else."""
 
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +11,9 @@ from line_versions import LINE, deployment, open_newer, publish_newer
 from stage import ACTOR, Live, Stage, instances, wait_until
 
 from gatehouse.cli import releasing
+from gatehouse.db.revision import last_revision
 from gatehouse.migration.bridging import bridged
+from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.store import named_endpoint, store_release
 from gatehouse.migration.transitions import Announcement, deprecated
@@ -99,3 +103,25 @@ def test_a_bridge_whose_contract_could_not_be_read_heals_by_itself(stage: Stage,
         assert live.predict(key, instances(ONE), LINE).status_code == 503
         contract.write_bytes(whole)
         wait_until(lambda: live.predict(key, instances(ONE), LINE).status_code == 200)
+
+
+def test_a_change_counts_as_seen_by_a_process_once_its_callers_see_it(lazy: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    lazy.caught_up()
+    releases, go_on = lazy.app.serving.releases, threading.Event()
+    read = releases._read
+
+    def held() -> list[Endpoint]:
+        go_on.wait(20)
+        return read()
+
+    monkeypatch.setattr(releases, "_read", held)
+    deprecate(lazy.stage)
+    with lazy.stage.database.read() as session:
+        newest = last_revision(session)
+    wait_until(lambda: lazy.app.follower.revision >= newest)
+    now = time.monotonic()
+    wait_until(lambda: lazy.app.identity.authenticator._confirmed_at > now)  # a later poll, without a change
+    assert lazy.app.process._revision < newest
+    go_on.set()
+    lazy.caught_up()
+    assert [endpoint.state for endpoint in lazy.app.serving.endpoints.all() if endpoint.name == "line/v1"] == ["deprecated"]

@@ -43,6 +43,7 @@ class Releases(Generic[C]):
         self.retries = Retries()
         self._changed: set[str] = set()
         self._following: asyncio.Task[None] | None = None
+        self._shown: Callable[[], None] = lambda: None
         self._released: dict[str, Endpoint] = {}
         """All endpoints by name, as they were read last; callers may still see an older state of one."""
         self._waiting: dict[str, None] = {}
@@ -101,8 +102,12 @@ class Releases(Generic[C]):
                 return found
         raise EndpointUnavailable.because("not_loaded")
 
-    def follow(self, changes: Iterable[Change]) -> None:
-        """Take over what changed, in the background; called several times a second, also where nothing has."""
+    def follow(self, changes: Iterable[Change], shown: Callable[[], None]) -> None:
+        """Take over what changed, in the background; called several times a second, also where nothing has.
+
+        `shown` is called once callers see all of it but what is still to be loaded: at once where nothing is to be read, else of those
+        that wait the last.
+        """
         for change in changes:
             if change == EVERYTHING:
                 self._changed.update(endpoint.name for endpoint in self._endpoints.all())
@@ -112,6 +117,10 @@ class Releases(Generic[C]):
             self._changed.update("/".join(name) for name in self._registry.failures)
         if self._changed and (self._following is None or self._following.done()):
             self._following = asyncio.get_running_loop().create_task(self._follow())
+        if self._following is None or self._following.done():
+            shown()
+        else:
+            self._shown = shown
 
     async def _follow(self) -> None:
         """Read and show at once what changed, and have it loaded: no deprecation waits behind a model that is slow to load."""
@@ -134,6 +143,7 @@ class Releases(Generic[C]):
             self._show()
             if self._waiting and (self._taking_over is None or self._taking_over.done()):
                 self._taking_over = asyncio.get_running_loop().create_task(self._load_waiting())
+        self._shown()
 
     async def _load_waiting(self) -> None:
         while self._waiting:
