@@ -25,7 +25,7 @@ from gatehouse.middleware.request_log import JsonLines
 from gatehouse.principal import TENANT_SCOPES, Scope
 
 NEW_PEPPER = "hM2xQ7vBn4Zt9Kc1Wy6Rj3Lp8Ds5Gf0A"
-WORKERS = ("changes", "key-uses", "usage-recorder", "process")
+WORKERS = ("changes", "key-uses", "usage-recorder", "process", "notices-database", "quotas", "ends of endpoints", "figures of shadows")
 """Threads that use the database beside the road of a call, by how their names begin."""
 
 
