@@ -7,7 +7,6 @@ Target: the quiet tenant's p99 beside it stays within the larger of 1.5 times an
 
 import argparse
 import json
-import os
 import socket
 import statistics
 import subprocess
@@ -15,13 +14,13 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-GATEHOUSE = str(Path(sys.executable).with_name("gatehouse"))
+from support.server import serving
+
 ROW = {"sepal_length": 5.2, "sepal_width": 3.6, "petal_length": 1.5, "petal_width": 0.3}
 CALLS_A_SECOND = 100
 NOISY_CALLS_A_SECOND = 20 * 50
@@ -113,44 +112,14 @@ def latencies(port: int, key: str, seconds: float) -> list[float]:
     return taken
 
 
-@contextmanager
-def serving(folder: Path) -> Iterator[tuple[int, str, str]]:
-    """A server, the key of a quiet tenant and that of a noisy one."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
-    foreign = {name: value for name, value in os.environ.items() if not name.startswith("GATEHOUSE_")}
-    environment = foreign | {"GATEHOUSE_STATE_DIR": str(folder / ".gatehouse"), "GATEHOUSE_LOG_FORMAT": "json"}
-
-    def run(*words: str) -> str:
-        return subprocess.run([GATEHOUSE, *words], env=environment, cwd=folder, capture_output=True, text=True, check=True).stdout
-
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen([GATEHOUSE, "dev", "--port", str(port)], env=environment, cwd=folder, stdout=log, stderr=log) as server,
-    ):
-        try:
-            wait_until_ready(port, server)
-            run("plans", "create", "quiet", "--requests", "1000/s", "--requests-burst", "1000", "--rows-per-month", "100000000")
-            keys = []
-            for tenant, plan in (("quiet", "quiet"), ("noisy", "standard")):
-                run("tenants", "create", tenant, "--models", "iris", "--plan", plan)
-                keys.append(json.loads(run("keys", "create", "--tenant", tenant, "--json"))["key"])
-            yield port, keys[0], keys[1]
-        finally:
-            server.terminate()
-
-
-def wait_until_ready(port: int, server: "subprocess.Popen[bytes]") -> None:
-    """Until it serves."""
-    while server.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit("the server has ended")
+def tenants(run: Callable[..., str]) -> tuple[str, str]:
+    """The key of a quiet tenant and that of a noisy one."""
+    run("plans", "create", "quiet", "--requests", "1000/s", "--requests-burst", "1000", "--rows-per-month", "100000000")
+    keys = []
+    for tenant, plan in (("quiet", "quiet"), ("noisy", "standard")):
+        run("tenants", "create", tenant, "--models", "iris", "--plan", plan)
+        keys.append(json.loads(run("keys", "create", "--tenant", tenant, "--json"))["key"])
+    return keys[0], keys[1]
 
 
 @contextmanager
@@ -180,7 +149,8 @@ def main() -> int:
         return 0
     measured: dict[str, list[float]] = {"alone": [], "beside": []}
     statuses: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as (port, quiet, noisy):
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as (port, run):
+        quiet, noisy = tenants(run)
         for _ in range(given.rounds):
             alone = latencies(port, quiet, given.seconds)
             with noise(port, noisy, statuses):

@@ -8,22 +8,20 @@ with a shadow stays within the larger of 1.5 times and +3 ms of what it is witho
 
 import argparse
 import json
-import os
 import re
 import selectors
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-GATEHOUSE = str(Path(sys.executable).with_name("gatehouse"))
+from support.server import serving
+
 ROW = {"sepal_length": 5.2, "sepal_width": 3.6, "petal_length": 1.5, "petal_width": 0.3}
 CONNECTIONS = 16
 RATIO, MORE_MS, LEAST_SCORED = 1.5, 3.0, 0.95
@@ -88,41 +86,6 @@ class Callers:
                     taken.append((time.perf_counter() - connection.due) * 1e3)
                     self._free.append(connection)
         return taken
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[tuple[int, Callable[..., str]]]:
-    """A server's port, and what runs a command on its deployment."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
-    foreign = {name: value for name, value in os.environ.items() if not name.startswith("GATEHOUSE_")}
-    environment = foreign | {"GATEHOUSE_STATE_DIR": str(folder / ".gatehouse"), "GATEHOUSE_LOG_FORMAT": "json"}
-
-    def run(*words: str) -> str:
-        return subprocess.run([GATEHOUSE, *words], env=environment, cwd=folder, capture_output=True, text=True, check=True).stdout
-
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen([GATEHOUSE, "dev", "--port", str(port)], env=environment, cwd=folder, stdout=log, stderr=log) as server,
-    ):
-        try:
-            wait_until_ready(port, server)
-            yield port, run
-        finally:
-            server.terminate()
-
-
-def wait_until_ready(port: int, server: "subprocess.Popen[bytes]") -> None:
-    """Until it serves."""
-    while server.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit("the server has ended")
 
 
 class Shadow:

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from contract_text import pair_contract
 from sklearn.linear_model import LogisticRegression
+from stage import ACTOR
 from typer.testing import CliRunner
 
 from gatehouse.cli import app
+from gatehouse.db.session import open_database
+from gatehouse.migration.store import activate, create_endpoint
 from gatehouse.serving.signing import create_publishing_key
 
 SECRETS = {
@@ -111,4 +114,17 @@ def published(_published: Path, state_dir: Path, gatehouse: Gatehouse) -> Gateho
     """Like `gatehouse`, on a deployment in which the model `pair` is published."""
     shutil.rmtree(state_dir)
     shutil.copytree(_published, state_dir)
+    return gatehouse
+
+
+@pytest.fixture
+def two_versions(gatehouse: Gatehouse, state_dir: Path) -> Gatehouse:
+    """A deployment with iris v1 and v2, which acme may call."""
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    with database.write() as session:
+        for version in ("1.0.0", "2.0.0"):
+            create_endpoint(session, ACTOR, "iris", version)
+        activate(session, ACTOR, "iris", "v2")
+    database.close()
+    gatehouse("tenants", "create", "acme", "--models", "iris")
     return gatehouse

@@ -2,14 +2,9 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from stage import ACTOR
-
-from gatehouse.db.session import open_database
-from gatehouse.migration.store import activate, create_endpoint
 
 TODAY = datetime.now(UTC).date()
 SUNSET, LONGER = TODAY + timedelta(days=200), TODAY + timedelta(days=300)
@@ -19,19 +14,12 @@ BROWNOUT = ("endpoints", "brownout", "iris", "v1", "--at", f"{DAY}T10:00Z", "--m
 
 
 @pytest.fixture
-def iris(gatehouse: Any, state_dir: Path) -> Any:
+def iris(two_versions: Any) -> Any:
     """A deployment whose iris v1 is deprecated; acme may call it, and globex may call v2 alone."""
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
-    with database.write() as session:
-        for version in ("1.0.0", "2.0.0"):
-            create_endpoint(session, ACTOR, "iris", version)
-        activate(session, ACTOR, "iris", "v2")
-    database.close()
-    gatehouse("tenants", "create", "acme", "--models", "iris")
-    gatehouse("tenants", "create", "globex")
-    gatehouse("grants", "add", "globex", "iris", "--api-version", "v2")
-    gatehouse(*DEPRECATE)
-    return gatehouse
+    two_versions("tenants", "create", "globex")
+    two_versions("grants", "add", "globex", "iris", "--api-version", "v2")
+    two_versions(*DEPRECATE)
+    return two_versions
 
 
 def told(iris: Any) -> list[tuple[str, str, dict[str, Any]]]:

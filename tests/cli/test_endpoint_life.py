@@ -12,7 +12,6 @@ from stage import ACTOR
 from gatehouse.db.session import open_database
 from gatehouse.migration.endpoint import Deprecation
 from gatehouse.migration.life_store import change_life
-from gatehouse.migration.store import activate, create_endpoint
 from gatehouse.usage.event import UsageEvent, uuid7
 from gatehouse.usage.store import insert_batch
 
@@ -22,16 +21,9 @@ DEPRECATE = ("endpoints", "deprecate", "iris", "v1", "--sunset", str(SUNSET), "-
 
 
 @pytest.fixture
-def iris(gatehouse: Any, state_dir: Path) -> Any:
+def iris(two_versions: Any) -> Any:
     """A deployment with iris v1 and v2, which acme may call."""
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
-    with database.write() as session:
-        for version in ("1.0.0", "2.0.0"):
-            create_endpoint(session, ACTOR, "iris", version)
-        activate(session, ACTOR, "iris", "v2")
-    database.close()
-    gatehouse("tenants", "create", "acme", "--models", "iris")
-    return gatehouse
+    return two_versions
 
 
 def call(state_dir: Path, gatehouse: Any, tenant: str, status: int, days_ago: float, api_version: str = "v1") -> str:
