@@ -26,9 +26,23 @@ class Scope(StrEnum):
     ADMIN_WRITE = "admin:write"
 
 
+class Role(StrEnum):
+    """What a person is to the deployment: its operator, its auditor, or an admin of one tenant."""
+
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    TENANT_ADMIN = "tenant_admin"
+
+
 TENANT_SCOPES = frozenset({Scope.PREDICTIONS_CREATE, Scope.MODELS_READ, Scope.ACCOUNT_READ, Scope.USAGE_READ, Scope.KEYS_MANAGE})
 DEFAULT_KEY_SCOPES = frozenset({Scope.PREDICTIONS_CREATE, Scope.MODELS_READ, Scope.ACCOUNT_READ, Scope.USAGE_READ})
 OPERATOR_TENANT = "_operator"
+ROLE_SCOPES = {
+    Role.OPERATOR: frozenset(Scope),
+    Role.AUDITOR: frozenset({Scope.ACCOUNT_READ, Scope.USAGE_READ, Scope.ADMIN_READ}),
+    Role.TENANT_ADMIN: TENANT_SCOPES,
+}
+"""What each role may do, and give to keys. The audience of a person's tokens keeps the person itself from predicting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,17 @@ class Principal:
     """Model name to the API versions granted; None means all of them."""
     networks: tuple[Network, ...] = ()
     """From where the key, and so its tokens, may be used; anywhere when there are none."""
+    person_id: str = ""
+    """Who is logged in; then `key_id` is empty."""
+    role: Role | None = None
+    """Of a person."""
+    authenticated_at: float = 0.0
+    """When the person logged in, in seconds since 1970."""
+
+    @property
+    def caller(self) -> str:
+        """The id of the person or the key."""
+        return self.person_id or self.key_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from sqlmodel import Session, col, select
 
 from gatehouse.db.tables import ChangeTable, RevisionTable
 
-ChangeKind = Literal["tenant", "plan", "grant", "key", "token", "token_key", "endpoint", "process"]
+ChangeKind = Literal["tenant", "plan", "grant", "key", "token", "token_key", "person", "endpoint", "process"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`id` is a tenant id (tenant, grant), plan name, key id, jti (token), kid (token_key), `MODEL/vN` (endpoint) or process id."""
+    """`id` is a tenant id (tenant, grant), plan name, key id, jti (token), kid (token_key), person id, `MODEL/vN` (endpoint) or process id."""
 
     revision: int
     kind: str

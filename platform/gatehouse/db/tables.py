@@ -147,6 +147,27 @@ class RevokedTokenTable(SQLModel, table=True):
     revoked_at: datetime = Field(sa_column=_moment())
 
 
+class PersonTable(SQLModel, table=True):
+    """Somebody who logs in with a password."""
+
+    __tablename__ = "person"
+    id: str = Field(primary_key=True, max_length=40)
+    name: str = Field(unique=True, max_length=127)
+    """What is sent to log in: NAME of the deployment's own people, NAME@TENANT of a tenant's."""
+    role: str = Field(max_length=15)
+    tenant_id: str = Field(foreign_key="tenant.id", max_length=40, index=True)
+    password_hash: str | None = Field(default=None, max_length=255)
+    """Argon2id; none until an invitation is accepted."""
+    code_digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary(32), nullable=True, unique=True))
+    """HMAC-SHA256 of the one-time code that sets a password, under the pepper of `code_pepper_version`."""
+    code_pepper_version: int | None = None
+    code_expires_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    created_at: datetime = Field(sa_column=_moment())
+    suspended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    password_set_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    last_login_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+
+
 class ProcessTable(SQLModel, table=True):
     """One serving process."""
 
