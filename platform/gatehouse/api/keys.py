@@ -11,10 +11,9 @@ from fastapi import APIRouter, Depends, Path, Request
 from gatehouse.api.json_body import body_of, invalid, parsed
 from gatehouse.api.key_bodies import ChangedKey, Closed, KeyEdit, KeyEntry, KeyList, NewKey, Notice, Rotation, ShownKey, entry, rate_of
 from gatehouse.api.openapi_problems import problem_ref
-from gatehouse.api.principal import call_of, needs
+from gatehouse.api.principal import actor_of, call_of, needs
 from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
-from gatehouse.db.audit import Actor
 from gatehouse.db.session import Database
 from gatehouse.errors import CredentialInvalid, KeyConflict, NotFound, Refused
 from gatehouse.identity import keys
@@ -142,11 +141,6 @@ def minter_of(request: Request, prover: Prover) -> Minter:
     """Who asks, by what it sent."""
     call = call_of(request)
     return Minter(prover, call.credential, call.address)
-
-
-def actor_of(request: Request, principal: Principal) -> Actor:
-    """Who asks, for the audit trail: the key, and the address it asks from."""
-    return Actor(f"key:{principal.key_id}", call_of(request).address[:63])
 
 
 def networks_of(texts: list[str]) -> tuple[Network, ...]:

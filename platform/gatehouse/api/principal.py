@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fastapi import Request
 
 from gatehouse.call import SCOPE_KEY, Call
+from gatehouse.db.audit import Actor
 from gatehouse.errors import CredentialMissing, ScopeMissing
 from gatehouse.principal import Principal, Scope
 
@@ -28,3 +29,9 @@ def needs(scope: Scope) -> Callable[[Request], Principal]:
 
     principal_with_scope.__name__ = f"needs_{scope.name.lower()}"
     return principal_with_scope
+
+
+def actor_of(request: Request, principal: Principal) -> Actor:
+    """Who asks, for the audit trail: the person or key, the address it asks from, and the call."""
+    call = call_of(request)
+    return Actor(f"{'person' if principal.person_id else 'key'}:{principal.caller}", call.address[:63], call.request_id)

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from gatehouse.api.json_body import invalid, parsed
 from gatehouse.api.key_bodies import Closed
-from gatehouse.api.keys import Body, KeyManager, actor_of, minter_of, said_by_http, takes
+from gatehouse.api.keys import Body, KeyManager, minter_of, said_by_http, takes
 from gatehouse.api.paths import API_VERSION, MODEL_NAME
+from gatehouse.api.principal import actor_of
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.db.revision import hold_revision
 from gatehouse.db.session import Database
