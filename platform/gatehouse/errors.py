@@ -8,19 +8,29 @@ NAMES_LISTED = 20
 
 
 class Refused(Exception):
-    """An operator's command that cannot be done as asked; the message is one line that says what to do."""
+    """An operator's command that cannot be done as asked; the message is one line that says what to do.
+
+    `fact` is what an answer over HTTP says of it: the message unless given, without a command, path or digest.
+    `member` is the part of what was asked that cannot be; "" where what is there now stands against it.
+    """
+
+    def __init__(self, message: str, *, fact: str | None = None, member: str = "") -> None:
+        super().__init__(message)
+        self.fact = message if fact is None else fact
+        self.member = member
 
 
 class NotKnown(Refused):
     """No such thing; says what there is, and what was probably meant. `where` narrows it: `granted to acme`."""
 
-    def __init__(self, noun: str, name: str, known: Iterable[str], where: str = "") -> None:
+    def __init__(self, noun: str, name: str, known: Iterable[str], where: str = "", *, member: str = "") -> None:
         names = sorted(known)
         listed = ", ".join(names[:NAMES_LISTED]) + (f" and {len(names) - NAMES_LISTED} more" if len(names) > NAMES_LISTED else "")
         all_of_them = f"{noun}s {where}".rstrip()
         there = f"known {all_of_them}: {listed}" if names else f"there are no {all_of_them} yet"
         close = difflib.get_close_matches(name, names, n=1)
-        super().__init__(f"no {noun} {name!r} {where}".rstrip() + f"; {there}" + (f"; did you mean {close[0]}?" if close else ""))
+        message = f"no {noun} {name!r} {where}".rstrip() + f"; {there}" + (f"; did you mean {close[0]}?" if close else "")
+        super().__init__(message, fact=f"there is no such {noun} {where}".rstrip(), member=member)
 
 
 class ClientGone(Exception):
@@ -156,6 +166,13 @@ class KeyConflict(Problem):
     meaning = "A revoked key stays as it is, and an expired one needs a later expiry first. The detail says what to do."
 
 
+class Conflict(Problem):
+    status = 409
+    code = "conflict"
+    title = "This contradicts how things stand"
+    meaning = "The name is taken, or what is asked is no step from the present state. The detail says which; read it again, then decide."
+
+
 class IdempotencyInProgress(Problem):
     status = 409
     code = "idempotency_in_progress"
@@ -187,6 +204,13 @@ class EndpointBrownout(Problem):
         "The endpoint ends for good soon and is switched off for a trial now, so that callers who have not moved find out. "
         "Call its successor, or wait for the seconds in Retry-After."
     )
+
+
+class PreconditionFailed(Problem):
+    status = 412
+    code = "precondition_failed"
+    title = "It has been changed meanwhile"
+    meaning = "The If-Match header names another state than the present one. GET it again, look at it, and send the change with its new ETag."
 
 
 class BodyTooLarge(Problem):
@@ -231,6 +255,13 @@ class RowsExceedLimit(Problem):
     code = "rows_exceed_limit"
     title = "More rows than your limits can ever let in at once"
     meaning = "Split the rows over several calls. GET /account shows your plan's burst of rows."
+
+
+class PreconditionRequired(Problem):
+    status = 428
+    code = "precondition_required"
+    title = "An If-Match header is needed"
+    meaning = "GET what you want to change, and send its ETag as If-Match: then nobody's change is overwritten unseen."
 
 
 class RateLimited(Problem):
