@@ -14,6 +14,7 @@ def main() -> int:
             "GATEHOUSE_STATE_DIR": state,
             "GATEHOUSE_SECRET_KEY": secrets.token_urlsafe(32),
             "GATEHOUSE_KEY_PEPPER": secrets.token_urlsafe(32),
+            "GATEHOUSE_AUDIT_KEY": secrets.token_urlsafe(32),
         }
         alembic = [sys.executable, "-m", "alembic"]
         for command in (["upgrade", "head"], ["check"]):

@@ -24,7 +24,7 @@ MIN_SECRET_CHARACTERS = 32
 MIN_SECRET_ALPHABET = 12
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?/?")
 _HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
-_PEPPER = re.compile(r"([1-9][0-9]{0,8}):(\S+)", re.ASCII)
+_VERSION = re.compile(r"([1-9][0-9]{0,8}):(\S+)", re.ASCII)
 EXAMPLE_MARKS = ("change-me", "changeme", "example", "secret", "password", "replace")
 
 
@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     """The number of `key_pepper`, stored beside each digest; a new pepper needs a higher one."""
     other_key_peppers: SecretStr = SecretStr("")
     """`VERSION:SECRET`, a comma between them: peppers that are accepted beside the current one."""
+    audit_key: SecretStr
+    """Keys the chain of the audit trail."""
+    audit_key_version: int = Field(default=1, ge=1, le=2**31 - 1)
+    """The number of `audit_key`, stored in each row; a new key needs a higher one."""
+    other_audit_keys: SecretStr = SecretStr("")
+    """`VERSION:SECRET`, a comma between them: keys that older rows are verified under."""
     database_url: SecretStr = SecretStr("")
     redis_url: SecretStr = SecretStr("")
     """Decides on the rates of all processes together; without it each takes its share of every limit."""
@@ -105,17 +111,17 @@ class Settings(BaseSettings):
     """Loaded models beyond this are unloaded, the one used longest ago first; 0 is no limit."""
     database_wait_s: float = Field(default=30.0, ge=0, le=3600, allow_inf_nan=False)
 
-    @field_validator("secret_key", "key_pepper")
+    @field_validator("secret_key", "key_pepper", "audit_key")
     @classmethod
     def _strong(cls, value: SecretStr) -> SecretStr:
-        _check_strength(value.get_secret_value())
+        check_strength(value.get_secret_value())
         return value
 
-    @field_validator("other_key_peppers")
+    @field_validator("other_key_peppers", "other_audit_keys")
     @classmethod
     def _strong_too(cls, value: SecretStr) -> SecretStr:
         for secret in _versions(value).values():
-            _check_strength(secret)
+            check_strength(secret)
         return value
 
     @field_validator("public_url")
@@ -146,20 +152,30 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _distinct(self) -> "Settings":
-        if self.secret_key.get_secret_value() == self.key_pepper.get_secret_value():
-            raise ValueError("GATEHOUSE_SECRET_KEY and GATEHOUSE_KEY_PEPPER must differ")
-        others = _versions(self.other_key_peppers)
+        taken: dict[str, str] = {}
+        for field in ("secret_key", "key_pepper", "audit_key"):
+            first = taken.setdefault(getattr(self, field).get_secret_value(), field)
+            if first != field:
+                raise ValueError(f"{_variable(first)} and {_variable(field)} must differ")
         if self.secret_key.get_secret_value() == self.secret_key_before.get_secret_value():
             raise ValueError("GATEHOUSE_SECRET_KEY_BEFORE must be the secret before, not GATEHOUSE_SECRET_KEY again: leave it out")
-        if self.key_pepper_version in others:
-            raise ValueError(
-                f"GATEHOUSE_OTHER_KEY_PEPPERS holds version {self.key_pepper_version}, which is GATEHOUSE_KEY_PEPPER's: "
-                "give the new pepper a higher GATEHOUSE_KEY_PEPPER_VERSION"
-            )
-        secrets = [self.secret_key.get_secret_value(), self.key_pepper.get_secret_value(), *others.values()]
-        if len(set(secrets)) < len(secrets):
-            raise ValueError("GATEHOUSE_OTHER_KEY_PEPPERS holds a secret twice, or one that another setting has: they must differ")
+        secrets = set(taken)
+        for field, others in (("key_pepper", "other_key_peppers"), ("audit_key", "other_audit_keys")):
+            self._check_others(field, others, secrets)
         return self
+
+    def _check_others(self, field: str, others: str, taken: set[str]) -> None:
+        """The versions of `others` are none of the current one of `field`, and hold no secret that is `taken`."""
+        current, versions = getattr(self, f"{field}_version"), _versions(getattr(self, others))
+        if current in versions:
+            raise ValueError(
+                f"{_variable(others)} holds version {current}, which is {_variable(field)}'s: "
+                f"give the new {'pepper' if 'pepper' in field else 'key'} a higher {_variable(field)}_VERSION"
+            )
+        for secret in versions.values():
+            if secret in taken:
+                raise ValueError(f"{_variable(others)} holds a secret twice, or one that another setting has: they must differ")
+            taken.add(secret)
 
     @model_validator(mode="after")
     def _room_for_the_largest_body(self) -> "Settings":
@@ -177,8 +193,12 @@ class Settings(BaseSettings):
     @property
     def key_peppers(self) -> dict[int, bytes]:
         """All peppers by version, the current one first."""
-        current = {self.key_pepper_version: self.key_pepper.get_secret_value()}
-        return {version: secret.encode() for version, secret in (current | _versions(self.other_key_peppers)).items()}
+        return _by_version(self.key_pepper_version, self.key_pepper, self.other_key_peppers)
+
+    @property
+    def audit_keys(self) -> dict[int, bytes]:
+        """All keys of the audit trail by version, the current one first."""
+        return _by_version(self.audit_key_version, self.audit_key, self.other_audit_keys)
 
     def under_state(self, path: Path) -> Path:
         """`path`, taken from the state folder when it is relative."""
@@ -211,7 +231,8 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{host}:{self.listen_port}").rstrip("/")
 
 
-def _check_strength(text: str) -> None:
+def check_strength(text: str) -> None:
+    """Raises ValueError for an example and for what could be guessed."""
     if any(mark in text.lower() for mark in EXAMPLE_MARKS):
         raise ValueError("is an example, not a secret")
     if len(text) < MIN_SECRET_CHARACTERS or len(set(text)) < MIN_SECRET_ALPHABET:
@@ -220,13 +241,24 @@ def _check_strength(text: str) -> None:
 
 def _versions(value: SecretStr) -> dict[int, str]:
     """`1:SECRET,2:SECRET`, taken apart."""
-    peppers: dict[int, str] = {}
+    secrets: dict[int, str] = {}
     for entry in filter(None, (part.strip() for part in value.get_secret_value().split(","))):
-        found = _PEPPER.fullmatch(entry)
-        if found is None or int(found[1]) in peppers:
+        found = _VERSION.fullmatch(entry)
+        if found is None or int(found[1]) in secrets:
             raise ValueError("must be VERSION:SECRET, such as 1:… , a comma between two; each version once")
-        peppers[int(found[1])] = found[2]
-    return peppers
+        secrets[int(found[1])] = found[2]
+    return secrets
+
+
+def _by_version(version: int, secret: SecretStr, others: SecretStr) -> dict[int, bytes]:
+    """The current secret first, then the others."""
+    every = {version: secret.get_secret_value()} | _versions(others)
+    return {number: text.encode() for number, text in every.items()}
+
+
+def _variable(field: str) -> str:
+    """The name of a field as people set it."""
+    return PREFIX + field.upper()
 
 
 class GivenSettings(Settings):
@@ -272,6 +304,13 @@ def anything_set() -> bool:
     """Whether the environment holds a setting, beside the place of the state folder."""
     passed = (*INJECTED, PREFIX + "STATE_DIR")
     return any(value and name.startswith(PREFIX) and not name.startswith(passed) for name, value in os.environ.items())
+
+
+def given_values() -> tuple[dict[str, str], dict[str, str]]:
+    """What the state folder's file and what the environment sets, by the whole name, as it stands there. Raises SettingsInvalid."""
+    in_file = _read_file(find_state_dir(os.environ, Path.cwd()) / SETTINGS_FILE)
+    above = {name.upper(): value for name, value in os.environ.items() if value and name.upper().startswith(PREFIX)}
+    return {PREFIX + field.upper(): value for field, value in in_file.items()}, above
 
 
 def read_settings() -> Settings:
@@ -328,7 +367,7 @@ def _one_line(error: ValidationError) -> str:
     said = str(first["msg"]).removeprefix("Value error, ")
     if not first["loc"]:
         return said
-    name = PREFIX + str(first["loc"][0]).upper()
+    name = _variable(str(first["loc"][0]))
     if first["type"] == "missing":
         return f"{name} is not set; set it to 32 or more random characters, for example the output of: openssl rand -base64 32"
     return f"{name} {said}"

@@ -143,6 +143,7 @@ def measure(folder: Path, load_models: str, limit: int) -> Measured:
     values = {
         "GATEHOUSE_SECRET_KEY": (folder / "secret").read_text(),
         "GATEHOUSE_KEY_PEPPER": secrets.token_urlsafe(32),
+        "GATEHOUSE_AUDIT_KEY": secrets.token_urlsafe(32),
         "GATEHOUSE_DATABASE_URL": f"sqlite:///{folder / 'gatehouse.db'}",
         "GATEHOUSE_LOAD_MODELS": load_models,
         "GATEHOUSE_MODEL_MEMORY_BYTES": str(limit),

@@ -23,6 +23,7 @@ from gatehouse.serving.signing import create_publishing_key
 SECRETS = {
     "GATEHOUSE_SECRET_KEY": "qL5wNxZ0bH8rT2vYk7mPd4sJfG9aCe6U",
     "GATEHOUSE_KEY_PEPPER": "Wz3uRk8nXb1cVt6yMh0pLq5jDs9gFa2E",
+    "GATEHOUSE_AUDIT_KEY": "Tn6bVx2cMz9qWe4rYu7iOp1aSd5fGh8J",
     "GATEHOUSE_DATABASE_WAIT_S": "0",
 }
 

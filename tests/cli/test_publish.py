@@ -101,7 +101,7 @@ def test_where_the_environment_holds_settings_none_are_made(outside: Path, monke
 
 
 def test_in_production_no_publishing_key_is_made(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER"):
+    for name in ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER", "GATEHOUSE_AUDIT_KEY"):
         monkeypatch.setenv(name, secrets.token_urlsafe(32))
     refused = run("models", "publish", "churn.joblib", "--sample", "rows.csv", code=1)
     assert "there is no publishing key here: gatehouse publishing-keys create" in refused.stderr

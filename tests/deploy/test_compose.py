@@ -11,7 +11,11 @@ from gatehouse.cli.serve import longest_call_s
 from gatehouse.settings import settings_from
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-SECRETS = {"GATEHOUSE_SECRET_KEY": "kQ3vW8xZ1mB6nT9pL2rY5uH7jD4gF0sA", "GATEHOUSE_KEY_PEPPER": "a8Zt2Xq5Lw9Rm4Kc7Vn1Bj6Hp3Fd0GyE"}
+SECRETS = {
+    "GATEHOUSE_SECRET_KEY": "kQ3vW8xZ1mB6nT9pL2rY5uH7jD4gF0sA",
+    "GATEHOUSE_KEY_PEPPER": "a8Zt2Xq5Lw9Rm4Kc7Vn1Bj6Hp3Fd0GyE",
+    "GATEHOUSE_AUDIT_KEY": "e5Kx9Tq2Mv7Wz4Rb8Nc1Yf6Lj3Hg0PdS",
+}
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def test_the_replicas_have_settings_that_a_server_takes_and_time_to_end(services
 def test_no_secret_has_a_default(services: dict[str, Any]) -> None:
     text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
     assert not re.findall(r"\$\{\w+(?!\w|:\?)", text)
-    for name in ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER"):
+    for name in SECRETS:
         assert services["replica-1"]["environment"][name].startswith(f"${{{name}:?")
 
 

@@ -10,8 +10,12 @@ from gatehouse.settings import PREFIX, Settings, SettingsInvalid, settings_from
 
 TEXT = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
 VALUES = dict(re.findall(r"^(GATEHOUSE_\w+)=(.*)$", TEXT, re.MULTILINE))
-SECRETS = ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER")
-STRONG = {"GATEHOUSE_SECRET_KEY": "kQ3vW8xZ1mB6nT9pL2rY5uH7jD4gF0sA", "GATEHOUSE_KEY_PEPPER": "a8Zt2Xq5Lw9Rm4Kc7Vn1Bj6Hp3Fd0GyE"}
+SECRETS = ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER", "GATEHOUSE_AUDIT_KEY")
+STRONG = {
+    "GATEHOUSE_SECRET_KEY": "kQ3vW8xZ1mB6nT9pL2rY5uH7jD4gF0sA",
+    "GATEHOUSE_KEY_PEPPER": "a8Zt2Xq5Lw9Rm4Kc7Vn1Bj6Hp3Fd0GyE",
+    "GATEHOUSE_AUDIT_KEY": "e5Kx9Tq2Mv7Wz4Rb8Nc1Yf6Lj3Hg0PdS",
+}
 
 
 def test_every_setting_is_in_the_example_and_nothing_else() -> None:

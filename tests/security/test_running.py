@@ -44,13 +44,22 @@ def key(live: Live) -> str:
 
 # ------------------------------------------------------------------ 92: settings
 
-STRONG = {"GATEHOUSE_SECRET_KEY": "kP9vX2mQ7tR4wZ8nB3cF6hJ1sL5dG0yA", "GATEHOUSE_KEY_PEPPER": "uE4iO8aS2dF6gH0jK1lZ5xC9vB3nM7qW"}
-EXAMPLE = dict(
-    re.findall(r"^#? ?(GATEHOUSE_(?:SECRET_KEY|KEY_PEPPER))=(.*)$", (Path(__file__).parents[2] / ".env.example").read_text(), re.MULTILINE)
-)
+STRONG = {
+    "GATEHOUSE_SECRET_KEY": "kP9vX2mQ7tR4wZ8nB3cF6hJ1sL5dG0yA",
+    "GATEHOUSE_KEY_PEPPER": "uE4iO8aS2dF6gH0jK1lZ5xC9vB3nM7qW",
+    "GATEHOUSE_AUDIT_KEY": "rT7yB2nW5mX9cV4kL1jH8gF3dS6aQ0pZ",
+}
+SHOWN = (Path(__file__).parents[2] / ".env.example").read_text()
+EXAMPLE = dict(re.findall(r"^#? ?(GATEHOUSE_(?:SECRET_KEY|KEY_PEPPER|AUDIT_KEY))=(.*)$", SHOWN, re.MULTILINE))
 REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "nothing": ({}, "GATEHOUSE_SECRET_KEY is not set"),
     "no pepper": ({"GATEHOUSE_SECRET_KEY": STRONG["GATEHOUSE_SECRET_KEY"]}, "GATEHOUSE_KEY_PEPPER is not set"),
+    "no audit key": ({**STRONG, "GATEHOUSE_AUDIT_KEY": ""}, "GATEHOUSE_AUDIT_KEY is not set"),
+    "weak audit key": ({**STRONG, "GATEHOUSE_AUDIT_KEY": "rT7yB2nW5mX9cV4"}, "GATEHOUSE_AUDIT_KEY is too weak"),
+    "the pepper as audit key": (
+        {**STRONG, "GATEHOUSE_AUDIT_KEY": STRONG["GATEHOUSE_KEY_PEPPER"]},
+        "GATEHOUSE_KEY_PEPPER and GATEHOUSE_AUDIT_KEY must differ",
+    ),
     "empty secret": ({**STRONG, "GATEHOUSE_SECRET_KEY": ""}, "GATEHOUSE_SECRET_KEY is not set"),
     "short secret": ({**STRONG, "GATEHOUSE_SECRET_KEY": "kP9vX2mQ7tR4wZ8"}, "GATEHOUSE_SECRET_KEY is too weak"),
     "monotonous pepper": ({**STRONG, "GATEHOUSE_KEY_PEPPER": "ab" * 30}, "GATEHOUSE_KEY_PEPPER is too weak"),

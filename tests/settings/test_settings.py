@@ -7,7 +7,11 @@ import pytest
 
 from gatehouse.settings import SettingsInvalid, find_state_dir, read_settings, settings_from
 
-STRONG = {"GATEHOUSE_SECRET_KEY": "Zx3vQ0f32randomCharactersABCdefgh9", "GATEHOUSE_KEY_PEPPER": "pq8R2m0nB5vC7xZ1aS3dF6gH9jK4lW0e"}
+STRONG = {
+    "GATEHOUSE_SECRET_KEY": "Zx3vQ0f32randomCharactersABCdefgh9",
+    "GATEHOUSE_KEY_PEPPER": "pq8R2m0nB5vC7xZ1aS3dF6gH9jK4lW0e",
+    "GATEHOUSE_AUDIT_KEY": "Yd4Hs8Kq1Zn6Xv3Bc9Mw5Tr2Lp7Jg0FeR",
+}
 
 OTHER = "hM2xQ7vBn4Zt9Kc1Wy6Rj3Lp8Ds5Gf0A"
 
@@ -23,8 +27,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(folder: Path, *lines: str) -> None:
-    both = [f"{name}={value}" for name, value in STRONG.items()]
-    (folder / ".gatehouse" / "settings.env").write_text("\n".join([*both, *lines]) + "\n", encoding="utf-8")
+    all_secrets = [f"{name}={value}" for name, value in STRONG.items()]
+    (folder / ".gatehouse" / "settings.env").write_text("\n".join([*all_secrets, *lines]) + "\n", encoding="utf-8")
 
 
 def test_the_file_of_the_state_folder_is_read_and_the_environment_wins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +75,13 @@ def test_a_secret_is_taken_as_it_is_written(folder: Path) -> None:
         ("GATEHOUSE_OTHER_KEY_PEPPERS=2:change-me-to-32-or-more-random-characters-C", "GATEHOUSE_OTHER_KEY_PEPPERS is an example"),
         (f"GATEHOUSE_OTHER_KEY_PEPPERS=1:{OTHER}", "holds version 1, which is GATEHOUSE_KEY_PEPPER's: give the new pepper a higher"),
         (f"GATEHOUSE_OTHER_KEY_PEPPERS=2:{STRONG['GATEHOUSE_KEY_PEPPER']}", "holds a secret twice, or one that another setting has"),
+        ("GATEHOUSE_AUDIT_KEY_VERSION=0", "GATEHOUSE_AUDIT_KEY_VERSION "),
+        ("GATEHOUSE_AUDIT_KEY=short", "GATEHOUSE_AUDIT_KEY is too weak"),
+        (f"GATEHOUSE_AUDIT_KEY={STRONG['GATEHOUSE_SECRET_KEY']}", "GATEHOUSE_SECRET_KEY and GATEHOUSE_AUDIT_KEY must differ"),
+        ("GATEHOUSE_OTHER_AUDIT_KEYS=" + OTHER, "GATEHOUSE_OTHER_AUDIT_KEYS must be VERSION:SECRET"),
+        (f"GATEHOUSE_OTHER_AUDIT_KEYS=1:{OTHER}", "holds version 1, which is GATEHOUSE_AUDIT_KEY's: give the new key a higher"),
+        (f"GATEHOUSE_OTHER_AUDIT_KEYS=2:{OTHER},3:{OTHER}", "GATEHOUSE_OTHER_AUDIT_KEYS holds a secret twice"),
+        (f"GATEHOUSE_OTHER_AUDIT_KEYS=2:{STRONG['GATEHOUSE_KEY_PEPPER']}", "GATEHOUSE_OTHER_AUDIT_KEYS holds a secret twice, or one that"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(folder: Path, line: str, said: str) -> None:
@@ -90,6 +101,13 @@ def test_peppers_are_known_by_their_version_the_current_one_first(folder: Path) 
         (3, OTHER[::-1].encode()),
     ]
     assert OTHER not in repr(settings)
+
+
+def test_keys_of_the_audit_trail_are_known_by_their_version_the_current_one_first(folder: Path) -> None:
+    write(folder, "GATEHOUSE_AUDIT_KEY_VERSION=2", f"GATEHOUSE_OTHER_AUDIT_KEYS=1:{OTHER}")
+    settings = read_settings()
+    assert list(settings.audit_keys.items()) == [(2, STRONG["GATEHOUSE_AUDIT_KEY"].encode()), (1, OTHER.encode())]
+    assert STRONG["GATEHOUSE_AUDIT_KEY"] not in repr(settings)
 
 
 def test_a_misspelt_variable_in_any_case_stops_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,6 +193,7 @@ class Stage:
         self.values = {
             "GATEHOUSE_SECRET_KEY": secrets.token_urlsafe(32),
             "GATEHOUSE_KEY_PEPPER": secrets.token_urlsafe(32),
+            "GATEHOUSE_AUDIT_KEY": secrets.token_urlsafe(32),
             "GATEHOUSE_DATABASE_URL": database_url,
             "GATEHOUSE_FAILED_CREDENTIALS_PER_MINUTE": "100000",
             "GATEHOUSE_TOKEN_REQUESTS_PER_MINUTE": "100000",

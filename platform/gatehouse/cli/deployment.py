@@ -59,12 +59,16 @@ def settings_or_refusal() -> Settings:
     try:
         return read_settings()
     except SettingsInvalid as error:
-        file = find_state_dir(os.environ, Path.cwd()) / SETTINGS_FILE
-        missing = "is not set" in str(error) and not file.is_file()
-        hint = f" ({file} does not exist: gatehouse dev makes a local deployment, GATEHOUSE_STATE_DIR names another)" if missing else ""
-        raise Refused(f"{error}{hint}") from None
+        raise Refused(f"{error}{_where_settings_come_from() if 'is not set' in str(error) else ''}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"the settings cannot be read: {error}") from None
+
+
+def _where_settings_come_from() -> str:
+    file = find_state_dir(os.environ, Path.cwd()) / SETTINGS_FILE
+    if file.is_file():
+        return f" (in {file}, or in the environment; gatehouse dev adds it to a deployment that it made)"
+    return f" ({file} does not exist: gatehouse dev makes a local deployment, GATEHOUSE_STATE_DIR names another)"
 
 
 def os_user() -> Actor:

@@ -13,7 +13,7 @@ from rich.console import Console
 from gatehouse.cli.contract_choice import named_contract
 from gatehouse.cli.deployment import Deployment, open_deployment, settings_or_refusal
 from gatehouse.cli.first_call import first_call
-from gatehouse.cli.first_settings import REPOSITORY, make_settings, set_port, settings_file
+from gatehouse.cli.first_settings import REPOSITORY, add_missing_secrets, make_settings, set_port, settings_file
 from gatehouse.cli.output import example
 from gatehouse.cli.published_contract import check_loadable, repository_of
 from gatehouse.cli.publishing import PublishWish, publish_model
@@ -95,9 +95,11 @@ def step(name: str) -> Iterator[Callable[[str], None]]:
 def write_settings(file: Path, port: int | None) -> str:
     """Make the settings file, or set the port in the one that is there."""
     if file.exists():
+        added = [f"{name} made" for name in add_missing_secrets(file)]
         if port is not None:
             set_port(file, port)
-        return f"{file} is there" + ("" if port is None else f"; port {port} from now on")
+            added.append(f"port {port} from now on")
+        return "; ".join([f"{file} is there", *added])
     if not (REPOSITORY / "models").is_dir():
         raise Refused("gatehouse dev needs the repository with its models/: clone it, and run make run there")
     make_settings(file, port)

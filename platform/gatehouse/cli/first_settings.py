@@ -4,10 +4,12 @@ import os
 import secrets
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from gatehouse.settings import SETTINGS_FILE, anything_set, find_state_dir
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SECRETS = ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER")
+SECRETS = ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER", "GATEHOUSE_AUDIT_KEY")
 DEVELOPMENT = {"GATEHOUSE_ENVIRONMENT": "development", "GATEHOUSE_DOCS": "open"}
 HEAD = "# Settings of this deployment; secrets are worth a password. docs/operations.md lists all of them.\n"
 
@@ -35,6 +37,17 @@ def make_settings(file: Path, port: int | None = None) -> None:
     text = example.read_text(encoding="utf-8") if example.is_file() else HEAD
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_private(file, _with_values(text, values))
+
+
+def add_missing_secrets(file: Path) -> list[str]:
+    """Give a development deployment that an older version made the secrets that came since; their names."""
+    text = file.read_text(encoding="utf-8")
+    given = {name for name, value in dotenv_values(file, interpolate=False).items() if value}
+    missing = [name for name in SECRETS if name not in given and not os.environ.get(name)]
+    if not missing or "GATEHOUSE_ENVIRONMENT=development" not in text.splitlines():
+        return []
+    _write_private(file, _with_values(text, {name: secrets.token_urlsafe(32) for name in missing}))
+    return missing
 
 
 def set_port(file: Path, port: int) -> None:
