@@ -35,9 +35,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+_BIG = BigInteger().with_variant(Integer(), "sqlite")
+
+
 def _big(**more: Any) -> Any:
     """A 64-bit count; SQLite needs plain INTEGER to make it a row id."""
-    return Column(BigInteger().with_variant(Integer(), "sqlite"), nullable=False, **more)
+    return Column(_BIG, nullable=False, **more)
 
 
 def _moment(*, nullable: bool = False, index: bool = False) -> Any:
@@ -340,17 +343,36 @@ class ChangeTable(SQLModel, table=True):
 
 
 class AuditTable(SQLModel, table=True):
-    """Who changed what, when, from where. Append-only: triggers refuse UPDATE and DELETE."""
+    """Who changed what, when, from where. Append-only: triggers refuse UPDATE and DELETE, and each row is linked to the one before."""
 
     __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_sequence", "sequence", unique=True),)
     id: int | None = Field(default=None, sa_column=_big(primary_key=True, autoincrement=True))
+    sequence: int | None = Field(default=None, sa_column=Column(_BIG, nullable=True))
+    """Place in the chain, from 1; None for rows that are older than the chain."""
     at: datetime = Field(sa_column=_moment(index=True))
     actor: str = Field(max_length=127)
     source: str = Field(max_length=63)
+    request_id: str | None = Field(default=None, max_length=64)
+    """Of the call that made the change."""
     action: str = Field(max_length=63)
     subject: str = Field(max_length=255, index=True)
     detail: str
     """A JSON object; never a secret."""
+    key_version: int | None = None
+    """Of the audit key that `mac` is made with."""
+    mac: str | None = Field(default=None, max_length=64)
+    """HMAC-SHA256 of the row and the `mac` of the row before, in hexadecimal."""
+
+
+class AuditHeadTable(SQLModel, table=True):
+    """One row: the newest row of the audit trail. Its lock puts writers into one order."""
+
+    __tablename__ = "audit_head"
+    id: int = Field(primary_key=True)
+    sequence: int = Field(sa_column=_big())
+    mac: str = Field(max_length=64)
+    changed_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
 
 
 class SpoolSegmentTable(SQLModel, table=True):
