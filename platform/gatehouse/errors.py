@@ -1,7 +1,8 @@
 """The error catalogue: every problem a caller can be answered with, its status, stable code and public words (RFC 9457)."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 NAMES_LISTED = 20
@@ -18,6 +19,16 @@ class Refused(Exception):
         super().__init__(message)
         self.fact = message if fact is None else fact
         self.member = member
+
+
+@contextmanager
+def about(member: str) -> Iterator[None]:
+    """Refusals within are about this member of what was asked."""
+    try:
+        yield
+    except Refused as refusal:
+        refusal.member = refusal.member or member
+        raise
 
 
 class NotKnown(Refused):

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -15,6 +15,7 @@ from gatehouse.identity.plans import LARGEST
 from gatehouse.principal import Rate, Scope
 
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
+CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
 Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$", description="What the key is for: small letters, digits, '-' and '_'")]
 Scopes = Annotated[list[Scope], Field(min_length=1, max_length=len(Scope), description="What it may do; at most what the calling key may")]
 Networks = Annotated[
@@ -40,24 +41,36 @@ Expiry = Annotated[
 
 
 class Closed(BaseModel):
-    """Nothing but its fields."""
+    """Nothing but its fields. `passing` are those that change without anybody's doing: no entity tag depends on them."""
 
     model_config = ConfigDict(extra="forbid")
+    passing: ClassVar[frozenset[str]] = frozenset()
 
 
-class RateBody(Closed):
+class RateEntry(Closed):
+    """At most `burst + count * t / period_s` in any span of t seconds; 0 lets nothing in."""
+
+    count: CountOrNone
+    period_s: Count
+    burst: CountOrNone
+
+    @classmethod
+    def of(cls, rate: Rate) -> Self:
+        return cls(count=rate.count, period_s=rate.period_s, burst=rate.burst)
+
+
+class RateBody(RateEntry):
     """At most `burst + count * t / period_s` in any span of t seconds."""
 
     count: Count
-    period_s: Count
     burst: Count
 
-    @classmethod
-    def of(cls, rate: Rate | None) -> "RateBody | None":
-        return None if rate is None else cls(count=rate.count, period_s=rate.period_s, burst=rate.burst)
+
+def entry_of(rate: Rate | None) -> RateEntry | None:
+    return None if rate is None else RateEntry.of(rate)
 
 
-def rate_of(body: RateBody | None) -> Rate | None:
+def rate_of(body: RateEntry | None) -> Rate | None:
     return None if body is None else Rate(body.count, body.period_s, body.burst)
 
 
@@ -98,12 +111,13 @@ class Notice(Closed):
 class KeyEntry(Closed):
     """A key without its secret."""
 
+    passing = frozenset({"state", "last_used_at", "notices", "key"})
     id: str
     name: str
     state: Literal["active", "expired", "revoked"]
     scopes: list[Scope]
-    requests: RateBody | None
-    rows: RateBody | None
+    requests: RateEntry | None
+    rows: RateEntry | None
     networks: list[str]
     created_at: datetime
     expires_at: datetime | None
@@ -136,8 +150,8 @@ def entry(key: ApiKey, now: datetime) -> KeyEntry:
         name=key.name,
         state="revoked" if key.revoked_at else "expired" if expired else "active",
         scopes=sorted(key.scopes),
-        requests=RateBody.of(key.requests),
-        rows=RateBody.of(key.rows),
+        requests=entry_of(key.requests),
+        rows=entry_of(key.rows),
         networks=[str(network) for network in key.networks],
         created_at=key.created_at,
         expires_at=key.expires_at,

@@ -14,6 +14,8 @@ from gatehouse.api.account import AccountSources, account_router
 from gatehouse.api.account_limits import LimitSources, account_limits_router
 from gatehouse.api.account_migration import Pairs, account_migration_router
 from gatehouse.api.account_usage import account_usage_router
+from gatehouse.api.admin.parts import AdminParts
+from gatehouse.api.admin.routers import admin_routers
 from gatehouse.api.documents import docs_router, pages_router
 from gatehouse.api.health import health_router
 from gatehouse.api.keys import keys_router
@@ -99,6 +101,7 @@ class Rest:
         self._include_public()
         self._include_account(throttle)
         self._include_tokens(throttle)
+        self._include_admin(throttle)
         handle_errors(self.app, throttle, parts.render)
 
     def _include_public(self) -> None:
@@ -133,6 +136,19 @@ class Rest:
         self.app.include_router(token_router(parts.prove, keyring.signer, throttle, per_address))
         revoke = partial(revoke_token, parts.database)
         self.app.include_router(revocation_router(parts.prove, keyring.verify, revoke, throttle, per_address))
+
+    def _include_admin(self, throttle: Throttle) -> None:
+        parts = self._parts
+        admin = AdminParts(
+            database=parts.database,
+            peppers=parts.peppers,
+            prover=parts.prover,
+            throttle=throttle,
+            per_minute=parts.settings.account_requests_per_minute,
+            now=parts.now,
+        )
+        for router in admin_routers(admin):
+            self.app.include_router(router)
 
     def _failures(self) -> dict[str, str]:
         return {"/".join(name): reason for name, reason in self._parts.registry.failures.items()}

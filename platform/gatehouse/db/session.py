@@ -11,6 +11,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
+from gatehouse.db.revision import hold_revision
+
 BUSY_TIMEOUT_MS = 10_000
 WRITE = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, with @ : / ? # in the password percent-encoded"
 POSTGRESQL_DEADLINES = {
@@ -60,8 +62,43 @@ class Database:
         with Session(self.engine.execution_options(gatehouse_write=True), expire_on_commit=False) as session, session.begin():
             yield session
 
+    def guarded(self, check: Callable[[Session], None]) -> "Database":
+        """The same database, whose every write first holds the revision and runs `check`: what it finds stands until the commit."""
+        return _GuardedDatabase(self.engine, check)
+
+    def joined(self, session: Session) -> "Database":
+        """The same database, all of whose reads and writes are part of the transaction of `session`, which others commit."""
+        return _JoinedDatabase(self.engine, session)
+
     def close(self) -> None:
         self.engine.dispose()
+
+
+class _GuardedDatabase(Database):
+    def __init__(self, engine: Engine, check: Callable[[Session], None]) -> None:
+        super().__init__(engine)
+        self._check = check
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        with super().write() as session:
+            hold_revision(session)
+            self._check(session)
+            yield session
+
+
+class _JoinedDatabase(Database):
+    def __init__(self, engine: Engine, session: Session) -> None:
+        super().__init__(engine)
+        self._session = session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        yield self._session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        yield self._session
 
 
 def open_database(url: str) -> Database:

@@ -25,7 +25,8 @@ def create_plan(database: Database, actor: Actor, plan: Plan) -> Plan:
     with database.write() as session:
         hold_revision(session)
         if store.find_plan(session, plan.name) is not None:
-            raise Refused(f"there is a plan {plan.name!r} already: change it with gatehouse plans edit {plan.name}")
+            said = f"there is a plan {plan.name!r} already: change it with gatehouse plans edit {plan.name}"
+            raise Refused(said, fact="there is a plan of this name already")
         store.add_plan(session, plan)
         record_change(session, "plan", plan.name)
         record_audit(session, actor, "plan.create", plan.name, facts_of_plan(plan))
@@ -56,7 +57,7 @@ def named_plan(session: Session, name: str) -> Plan:
     """Raises NotKnown."""
     plan = store.find_plan(session, name)
     if plan is None:
-        raise NotKnown("plan", name, (known.name for known in store.list_plans(session)))
+        raise NotKnown("plan", name, (known.name for known in store.list_plans(session)), member="plan")
     return plan
 
 
@@ -64,27 +65,33 @@ def check_plan(plan: Plan) -> None:
     """Raises Refused when a limit cannot be kept or contradicts another."""
     check_rate("requests", plan.requests)
     check_rate("rows", plan.rows)
-    numbers = {"rows a call": plan.rows_per_call, "bytes a call": plan.bytes_per_call, "rows a month": plan.rows_per_month}
-    for what, number in numbers.items():
-        largest = 2**63 - 1 if what == "rows a month" else LARGEST
-        if not 1 <= number <= largest:
-            raise Refused(f"{what} must be 1 to {largest}, not {number}")
+    numbers = {"rows_per_call": plan.rows_per_call, "bytes_per_call": plan.bytes_per_call, "rows_per_month": plan.rows_per_month}
+    for member, number in numbers.items():
+        _check_number(member, number, 2**63 - 1 if member == "rows_per_month" else LARGEST)
     if plan.quota_mode not in ("hard", "soft"):
-        raise Refused(f"the quota is hard or soft, not {plan.quota_mode!r}")
+        raise Refused(f"the quota is hard or soft, not {plan.quota_mode!r}", fact="the quota is hard or soft", member="quota")
     for what, mode in (("requests", plan.requests_mode), ("rows", plan.rows_mode)):
         if mode not in ("enforce", "observe"):
-            raise Refused(f"the mode of {what} is enforce or observe, not {mode!r}")
+            fact = f"the mode of {what} is enforce or observe"
+            raise Refused(f"{fact}, not {mode!r}", fact=fact, member=f"{what}_mode")
     if plan.rows_per_call > plan.rows.burst:
         wish = f"a call of {plan.rows_per_call} rows could never pass a burst of {plan.rows.burst} rows"
-        raise Refused(f"{wish}: raise the burst or lower the rows a call")
+        raise Refused(f"{wish}: raise the burst or lower the rows a call", member="rows_per_call")
+
+
+def _check_number(member: str, number: int, largest: int) -> None:
+    if not 1 <= number <= largest:
+        what = {"rows_per_call": "rows a call", "bytes_per_call": "bytes a call", "rows_per_month": "rows a month"}[member]
+        fact = f"{what} must be 1 to {largest}"
+        raise Refused(f"{fact}, not {number}", fact=fact, member=member)
 
 
 def check_rate(what: str, rate: Rate) -> None:
     """A count or burst of 0 lets nothing in. Raises Refused when the limiter cannot keep this rate."""
     if min(rate.count, rate.burst) < 0 or rate.period_s < 1 or max(rate.count, rate.period_s, rate.burst) > LARGEST:
-        raise Refused(f"count and burst of {what} must be 0 to {LARGEST}, the period at least 1 s")
+        raise Refused(f"count and burst of {what} must be 0 to {LARGEST}, the period at least 1 s", member=what)
     if rate.count > LARGEST_PER_SECOND * rate.period_s:
-        raise Refused(f"{what} can be limited to at most {LARGEST_PER_SECOND} a second")
+        raise Refused(f"{what} can be limited to at most {LARGEST_PER_SECOND} a second", member=what)
 
 
 def check_key_rate(what: str, own: Rate, plan: Plan, of_plan: Rate) -> None:
@@ -93,7 +100,8 @@ def check_key_rate(what: str, own: Rate, plan: Plan, of_plan: Rate) -> None:
     if own.count * of_plan.period_s > of_plan.count * own.period_s or own.burst > of_plan.burst:
         raise Refused(
             f"a key has at most what its tenant has: plan {plan.name} lets in {of_plan.count} {what} in {of_plan.period_s} s, "
-            f"burst {of_plan.burst}"
+            f"burst {of_plan.burst}",
+            member=what,
         )
 
 

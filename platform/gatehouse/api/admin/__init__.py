@@ -1,0 +1,1 @@
+"""`/admin`: what operators do from the shell, over HTTP."""
