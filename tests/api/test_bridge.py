@@ -13,10 +13,10 @@ from sqlmodel import col, select
 from stage import ACTOR, IRIS_ROW, ROOT, Live, Stage, instances, key_id, problem, wait_until
 
 from gatehouse.cli.deployment import Deployment
-from gatehouse.cli.endpoint_bridge import begin_bridge
 from gatehouse.contracts.bodies import records_line
 from gatehouse.contracts.contract import parse_contract
 from gatehouse.db.tables import UsageEventTable
+from gatehouse.operating.bridging import begin_bridge
 from gatehouse.principal import Plan, Rate
 from gatehouse.serving.recipes import train_recipe
 
@@ -29,7 +29,7 @@ SMALL = Plan("small", Rate(1, 3600, 10_000), Rate(1, 3600, 10_000), 12, "hard", 
 @pytest.fixture(scope="module")
 def live(module_stage: Stage) -> Iterator[Live]:
     """A server that was started after v1 was bridged and its model deleted."""
-    begin_bridge(Deployment(module_stage.settings, module_stage.database, ACTOR), "iris", "v1", "v2")
+    begin_bridge(Deployment(settings=module_stage.settings, database=module_stage.database, actor=ACTOR), "iris", "v1", "v2")
     for artifact in (module_stage.state_dir / "models" / "iris" / "1.0.0").glob("model.*"):
         artifact.unlink()
     with module_stage.serving() as running:

@@ -19,8 +19,8 @@ from sqlmodel import col, select
 from stage import IRIS_ROW, Live, Stage, instances, problem, wait_until
 from wire import post, wire
 
-from gatehouse.cli import releasing
 from gatehouse.db.tables import IdempotencyClaimTable, UsageEventTable
+from gatehouse.operating import releasing
 from gatehouse.principal import Plan, Rate
 
 SMALL = Plan("small", Rate(1, 3600, 10_000), Rate(1, 3600, 12), 5, "hard", 10, 10_000)

@@ -18,7 +18,6 @@ from stage import ACTOR, IRIS_ROW, Live, Stage, instances, problem, wait_until
 
 from gatehouse.api.pages import PAGE_CSP
 from gatehouse.cli.deployment import Deployment
-from gatehouse.cli.endpoint_bridge import begin_bridge
 from gatehouse.db.tables import EndpointTable
 from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.life_store import change_life
@@ -30,6 +29,7 @@ from gatehouse.migration.shadow_store import add_shadows, shadow_figures
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
 from gatehouse.migration.store import named_endpoint
 from gatehouse.migration.transitions import Announcement, deprecated, retired
+from gatehouse.operating.bridging import begin_bridge
 from gatehouse.principal import Scope
 
 GUIDE = "/v2/models/iris/migrate-from/v1"
@@ -305,7 +305,7 @@ def test_a_browser_without_a_key_is_told_how_to_get_the_guide_and_programs_get_t
 
 
 def test_over_a_bridge_guide_and_translation_go_on_by_the_older_contract(stage: Stage) -> None:
-    begin_bridge(Deployment(stage.settings, stage.database, ACTOR), "iris", "v1", "v2")
+    begin_bridge(Deployment(settings=stage.settings, database=stage.database, actor=ACTOR), "iris", "v1", "v2")
     with stage.serving() as live:
         key = live.stage.tenant("bridged", "iris")
         assert live.predict(key, instances(IRIS_ROW)).json()["bridged"] is True

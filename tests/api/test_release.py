@@ -15,11 +15,11 @@ from serving_process import serving_process
 from sqlmodel import select
 from stage import ACTOR, IRIS_ROW, Live, Stage, instances, key_id, wait_until
 
-from gatehouse.cli import releasing
 from gatehouse.db.tables import UsageEventTable
 from gatehouse.errors import Refused
 from gatehouse.migration.release import CanaryShare, released, with_canary
 from gatehouse.migration.store import named_endpoint, store_release
+from gatehouse.operating import releasing
 
 Publish = Callable[..., Path]
 

@@ -13,13 +13,13 @@ from line_versions import GROWN, LINE, deployment, open_newer, publish_line, pub
 from sqlmodel import col, select
 from stage import ACTOR, Live, Stage, instances, wait_until
 
-from gatehouse.cli import releasing
 from gatehouse.db.tables import TenantTable
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.shadow import ShadowFigures, UpgradeFailures
 from gatehouse.migration.shadow_store import shadow_figures, upgrade_failures
 from gatehouse.migration.shadowing import shadowed, unshadowed
 from gatehouse.migration.store import named_endpoint
+from gatehouse.operating import releasing
 
 V2 = "/v2/models/iris/predict"
 SPECIES = {"Iris setosa": "setosa", "Iris versicolor": "versicolor", "Iris virginica": "virginica"}

@@ -10,10 +10,10 @@ from contract_text import head, pair_contract
 from gatehouse.cli.contract_choice import named_contract
 from gatehouse.cli.deployment import open_deployment, settings_or_refusal
 from gatehouse.cli.publish_report import facts, report
-from gatehouse.cli.published_contract import repository_of
 from gatehouse.cli.publishing import PublishWish, publish_model
 from gatehouse.cli.upgrade_proofs import note_outgrown, prove_published
 from gatehouse.contracts.contract import Contract, parse_contract
+from gatehouse.operating.published import repository_of
 
 MODELS = Path(__file__).parents[2] / "models"
 OUTPUT = '[output]\ntask = "classification"\nlabels = [{class = 0, name = "low"}, {class = 1, name = "high"}]\n'

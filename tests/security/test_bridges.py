@@ -7,8 +7,8 @@ from line_versions import LINE, NEWER, deployment, estimator, open_newer, write_
 from sqlmodel import select
 from stage import IRIS_ROW, Stage, instances, problem
 
-from gatehouse.cli.endpoint_bridge import begin_bridge
 from gatehouse.db.tables import UsageEventTable
+from gatehouse.operating.bridging import begin_bridge
 from gatehouse.serving.manifest import GoldenRow
 
 SLOPE = 1e305

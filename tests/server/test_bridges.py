@@ -16,13 +16,13 @@ from line_versions import LINE, NEWER, deployment, open_newer, publish_line, pub
 from sqlmodel import col, select
 from stage import ACTOR, IRIS_ROW, Live, Stage, instances, problem, wait_until
 
-from gatehouse.cli import releasing
-from gatehouse.cli.endpoint_bridge import begin_bridge, end_bridge
 from gatehouse.db.tables import UsageEventTable
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.release import released
 from gatehouse.migration.store import named_endpoint, store_release
 from gatehouse.migration.transitions import Announcement, deprecated
+from gatehouse.operating import releasing
+from gatehouse.operating.bridging import begin_bridge, end_bridge
 
 NEW_LINE = "/v2/models/line/predict"
 ONE = {"size": 1.5}

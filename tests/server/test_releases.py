@@ -10,13 +10,13 @@ import pytest
 from line_versions import LINE, deployment, open_newer, publish_newer
 from stage import ACTOR, Live, Stage, instances, wait_until
 
-from gatehouse.cli import releasing
 from gatehouse.db.revision import last_revision
 from gatehouse.migration.bridging import bridged
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.life_store import change_life
 from gatehouse.migration.store import named_endpoint, store_release
 from gatehouse.migration.transitions import Announcement, deprecated
+from gatehouse.operating import releasing
 from gatehouse.principal import Scope
 
 ONE = {"size": 1.5}

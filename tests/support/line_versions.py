@@ -13,9 +13,9 @@ from skl2onnx import to_onnx
 from sklearn.linear_model import LinearRegression
 from stage import ACTOR, ONE_NUMBER_TOML, Stage
 
-from gatehouse.cli import releasing
 from gatehouse.cli.deployment import Deployment
 from gatehouse.migration.store import activate, create_endpoint
+from gatehouse.operating import releasing
 from gatehouse.serving.manifest import ARTIFACT_FILES, CONTRACT_FILE, MANIFEST_FORMAT, FileDigest, GoldenRow, Manifest
 from gatehouse.serving.repository import Repository
 from gatehouse.serving.signing import Signer, TrustedKeys
@@ -100,7 +100,7 @@ def write_version(
 
 
 def deployment(stage: Stage) -> Deployment:
-    return Deployment(stage.settings, stage.database, ACTOR)
+    return Deployment(settings=stage.settings, database=stage.database, actor=ACTOR)
 
 
 def release(stage: Stage, offset: int, canary: int | None = None) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatehouse.cli.published_contract import read_contract, read_file
+from gatehouse.cli.given_file import read_file
 from gatehouse.contracts.contract import Contract
 from gatehouse.errors import Refused
+from gatehouse.operating.published import read_contract
 from gatehouse.serving.names import NameInvalid, check_model, parse_api_version
 from gatehouse.settings import Settings
 

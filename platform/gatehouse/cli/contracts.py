@@ -8,17 +8,19 @@ import typer
 
 from gatehouse.cli.deployment import settings_or_refusal
 from gatehouse.cli.drafting import FEATURES_HELP, LABELS_HELP, TARGETS_HELP, draft_contract, facts_of_artifact, model_name, told_by
+from gatehouse.cli.given_file import read_file
 from gatehouse.cli.output import Json, example, print_json, print_table
-from gatehouse.cli.published_contract import contract_of, read_contract, read_file, repository_of
 from gatehouse.cli.sample import read_sample
-from gatehouse.cli.upgrade_proofs import UpgradeProof, beside, newest_contract, proof_facts, prove_upgrade
+from gatehouse.cli.upgrade_proofs import beside, newest_contract
 from gatehouse.contracts.cells import range_detail
 from gatehouse.contracts.compatibility import Change, Level, compare, level
 from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.feature import NUMERIC_TYPES, Feature
 from gatehouse.contracts.openapi import describe
+from gatehouse.contracts.proved_upgrade import UpgradeProof, proof_facts, prove_upgrade
 from gatehouse.contracts.upgrade import rules_from
 from gatehouse.errors import Refused
+from gatehouse.operating.published import contract_of, read_contract, repository_of
 from gatehouse.serving.names import parse_api_version
 
 app = typer.Typer(

@@ -11,20 +11,19 @@ from sqlalchemy.exc import DBAPIError
 
 from gatehouse.db.audit import Actor
 from gatehouse.db.migrate import DatabaseTooNew, upgrade
-from gatehouse.db.session import Database, DatabaseUnreachable, DatabaseUrlInvalid, open_database, wait_until_reachable
+from gatehouse.db.session import DatabaseUnreachable, DatabaseUrlInvalid, open_database, wait_until_reachable
 from gatehouse.errors import Refused
 from gatehouse.identity.peppers import Peppers
+from gatehouse.operating.desk import Desk
 from gatehouse.settings import SETTINGS_FILE, Settings, SettingsInvalid, find_state_dir, read_settings
 
 LONGEST_WAIT_S = 5.0
 """A person waits for less than a server that starts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    settings: Settings
-    database: Database
-    actor: Actor
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment(Desk):
+    """The desk of a command."""
 
     @property
     def peppers(self) -> Peppers:
@@ -45,7 +44,7 @@ def open_deployment() -> Iterator[Deployment]:
     try:
         wait_until_reachable(database, min(settings.database_wait_s, LONGEST_WAIT_S))
         upgrade(database)
-        yield Deployment(settings, database, os_user())
+        yield Deployment(settings=settings, database=database, actor=os_user())
     except (DatabaseUnreachable, DatabaseTooNew) as error:
         raise Refused(str(error)) from None
     except DBAPIError as error:

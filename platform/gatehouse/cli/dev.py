@@ -15,7 +15,6 @@ from gatehouse.cli.deployment import Deployment, open_deployment, settings_or_re
 from gatehouse.cli.first_call import first_call
 from gatehouse.cli.first_settings import REPOSITORY, add_missing_secrets, make_settings, set_port, settings_file
 from gatehouse.cli.output import example
-from gatehouse.cli.published_contract import check_loadable, repository_of
 from gatehouse.cli.publishing import PublishWish, publish_model
 from gatehouse.cli.serve import listen, serve_settings
 from gatehouse.cli.serve_metrics import metrics_served
@@ -25,6 +24,7 @@ from gatehouse.identity.key_wishes import KeyWish
 from gatehouse.identity.keys import CreatedKey, create_key, list_keys
 from gatehouse.identity.tenants import add_grant, create_tenant, list_grants, list_tenants
 from gatehouse.migration.store import activate, api_versions_by_model, find_endpoint
+from gatehouse.operating.published import check_loadable, repository_of
 
 RECIPES = (("iris", "v1"), ("iris", "v2"), ("breast_cancer", "v1"), ("diabetes", "v1"))
 TENANT = "demo"

@@ -1,23 +1,22 @@
 """`gatehouse endpoints brownout | brownouts | cancel-brownout`: windows in which a deprecated endpoint answers 410 for a trial."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.endpoint_facts import ApiVersion, Model
-from gatehouse.cli.endpoint_life import granted
-from gatehouse.cli.heralds import herald_of
 from gatehouse.cli.output import Json, example, moment, print_json, print_table
 from gatehouse.cli.wishes import expiry
 from gatehouse.identity.store import list_tenants
 from gatehouse.migration.announcing import Reached
-from gatehouse.migration.brownout import LONGEST_MIN, Wish
-from gatehouse.migration.brownout_store import Planned, cancel_brownout, plan_brownout
+from gatehouse.migration.brownout import LONGEST_MIN
+from gatehouse.migration.brownout_store import Planned
 from gatehouse.migration.endpoint import Brownout, Endpoint
 from gatehouse.migration.store import named_endpoint
+from gatehouse.operating.brownouts import BrownoutWish, plan
+from gatehouse.operating.brownouts import cancel as take_back
 
 NOW = "now"
 
@@ -33,13 +32,11 @@ def brownout(
     json: Json = False,
 ) -> None:
     """Let a deprecated endpoint answer 410 for a few minutes. Tenants are told of it now; those that have moved are spared."""
-    with open_deployment() as deployment, deployment.database.write() as session:
-        now = datetime.now(UTC).replace(microsecond=0)
-        tenant_id = granted(session, tenant, model, api_version) if tenant else None
-        wish = Wish(now if at == NOW else expiry(at).replace(microsecond=0), minutes, share, tenant_id)
-        herald = herald_of(deployment, session)
-        planned = plan_brownout(session, deployment.actor, herald, model, api_version, wish, now, force=force)
-        names = {tenant_id: tenant} if tenant_id and tenant else {}
+    wish = BrownoutWish(None if at == NOW else expiry(at), minutes, share, tenant)
+    with open_deployment() as deployment:
+        planned = plan(deployment, model, api_version, wish, force=force)
+    tenant_id = planned.window.tenant_id
+    names = {tenant_id: tenant} if tenant_id and tenant else {}
     if json:
         print_json(brownout_facts(planned.endpoint, planned.window, names) | _reached(planned.told))
         return
@@ -67,9 +64,10 @@ def cancel(
     json: Json = False,
 ) -> None:
     """Take a brownout back that is planned, or end one that is under way. Whom it was for is told."""
-    with open_deployment() as deployment, deployment.database.write() as session:
-        taken = cancel_brownout(session, deployment.actor, herald_of(deployment, session), brownout_id)
-        names = {tenant.id: tenant.name for tenant in list_tenants(session)}
+    with open_deployment() as deployment:
+        taken = take_back(deployment, brownout_id)
+        with deployment.database.read() as session:
+            names = {tenant.id: tenant.name for tenant in list_tenants(session)}
     if json:
         print_json(brownout_facts(taken.endpoint, taken.window, names) | _reached(taken.told))
         return

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from gatehouse.cli import releasing
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.endpoint_bridge import add_bridge_commands
 from gatehouse.cli.endpoint_brownouts import add_brownout_commands
@@ -15,7 +14,9 @@ from gatehouse.cli.endpoint_shadow import add_shadow_commands
 from gatehouse.cli.output import Json, example, print_json, print_table
 from gatehouse.migration.bridging import bridges_to
 from gatehouse.migration.endpoint import Endpoint
-from gatehouse.migration.store import activate, list_endpoints, named_endpoint
+from gatehouse.migration.store import list_endpoints, named_endpoint
+from gatehouse.operating import releasing
+from gatehouse.operating.life import activate
 
 Force = Annotated[bool, typer.Option("--force", help="Also where callers lose something that the contract gives them now.")]
 
@@ -101,8 +102,8 @@ def rollback(model: Model, api_version: ApiVersion, force: Force = False, json: 
 @app.command("activate", epilog=example("gatehouse endpoints activate iris v2"))
 def end_preview(model: Model, api_version: ApiVersion, json: Json = False) -> None:
     """End an endpoint's preview: grants of the whole model cover it from now on."""
-    with open_deployment() as deployment, deployment.database.write() as session:
-        endpoint = activate(session, deployment.actor, model, api_version)
+    with open_deployment() as deployment:
+        endpoint = activate(deployment, model, api_version)
     if json:
         print_json(facts(endpoint, datetime.now(UTC)))
         return

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gatehouse.cli.deployment import Deployment
-from gatehouse.cli.published_contract import contract_of
 from gatehouse.errors import Refused
 from gatehouse.identity.store import Grant, Tenant
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import list_endpoints
+from gatehouse.operating.published import contract_of
 
 
 def first_call(deployment: Deployment, tenant: Tenant, grants: list[Grant]) -> str:

@@ -13,7 +13,6 @@ from gatehouse.cli.deployment import Deployment, open_deployment
 from gatehouse.cli.endpoint_facts import Model
 from gatehouse.cli.migration_report import New, Old
 from gatehouse.cli.output import Json
-from gatehouse.cli.published_contract import repository_of
 from gatehouse.cli.upgrade_proofs import newest_contract
 from gatehouse.contracts.contract import Contract, ContractInvalid
 from gatehouse.contracts.upgrade import bind_upgrade
@@ -23,6 +22,7 @@ from gatehouse.migration.guide import Guide, guide_of, life_of
 from gatehouse.migration.guide_markdown import markdown
 from gatehouse.migration.guide_text import guide_document, title_of
 from gatehouse.migration.store import find_endpoint
+from gatehouse.operating.published import repository_of
 from gatehouse.serving.names import NameInvalid, parse_api_version
 
 EVERYBODY = ""

@@ -9,16 +9,8 @@ from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.endpoint_facts import Model
 from gatehouse.cli.migration_table import print_report
 from gatehouse.cli.output import Json, print_json
-from gatehouse.cli.published_contract import contract_of
-from gatehouse.contracts.upgrade import rules_from
-from gatehouse.errors import Refused
-from gatehouse.identity.tenants import named_tenant
-from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.report_facts import COLUMNS, csv_rows, report_facts
-from gatehouse.migration.report_standing import pair_of
-from gatehouse.migration.report_store import read_report
-from gatehouse.migration.store import named_endpoint
-from gatehouse.settings import Settings
+from gatehouse.operating.reporting import migration_report
 from gatehouse.usage.csv_text import csv_lines
 
 Old = Annotated[str, typer.Argument(metavar="OLD", help="The API version to be switched off: v1.")]
@@ -37,22 +29,10 @@ def report(
     if json and csv:
         raise typer.BadParameter("choose --json or --csv")
     with open_deployment() as deployment, deployment.database.read() as session:
-        before, after = (named_endpoint(session, model, version) for version in (old, new))
-        tenant_id = None if tenant is None else named_tenant(session, tenant).id
-        pair = pair_of(before, after, _has_rules(deployment.settings, before, after))
-        found = read_report(session, pair, datetime.now(UTC), tenant_id)
+        found = migration_report(session, deployment.settings, model, old, new, datetime.now(UTC), tenant)
     if json:
         print_json(report_facts(found))
     elif csv:
         typer.echo(csv_lines([COLUMNS, *csv_rows(found)]), nl=False)
     else:
         print_report(found)
-
-
-def _has_rules(settings: Settings, old: Endpoint, new: Endpoint) -> bool | None:
-    """None where the newer contract cannot be read here."""
-    try:
-        contract = contract_of(settings, new.model, new.stable_version)
-    except Refused:
-        return None
-    return rules_from(contract, old.api_version) is not None

@@ -9,16 +9,17 @@ import typer
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.drafting import FEATURES_HELP, LABELS_HELP, TARGETS_HELP, told_by
 from gatehouse.cli.first_settings import make_settings_where_there_are_none
+from gatehouse.cli.given_file import read_file
 from gatehouse.cli.output import Json, example, print_json, print_table
 from gatehouse.cli.progress import progress_bar
 from gatehouse.cli.publish_report import facts, report, show_draft
 from gatehouse.cli.publish_request import PublishRequest, wish_of
-from gatehouse.cli.published_contract import read_file, repository_of
 from gatehouse.cli.publishing import STEPS, publish_model
 from gatehouse.cli.served_rows import EPILOG, show_rows
 from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import list_endpoints
+from gatehouse.operating.published import repository_of
 from gatehouse.serving.options import PublishOptions
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ from gatehouse.cli.contract_choice import ContractChoice
 from gatehouse.cli.deployment import Deployment
 from gatehouse.cli.output import print_table
 from gatehouse.cli.publishing import Published
-from gatehouse.cli.upgrade_proofs import proof_facts
+from gatehouse.contracts.proved_upgrade import proof_facts
 from gatehouse.identity.tenants import list_grants, list_tenants
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.principal import OPERATOR_TENANT

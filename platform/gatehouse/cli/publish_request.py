@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gatehouse.cli.contract_choice import ContractChoice, named_contract, usual_contract
 from gatehouse.cli.contradiction import check_told
 from gatehouse.cli.drafting import Told, draft_contract, facts_of_artifact, model_name, renamed_sample
-from gatehouse.cli.published_contract import read_file
+from gatehouse.cli.given_file import read_file
 from gatehouse.cli.publishing import PublishWish
 from gatehouse.cli.sample import Sample, number_ranges, read_sample
 from gatehouse.errors import Refused

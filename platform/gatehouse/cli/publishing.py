@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from gatehouse.cli.contract_choice import ContractChoice
 from gatehouse.cli.deployment import Deployment
-from gatehouse.cli.published_contract import repository_of
 from gatehouse.cli.signing_key import signer_of, trusted_keys_folder
-from gatehouse.cli.upgrade_proofs import UpgradeProof, note_outgrown, prove_published
+from gatehouse.cli.upgrade_proofs import note_outgrown, prove_published
 from gatehouse.cli.version_choice import VersionChoice, choose_version
+from gatehouse.contracts.proved_upgrade import UpgradeProof
 from gatehouse.db.audit import record_audit
 from gatehouse.errors import Refused
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import create_endpoint, find_endpoint
+from gatehouse.operating.published import repository_of
 from gatehouse.serving.kept_estimator import FOLDER, keep_estimator
 from gatehouse.serving.names import NameInvalid
 from gatehouse.serving.options import PublishOptions

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gatehouse.cli.deployment import Deployment, open_deployment
+from gatehouse.cli.given_file import read_file
 from gatehouse.cli.output import Json, example, print_json, print_table
-from gatehouse.cli.published_contract import read_contract, read_file, repository_of
 from gatehouse.cli.sample import Sample, read_sample, typed_rows
 from gatehouse.contracts.contract import Contract
 from gatehouse.errors import NotKnown, PredictionFailed, Refused
 from gatehouse.migration.endpoint import api_version_of
 from gatehouse.migration.store import list_endpoints
+from gatehouse.operating.published import read_contract, repository_of
 from gatehouse.serving.kept_estimator import FOLDER, EstimatorMissing, KeptEstimator, kept_estimator
 from gatehouse.serving.repository import VerifiedVersion, VersionInvalid, VersionMissing
 

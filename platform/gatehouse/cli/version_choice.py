@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from gatehouse.cli.published_contract import read_contract
 from gatehouse.contracts.compatibility import Change, compare, level
 from gatehouse.contracts.contract import Contract
 from gatehouse.errors import Refused
+from gatehouse.operating.published import read_contract
 from gatehouse.serving.names import NameInvalid, parse_api_version, parse_version
 from gatehouse.serving.repository import Repository, VersionInvalid, VersionMissing
 

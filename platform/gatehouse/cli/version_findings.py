@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from gatehouse.cli.bridge_proof import prove_bridge
 from gatehouse.cli.finding import Finding
 from gatehouse.errors import Refused
 from gatehouse.migration.endpoint import Endpoint
+from gatehouse.operating.bridge_proof import prove_bridge
 from gatehouse.serving.repository import Repository, VersionInvalid, VersionMissing
 from gatehouse.serving.signing import PublishingKeyUnusable, TrustedKeys
 from gatehouse.settings import Settings

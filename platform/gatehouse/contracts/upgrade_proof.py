@@ -13,6 +13,7 @@ from gatehouse.contracts.cells import Cell, Fault
 from gatehouse.contracts.drawing import draw_cells
 from gatehouse.contracts.fast_decode import Matrix
 from gatehouse.contracts.feature import Feature
+from gatehouse.contracts.pause import Pause, no_pause
 from gatehouse.contracts.reach import ends, may_be_null, written
 from gatehouse.contracts.upgrade import Upgrade
 from gatehouse.contracts.upgrade_columns import column_of, matrix_of
@@ -55,9 +56,9 @@ class Proof:
         return tuple(gap for gap in self.gaps if not gap.declared)
 
 
-def prove(upgrade: Upgrade, rows: int = ROWS, seed: int = SEED) -> Proof:
-    """The same for the same rules. Raises nothing."""
-    gaps = exact_gaps(upgrade)
+def prove(upgrade: Upgrade, rows: int = ROWS, seed: int = SEED, *, pause: Pause = no_pause) -> Proof:
+    """The same for the same rules. Raises nothing but what `pause` does, which is called between its steps."""
+    gaps = exact_gaps(upgrade, pause)
     drawn = draw_cells(upgrade.old.features, rows, seed)
     known = {(gap.target, gap.code) for gap in gaps}
     fillings = {filling.target.name: filling for filling in upgrade.fillings}
@@ -68,9 +69,9 @@ def prove(upgrade: Upgrade, rows: int = ROWS, seed: int = SEED) -> Proof:
     return Proof(tuple(gaps), len(drawn))
 
 
-def exact_gaps(upgrade: Upgrade) -> list[Gap]:
+def exact_gaps(upgrade: Upgrade, pause: Pause = no_pause) -> list[Gap]:
     """Those that are proved field by field, without a drawn row."""
-    return [gap for filling in upgrade.fillings for gap in _gaps(filling)]
+    return [gap for filling in upgrade.fillings for gap in _gaps(filling, pause)]
 
 
 def matrix(features: Sequence[Feature], rows: Sequence[Sequence[Cell]]) -> Matrix:
@@ -78,9 +79,10 @@ def matrix(features: Sequence[Feature], rows: Sequence[Sequence[Cell]]) -> Matri
     return matrix_of(features, [column_of(feature, (row[place] for row in rows)) for place, feature in enumerate(features)])
 
 
-def _gaps(filling: Filling) -> Iterator[Gap]:
+def _gaps(filling: Filling, pause: Pause) -> Iterator[Gap]:
     by_code: dict[str, tuple[Fault, list[Sequence[Cell]]]] = {}
     for cells in _tried(filling):
+        pause()
         fault = filling.cell(cells)
         if isinstance(fault, Fault):
             by_code.setdefault(fault.code, (fault, []))[1].append(cells)

@@ -1,15 +1,17 @@
 """Whether a model version can answer the calls of an older endpoint: its contract's rules, proved against the older contract."""
 
-from gatehouse.cli.published_contract import contract_of
-from gatehouse.cli.upgrade_proofs import UpgradeProof, prove_upgrade
+from gatehouse.contracts.pause import Pause, no_pause
+from gatehouse.contracts.proved_upgrade import UpgradeProof, prove_upgrade
 from gatehouse.contracts.upgrade import rules_from
 from gatehouse.errors import Refused
 from gatehouse.migration.bridging import bridges_to
 from gatehouse.migration.endpoint import Endpoint
+from gatehouse.operating.desk import Desk
+from gatehouse.operating.published import contract_of
 from gatehouse.settings import Settings
 
 
-def prove_bridge(settings: Settings, endpoint: Endpoint, version: str) -> UpgradeProof:
+def prove_bridge(settings: Settings, endpoint: Endpoint, version: str, pause: Pause = no_pause) -> UpgradeProof:
     """That `version` can answer calls by the contract of an endpoint. Raises Refused, with what speaks against it."""
     model, own, newer = endpoint.model, f"{endpoint.model} {endpoint.stable_version}", f"{endpoint.model} {version}"
     old, new = (contract_of(settings, model, each) for each in (endpoint.stable_version, version))
@@ -20,21 +22,17 @@ def prove_bridge(settings: Settings, endpoint: Endpoint, version: str) -> Upgrad
     if rules.one_way:
         why = f"no answer of {new.api_version} becomes one of {old.api_version}"
         raise Refused(f"the rules from {old.api_version} in the contract of {newer} are one_way: {why}, so partners must move themselves")
-    return prove_upgrade(old, new, f"contract of {newer}", own)
+    return prove_upgrade(old, new, f"contract of {newer}", own, pause)
 
 
-def check_bridges(settings: Settings, endpoint: Endpoint, siblings: list[Endpoint], version: str) -> None:
-    """That `version` of an endpoint can answer all that are bridged to it. Raises Refused."""
-    for each in bridges_to(endpoint, siblings):
+def proven_bridges(desk: Desk, endpoint: Endpoint, siblings: list[Endpoint], version: str) -> list[Endpoint]:
+    """All that are bridged to an endpoint, each of whose calls `version` of it can answer. Raises Refused."""
+    found = bridges_to(endpoint, siblings)
+    for each in found:
         try:
-            prove_bridge(settings, each, version)
+            prove_bridge(desk.settings, each, version, desk.pause)
         except Refused as refusal:
+            fact = f"{each.name} is bridged to {endpoint.name}, and {version} could not answer its calls"
             end = f"gatehouse endpoints unbridge {each.model} {each.api_version} first"
-            raise Refused(
-                f"{each.name} is bridged to {endpoint.name}, and {version} could not answer its calls; {end}:\n{refusal}"
-            ) from None
-
-
-def refusing_fields(proof: UpgradeProof) -> list[str]:
-    """The older contract's fields of which some values are refused, as the rules say."""
-    return list(dict.fromkeys(name for gap in proof.proof.gaps for name in gap.sources))
+            raise Refused(f"{fact}; {end}:\n{refusal}", fact=f"{fact}: {refusal.fact}") from None
+    return found

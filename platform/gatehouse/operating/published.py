@@ -1,6 +1,4 @@
-"""Contracts of published versions and of files, with every complaint as a refusal."""
-
-from pathlib import Path
+"""Published versions of this deployment and their contracts, with every complaint as a refusal."""
 
 from gatehouse.contracts.contract import Contract, ContractInvalid, parse_contract
 from gatehouse.errors import Refused
@@ -14,7 +12,7 @@ def repository_of(settings: Settings) -> Repository:
     try:
         trusted = TrustedKeys.load(settings.under_state(settings.trusted_keys_dir))
     except PublishingKeyUnusable as error:
-        raise Refused(str(error)) from None
+        raise Refused(str(error), fact="the folder of trusted publishing keys cannot be used, so nothing can be verified") from None
     return Repository(settings.under_state(settings.models_dir), trusted)
 
 
@@ -23,7 +21,7 @@ def contract_of(settings: Settings, model: str, version: str) -> Contract:
     try:
         _, source = repository_of(settings).read_contract(model, version)
     except (VersionMissing, VersionInvalid) as error:
-        raise Refused(str(error)) from None
+        raise _not_usable(model, version, error) from None
     return read_contract(source, f"contract of {model} {version}")
 
 
@@ -32,7 +30,7 @@ def check_loadable(settings: Settings, model: str, version: str) -> None:
     try:
         repository_of(settings).read(model, version)
     except (VersionMissing, VersionInvalid) as error:
-        raise Refused(str(error)) from None
+        raise _not_usable(model, version, error) from None
 
 
 def read_contract(source: bytes, origin: str) -> Contract:
@@ -43,9 +41,8 @@ def read_contract(source: bytes, origin: str) -> Contract:
         raise Refused(str(error)) from None
 
 
-def read_file(file: Path) -> bytes:
-    """The whole file. Raises Refused."""
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise Refused(f"{file} cannot be read: {error.strerror}") from None
+def _not_usable(model: str, version: str, error: VersionMissing | VersionInvalid) -> Refused:
+    """The repository names files and keys, which are for those who may read its folder."""
+    if isinstance(error, VersionMissing):
+        return Refused(str(error), fact=f"{model} has no version of this number in this server's repository")
+    return Refused(str(error), fact=f"{model} {version} cannot be verified here, so no server would load it")
