@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Select, and_, bindparam, func, insert, literal, or_, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, literal, or_, update
 from sqlalchemy import select as sqlalchemy_select
 from sqlmodel import Session, col, select
 
@@ -138,25 +138,25 @@ def find_key(session: Session, key_id: str) -> StoredKey | None:
 def list_keys(session: Session, tenant: Tenant | None = None, *, under_pepper: int | None = None) -> list[ApiKey]:
     """Keys of one tenant or all, oldest first; or only those that need this version of the pepper."""
     order = (col(TenantTable.name), col(ApiKeyTable.created_at), col(ApiKeyTable.id))
-    query = _shown_keys().order_by(*order)
+    query = shown_keys().order_by(*order)
     if tenant is not None:
         query = query.where(col(ApiKeyTable.tenant_id) == tenant.id)
     if under_pepper is not None:
-        query = query.where(
-            col(ApiKeyTable.revoked_at).is_(None),
-            or_(
-                col(ApiKeyTable.pepper_version) == under_pepper,
-                and_(col(ApiKeyTable.previous_pepper_version) == under_pepper, col(ApiKeyTable.grace_ends_at) > datetime.now(UTC)),
-            ),
-        )
-    return [_api_key(row, name) for row, name in session.execute(query)]
+        query = query.where(needs_pepper(under_pepper))
+    return [api_key_of(row, name) for row, name in session.execute(query)]
+
+
+def needs_pepper(version: int) -> ColumnElement[bool]:
+    """Whether a key stops without this version of the pepper."""
+    previous = and_(col(ApiKeyTable.previous_pepper_version) == version, col(ApiKeyTable.grace_ends_at) > datetime.now(UTC))
+    return and_(col(ApiKeyTable.revoked_at).is_(None), or_(col(ApiKeyTable.pepper_version) == version, previous))
 
 
 def newest_keys(session: Session, tenant_id: str, most: int) -> list[ApiKey]:
     """Keys of a tenant, newest first."""
     order = (col(ApiKeyTable.created_at).desc(), col(ApiKeyTable.id))
-    query = _shown_keys().where(col(ApiKeyTable.tenant_id) == tenant_id).order_by(*order).limit(most)
-    return [_api_key(row, name) for row, name in session.execute(query)]
+    query = shown_keys().where(col(ApiKeyTable.tenant_id) == tenant_id).order_by(*order).limit(most)
+    return [api_key_of(row, name) for row, name in session.execute(query)]
 
 
 def count_keys(session: Session, tenant_id: str) -> int:
@@ -166,8 +166,8 @@ def count_keys(session: Session, tenant_id: str) -> int:
 
 
 def show_key(session: Session, key_id: str) -> ApiKey | None:
-    found = session.execute(_shown_keys().where(col(ApiKeyTable.id) == key_id)).one_or_none()
-    return None if found is None else _api_key(found[0], found[1])
+    found = session.execute(shown_keys().where(col(ApiKeyTable.id) == key_id)).one_or_none()
+    return None if found is None else api_key_of(found[0], found[1])
 
 
 def add_key(session: Session, key: ApiKey, tenant: Tenant, digest: bytes) -> None:
@@ -225,7 +225,8 @@ def write_redigests(session: Session, redigests: Sequence[Redigest]) -> None:
         )
 
 
-def _shown_keys() -> Select[ApiKeyTable, str]:
+def shown_keys() -> Select[ApiKeyTable, str]:
+    """Keys with their tenants' names."""
     return sqlalchemy.select(ApiKeyTable, col(TenantTable.name)).join(TenantTable, col(TenantTable.id) == col(ApiKeyTable.tenant_id))
 
 
@@ -244,7 +245,7 @@ def _editable_columns(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def _api_key(row: ApiKeyTable, tenant: str) -> ApiKey:
+def api_key_of(row: ApiKeyTable, tenant: str) -> ApiKey:
     return ApiKey(
         id=row.id,
         tenant=tenant,

@@ -59,12 +59,18 @@ def change_plan(session: Session, plan: Plan) -> None:
 
 def list_tenants(session: Session) -> list[Tenant]:
     """All tenants by name."""
-    return [_tenant(row) for row in session.exec(select(TenantTable).order_by(col(TenantTable.name)))]
+    return [tenant_of(row) for row in session.exec(select(TenantTable).order_by(col(TenantTable.name)))]
 
 
 def find_tenant(session: Session, name: str) -> Tenant | None:
     row = session.exec(select(TenantTable).where(TenantTable.name == name)).one_or_none()
-    return None if row is None else _tenant(row)
+    return None if row is None else tenant_of(row)
+
+
+def referred_tenant(session: Session, reference: str) -> Tenant | None:
+    """By its id, or else by its name."""
+    row = session.get(TenantTable, reference)
+    return find_tenant(session, reference) if row is None else tenant_of(row)
 
 
 def add_tenant(session: Session, tenant: Tenant) -> None:
@@ -84,10 +90,7 @@ def list_grants(session: Session, tenant: Tenant | None = None) -> list[Grant]:
     query = select(GrantTable, TenantTable.name).join(TenantTable, col(TenantTable.id) == col(GrantTable.tenant_id)).order_by(*order)
     if tenant is not None:
         query = query.where(GrantTable.tenant_id == tenant.id)
-    return [
-        Grant(name, row.model, None if row.api_version == ALL_VERSIONS else row.api_version, row.created_at)
-        for row, name in session.exec(query)
-    ]
+    return [grant_of(row, name) for row, name in session.exec(query)]
 
 
 def add_grant(session: Session, tenant: Tenant, model: str, api_version: str | None) -> None:
@@ -153,5 +156,9 @@ def _plan_columns(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _tenant(row: TenantTable) -> Tenant:
+def grant_of(row: GrantTable, tenant: str) -> Grant:
+    return Grant(tenant, row.model, None if row.api_version == ALL_VERSIONS else row.api_version, row.created_at)
+
+
+def tenant_of(row: TenantTable) -> Tenant:
     return Tenant(row.id, row.name, row.plan, row.default_model, row.suspended_at, row.created_at)

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.revision import hold_revision, record_change
 from gatehouse.db.session import Database
-from gatehouse.errors import NotKnown, Refused
+from gatehouse.errors import NotKnown, Refused, about
 from gatehouse.identity import store
 from gatehouse.identity.api_keys import random_text
 from gatehouse.identity.names import check_name
@@ -50,11 +50,13 @@ def create_tenant(
     with database.write() as session:
         hold_revision(session)
         if store.find_tenant(session, name) is not None:
-            raise Refused(f"there is a tenant {name!r} already: change it with gatehouse tenants edit {name}")
+            said = f"there is a tenant {name!r} already: change it with gatehouse tenants edit {name}"
+            raise Refused(said, fact="there is a tenant of this name already")
         named_plan(session, plan)
         tenant = _add_tenant(session, actor, name, plan)
         for model in dict.fromkeys(models):
-            tenant = _grant(session, actor, tenant, model, None, known_models)
+            with about("models"):
+                tenant = _grant(session, actor, tenant, model, None, known_models)
         return Granted(tenant, store.list_grants(session, tenant), changed=True)
 
 
@@ -79,7 +81,7 @@ def edit_tenant(database: Database, actor: Actor, name: str, *, plan: str | None
         if default_model is not None:
             granted = {grant.model for grant in store.list_grants(session, before)}
             if default_model not in granted:
-                raise NotKnown("model", default_model, granted, f"granted to {name}")
+                raise NotKnown("model", default_model, granted, f"granted to {name}", member="default_model")
         after = replace(before, plan=plan or before.plan, default_model=default_model or before.default_model)
         facts = {"plan": [before.plan, after.plan], "default_model": [before.default_model, after.default_model]}
         return _change(session, actor, "tenant.edit", before, after, facts)
@@ -91,9 +93,8 @@ def suspend_tenant(database: Database, actor: Actor, name: str) -> Tenant:
         hold_revision(session)
         before = named_tenant(session, name)
         if name == OPERATOR_TENANT:
-            raise Refused(
-                f"{OPERATOR_TENANT} cannot be suspended: revoke its keys one by one (gatehouse keys list --tenant {OPERATOR_TENANT})"
-            )
+            said = f"{OPERATOR_TENANT} cannot be suspended: revoke its keys one by one"
+            raise Refused(f"{said} (gatehouse keys list --tenant {OPERATOR_TENANT})", fact=said)
         return _change(session, actor, "tenant.suspend", before, replace(before, suspended_at=before.suspended_at or datetime.now(UTC)))
 
 
@@ -113,7 +114,8 @@ def add_grant(
         hold_revision(session)
         tenant = named_tenant(session, name)
         before = store.list_grants(session, tenant)
-        tenant = _grant(session, actor, tenant, model, api_version, known_models)
+        with about("model"):
+            tenant = _grant(session, actor, tenant, model, api_version, known_models)
         grants = store.list_grants(session, tenant)
         return Granted(tenant, grants, changed=grants != before)
 
@@ -153,7 +155,7 @@ def named_tenant(session: Session, name: str) -> Tenant:
     """Raises NotKnown."""
     tenant = store.find_tenant(session, name)
     if tenant is None:
-        raise NotKnown("tenant", name, (known.name for known in store.list_tenants(session)))
+        raise NotKnown("tenant", name, (known.name for known in store.list_tenants(session)), member="tenant")
     return tenant
 
 
@@ -180,7 +182,7 @@ def _grant(session: Session, actor: Actor, tenant: Tenant, model: str, api_versi
     if model not in known:
         raise NotKnown("model", model, known)
     if api_version is not None and api_version not in known[model]:
-        raise NotKnown("API version", api_version, known[model], f"of {model}")
+        raise NotKnown("API version", api_version, known[model], f"of {model}", member="api_version")
     before = store.list_grants(session, tenant)
     versions = {grant.api_version for grant in before if grant.model == model}
     if None in versions or api_version in versions:
