@@ -231,9 +231,14 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{host}:{self.listen_port}").rstrip("/")
 
 
+def is_example(text: str) -> bool:
+    """Whether it was never meant as a secret; no server has started by it."""
+    return any(mark in text.lower() for mark in EXAMPLE_MARKS)
+
+
 def check_strength(text: str) -> None:
     """Raises ValueError for an example and for what could be guessed."""
-    if any(mark in text.lower() for mark in EXAMPLE_MARKS):
+    if is_example(text):
         raise ValueError("is an example, not a secret")
     if len(text) < MIN_SECRET_CHARACTERS or len(set(text)) < MIN_SECRET_ALPHABET:
         raise ValueError(f"is too weak: it needs {MIN_SECRET_CHARACTERS} random characters or more")

@@ -29,6 +29,7 @@ COMMANDS = {
     "notices": ("gatehouse.cli.notices:app", "What partners were told by webhook, and what waits: list, show, replay."),
     "notice-targets": ("gatehouse.cli.notice_targets:app", "Where each tenant is told by webhook: create, list, edit, rotate, remove."),
     "token-keys": ("gatehouse.cli.token_keys:app", "The keys that sign access tokens: list, rotate, retire, reseal."),
+    "secrets": ("gatehouse.cli.secrets:app", "The secrets of the settings: create, check, promote, remove."),
     "publishing-keys": ("gatehouse.cli.publishing_keys:app", "Whose signature makes a model loadable here."),
     "usage": ("gatehouse.cli.usage:app", "Calls and rows that were metered."),
 }

@@ -1,7 +1,12 @@
-"""One finding of `gatehouse doctor`."""
+"""One finding of `gatehouse doctor`, and how findings are said."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import typer
+
+from gatehouse.cli.output import print_json, print_table
 
 State = Literal["ok", "warning", "problem"]
 
@@ -14,3 +19,16 @@ class Finding:
     state: State
     detail: str
     remedy: str | None = None
+
+
+def say_findings(found: Sequence[Finding], json: bool) -> None:
+    """Raises Exit with code 1 when something is wrong."""
+    wrong = any(finding.state == "problem" for finding in found)
+    if json:
+        parts = [{"part": each.part, "state": each.state, "detail": each.detail, "remedy": each.remedy} for each in found]
+        print_json({"healthy": not wrong, "findings": parts})
+    else:
+        rows = [(each.part, each.state, f"{each.detail}; {each.remedy}" if each.remedy else each.detail) for each in found]
+        print_table(("part", "state", "what"), rows)
+    if wrong:
+        raise typer.Exit(1)

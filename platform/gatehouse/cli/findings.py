@@ -4,12 +4,13 @@ import http.client
 import json
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gatehouse.cli.finding import Finding
 from gatehouse.cli.notices_finding import notices_finding
+from gatehouse.cli.secret_findings import needed_version_findings
 from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.cli.usage_lines import counted
 from gatehouse.cli.version_findings import version_findings
@@ -35,8 +36,8 @@ MIB = 1024 * 1024
 def findings(settings: Settings) -> Iterator[Finding]:
     """Every part in the order in which a start meets it."""
     yield _settings(settings)
-    yield from _folders(settings)
-    yield from _database(settings)
+    yield from folder_findings(settings.state_dir, settings.environment)
+    yield from database_findings(settings, _inside)
     if settings.redis_url.get_secret_value():
         yield _redis(settings)
     yield _trusted_keys(settings)
@@ -51,8 +52,8 @@ def _settings(settings: Settings) -> Finding:
     return Finding("settings", "ok", f"{settings.environment}; the secrets are strong and differ")
 
 
-def _folders(settings: Settings) -> Iterator[Finding]:
-    folder = settings.state_dir
+def folder_findings(folder: Path, environment: str) -> Iterator[Finding]:
+    """Whether what lies in the state folder is kept from others."""
     if not folder.is_dir():
         yield Finding("state folder", "warning", f"{folder} is not there yet", "start a server, or run a command that makes something")
         return
@@ -60,7 +61,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     for name in (SETTINGS_FILE, "gatehouse.db"):
         if (folder / name).is_file():
             yield _private(name, folder / name, "600", behind=folder)
-    if settings.environment == "production" and (folder / PUBLISHING_KEY).exists():
+    if environment == "production" and (folder / PUBLISHING_KEY).exists():
         yield Finding(
             "publishing key", "warning", f"{folder / PUBLISHING_KEY} can sign models", "keep it where you publish, not where you serve"
         )
@@ -74,7 +75,8 @@ def _private(part: str, path: Path, mode: str, behind: Path | None = None) -> Fi
     return Finding(part, "problem", f"{path} can be read by other users", f"chmod {mode} {path}")
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def database_findings(settings: Settings, inside: Callable[[Settings, Database], Iterator[Finding]]) -> Iterator[Finding]:
+    """Whether there is a migrated database that answers, and what `inside` finds in it."""
     file = Path(settings.database.removeprefix("sqlite:///"))
     if settings.database.startswith("sqlite:///") and not file.is_file():
         yield Finding("database", "warning", f"{file} is not there yet", "start a server, or run a command that makes something")
@@ -90,7 +92,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield Finding("database", "problem", "it is not at this Gatehouse's migration", remedy)
             return
         yield Finding("database", "ok", f"{database.dialect}, migrated")
-        yield from _inside(settings, database)
+        yield from inside(settings, database)
     except GONE as error:
         why = type(getattr(error, "orig", None) or error).__name__
         yield Finding("database", "problem", f"it does not answer ({why})", "start it, or correct GATEHOUSE_DATABASE_URL")
@@ -108,6 +110,7 @@ def _inside(settings: Settings, database: Database) -> Iterator[Finding]:
         yield Finding("clock", "ok", "it agrees with the database's")
     serving = len(fresh(processes, now))
     yield _token_keys(settings, database)
+    yield from needed_version_findings(settings, database)
     yield notices_finding(settings, database)
     yield Finding("processes", "ok", f"{serving} serving")
     yield _spool(settings, serving)

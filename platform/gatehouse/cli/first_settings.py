@@ -1,22 +1,14 @@
 """The settings of a local deployment: made once, with secrets of its own."""
 
-import os
-import secrets
 from pathlib import Path
 
-from dotenv import dotenv_values
-
-from gatehouse.settings import SETTINGS_FILE, anything_set, find_state_dir
+from gatehouse.cli.secret_settings import SECRETS, fresh_secret
+from gatehouse.cli.settings_file import change_settings, settings_file, what_is_set, with_values, write_private
+from gatehouse.settings import anything_set
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SECRETS = ("GATEHOUSE_SECRET_KEY", "GATEHOUSE_KEY_PEPPER", "GATEHOUSE_AUDIT_KEY")
 DEVELOPMENT = {"GATEHOUSE_ENVIRONMENT": "development", "GATEHOUSE_DOCS": "open"}
 HEAD = "# Settings of this deployment; secrets are worth a password. docs/operations.md lists all of them.\n"
-
-
-def settings_file() -> Path:
-    """Where the settings of this folder are, or would be."""
-    return find_state_dir(os.environ, Path.cwd()) / SETTINGS_FILE
 
 
 def make_settings_where_there_are_none() -> str | None:
@@ -30,43 +22,25 @@ def make_settings_where_there_are_none() -> str | None:
 
 def make_settings(file: Path, port: int | None = None) -> None:
     """Write the file (mode 600) from the repository's example, where that is there."""
-    values = DEVELOPMENT | {name: secrets.token_urlsafe(32) for name in SECRETS}
+    values = DEVELOPMENT | {name: fresh_secret() for name in SECRETS}
     if port is not None:
         values["GATEHOUSE_LISTEN_PORT"] = str(port)
     example = REPOSITORY / ".env.example"
     text = example.read_text(encoding="utf-8") if example.is_file() else HEAD
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_private(file, _with_values(text, values))
+    write_private(file, with_values(text, values))
 
 
 def add_missing_secrets(file: Path) -> list[str]:
-    """Give a development deployment that an older version made the secrets that came since; their names."""
-    text = file.read_text(encoding="utf-8")
-    given = {name for name, value in dotenv_values(file, interpolate=False).items() if value}
-    missing = [name for name in SECRETS if name not in given and not os.environ.get(name)]
-    if not missing or "GATEHOUSE_ENVIRONMENT=development" not in text.splitlines():
+    """Give a development deployment that an older version made the secrets that came since; their names. Raises Refused."""
+    in_file, above = what_is_set()
+    missing = [name for name in SECRETS if name not in in_file | above]
+    if not missing or in_file.get("GATEHOUSE_ENVIRONMENT") != "development":
         return []
-    _write_private(file, _with_values(text, {name: secrets.token_urlsafe(32) for name in missing}))
+    change_settings(file, {name: fresh_secret() for name in missing})
     return missing
 
 
 def set_port(file: Path, port: int) -> None:
     """Change the port in a file that is there."""
-    _write_private(file, _with_values(file.read_text(encoding="utf-8"), {"GATEHOUSE_LISTEN_PORT": str(port)}))
-
-
-def _with_values(text: str, values: dict[str, str]) -> str:
-    """The settings text with some values set, each where it stands or at the end."""
-    left = dict(values)
-    lines = []
-    for line in text.splitlines():
-        name = line.partition("=")[0].strip()
-        lines.append(f"{name}={left.pop(name)}" if name in left else line)
-    return "\n".join([*lines, *(f"{name}={value}" for name, value in left.items())]) + "\n"
-
-
-def _write_private(file: Path, text: str) -> None:
-    temporary = file.with_suffix(".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
-        handle.write(text)
-    temporary.replace(file)
+    change_settings(file, {"GATEHOUSE_LISTEN_PORT": str(port)})
