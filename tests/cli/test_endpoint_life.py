@@ -142,3 +142,11 @@ def test_calls_long_ago_of_another_version_or_of_what_is_gone_do_not_keep_an_end
     call(state_dir, iris, "acme", 410, 0)
     call(state_dir, iris, "acme", 200, 0, "v2")
     assert iris("endpoints", "retire", "iris", "v1", "--json").json["state"] == "retired"
+
+
+def test_an_extension_is_taken_back(iris: Any) -> None:
+    iris(*DEPRECATE)
+    iris("endpoints", "extend", "iris", "v1", "--tenant", "acme", "--until", str(LONGER))
+    back = ("endpoints", "unextend", "iris", "v1", "--tenant", "acme")
+    assert iris(*back, "--json").json["extensions"] == {}
+    assert "iris/v1 is not extended for 'acme'; it is for nobody" in iris(*back, code=1).error

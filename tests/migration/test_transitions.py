@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gatehouse.errors import NotKnown, Refused
-from gatehouse.migration.endpoint import Deprecation, Endpoint, EndpointState, Extension
-from gatehouse.migration.transitions import Announcement, LiveCalls, deprecated, extended, retired, undeprecated
+from gatehouse.migration.endpoint import Brownout, Deprecation, Endpoint, EndpointState, Extension
+from gatehouse.migration.transitions import Announcement, LiveCalls, deprecated, extended, retired, undeprecated, unextended
 
 NOW = datetime(2026, 11, 21, 12, 30, 15, 250_000, UTC)
 SUNSET = date(2027, 6, 30)
@@ -159,6 +159,16 @@ def test_a_sunset_that_is_moved_behind_an_extension_holds_for_that_tenant_too() 
 def test_an_extension_ends_behind_the_sunset_and_not_in_the_past(endpoint: Endpoint, until: date, said: str) -> None:
     with pytest.raises(Refused, match=said):
         extended(endpoint, "tnt_1", "acme", until, NOW)
+
+
+def test_an_extension_is_taken_back_with_the_tenants_brownouts_behind_the_sunset() -> None:
+    late = datetime(2027, 8, 1, 10, tzinfo=UTC)
+    window = Brownout("brn_1", late, late.replace(hour=11), 100, "tnt_1")
+    both = extended(extended(DEPRECATED, "tnt_2", "zeta", date(2027, 8, 31), NOW), "tnt_1", "acme", date(2027, 9, 30), NOW)
+    alone = unextended(replace(both, brownouts=(window,)), "acme")
+    assert (alone.extensions, alone.brownouts, alone.last_day("tnt_1")) == (both.extensions[1:], (), SUNSET)
+    with pytest.raises(Refused, match="iris/v1 is not extended for 'acme'; it is for zeta"):
+        unextended(alone, "acme")
 
 
 def test_retire_is_refused_with_each_fact_unless_it_is_forced() -> None:

@@ -1,4 +1,4 @@
-"""`gatehouse endpoints deprecate | undeprecate | extend | retire`: how an endpoint ends."""
+"""`gatehouse endpoints deprecate | undeprecate | extend | unextend | retire`: how an endpoint ends."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -56,6 +56,18 @@ def extend(
     _answer(endpoint, json)
 
 
+def unextend(
+    model: Model,
+    api_version: ApiVersion,
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose extension ends.")],
+    json: Json = False,
+) -> None:
+    """Take a tenant's extension back: the endpoint ends for it as for all others. It is told."""
+    with open_deployment() as deployment:
+        endpoint = life.unextend(deployment, model, api_version, tenant)
+    _answer(endpoint, json)
+
+
 def retire(
     model: Model,
     api_version: ApiVersion,
@@ -79,6 +91,7 @@ COMMANDS = (
     (deprecate, example("gatehouse endpoints deprecate iris v1 --sunset 2027-06-30 --successor v2")),
     (undeprecate, example("gatehouse endpoints undeprecate iris v1")),
     (extend, example("gatehouse endpoints extend iris v1 --tenant acme --until 2027-09-30")),
+    (unextend, example("gatehouse endpoints unextend iris v1 --tenant acme")),
     (retire, example("gatehouse endpoints retire iris v1")),
 )
 

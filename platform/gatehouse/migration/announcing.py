@@ -112,7 +112,8 @@ def kind_of(before: Endpoint, after: Endpoint, tenant_id: str) -> str | None:
         return None
     if after.last_day(tenant_id) == before.last_day(tenant_id) and after.deprecation.successor == before.deprecation.successor:
         return None
-    return EXTENDED if after.extensions != before.extensions else SUNSET_CHANGED
+    extended = any(each.tenant_id == tenant_id and each not in before.extensions for each in after.extensions)
+    return EXTENDED if extended else SUNSET_CHANGED
 
 
 def reminders(session: Session, endpoint: Endpoint, today: date) -> Iterator[Reminder]:

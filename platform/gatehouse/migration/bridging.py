@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from gatehouse.errors import NotKnown, Refused
+from gatehouse.errors import NotKnown, Refused, about
 from gatehouse.migration.endpoint import Endpoint
 
 
@@ -15,14 +15,18 @@ def bridged(endpoint: Endpoint, siblings: Iterable[Endpoint], to: str, now: date
     """
     siblings, place = list(siblings), f"{endpoint.model} {endpoint.api_version}"
     if endpoint.state_at(now) == "retired":
-        raise Refused(f"{endpoint.name} is retired; to serve it again: gatehouse endpoints undeprecate {place}")
+        fact = f"{endpoint.name} is retired"
+        raise Refused(f"{fact}; to serve it again: gatehouse endpoints undeprecate {place}", fact=fact)
     if endpoint.canary_version is not None:
         end = f"gatehouse endpoints rollback {place} ends it, gatehouse endpoints promote {place} takes it"
-        raise Refused(f"{endpoint.name} has a canary ({endpoint.canary_version}): {end}")
-    _check_target(endpoint, siblings, to, now)
+        fact = f"{endpoint.name} has a canary ({endpoint.canary_version})"
+        raise Refused(f"{fact}: {end}", fact=f"{fact}: promote it or roll it back first")
+    with about("to"):
+        _check_target(endpoint, siblings, to, now)
     for other in bridges_to(endpoint, siblings):
         first = f"gatehouse endpoints bridge {other.model} {other.api_version} --to {to}, or unbridge it"
-        raise Refused(f"{endpoint.name} answers the calls of {other.name}, and bridges do not follow one another: {first}")
+        fact = f"{endpoint.name} answers the calls of {other.name}, and bridges do not follow one another"
+        raise Refused(f"{fact}: {first}", fact=fact)
     return replace(endpoint, bridged_to=to, shadow=None)
 
 
@@ -43,17 +47,16 @@ def check_leads_nowhere(endpoint: Endpoint, siblings: Iterable[Endpoint]) -> Non
     """An endpoint whose model answers the calls of another one cannot end. Raises Refused."""
     for each in bridges_to(endpoint, siblings):
         place = f"{each.model} {each.api_version}"
-        raise Refused(
-            f"{each.name} is bridged to {endpoint.name}, whose model answers its calls:"
-            f" gatehouse endpoints unbridge {place} first, or bridge or retire that"
-        )
+        fact = f"{each.name} is bridged to {endpoint.name}, whose model answers its calls"
+        raise Refused(f"{fact}: gatehouse endpoints unbridge {place} first, or bridge or retire that", fact=fact)
 
 
 def check_own_model(endpoint: Endpoint) -> None:
     """A bridged endpoint has no release of its own to change. Raises Refused."""
     if endpoint.bridged_to is not None:
         end = f"gatehouse endpoints unbridge {endpoint.model} {endpoint.api_version} first"
-        raise Refused(f"{endpoint.name} is bridged to {endpoint.bridged_to} and serves no version of its own: {end}")
+        fact = f"{endpoint.name} is bridged to {endpoint.bridged_to} and serves no version of its own"
+        raise Refused(f"{fact}: {end}", fact=fact)
 
 
 def check_still_leads(endpoint: Endpoint, siblings: Iterable[Endpoint], now: datetime) -> None:
@@ -73,6 +76,7 @@ def _check_target(endpoint: Endpoint, siblings: list[Endpoint], to: str, now: da
         raise Refused(f"{target.name} is bridged to {target.bridged_to} itself: bridge {endpoint.name} to {target.bridged_to}")
     if state == "preview":
         first = f"gatehouse endpoints activate {target.model} {to} first"
-        raise Refused(f"{target.name} is a preview, and what answers a bridge must be meant to stay: {first}")
+        fact = f"{target.name} is a preview, and what answers a bridge must be meant to stay"
+        raise Refused(f"{fact}: {first}", fact=fact)
     if state != "active":
         raise Refused(f"{target.name} is {state} itself; a bridge leads to a version that stays")

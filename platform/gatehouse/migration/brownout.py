@@ -33,7 +33,8 @@ def planned(endpoint: Endpoint, wish: Wish, id: str, now: datetime, *, force: bo
     others = [each for each in endpoint.brownouts if each.key_id is None]
     _check_overlap(endpoint, window, others)
     if len(others) >= MOST_PLANNED:
-        raise Refused(f"{endpoint.name} has {MOST_PLANNED} brownouts planned already: {_listed(endpoint)}")
+        fact = f"{endpoint.name} has {MOST_PLANNED} brownouts planned already"
+        raise Refused(f"{fact}: {_listed(endpoint)}", fact=fact)
     return window
 
 
@@ -57,27 +58,28 @@ def _check_state(endpoint: Endpoint, state: EndpointState) -> None:
 
 def _check_size(minutes: int, longest: int, percent: int) -> None:
     if not 1 <= minutes <= longest:
-        raise Refused(f"a brownout lasts 1 to {longest} minutes")
+        raise Refused(f"a brownout lasts 1 to {longest} minutes", member="minutes")
     if not 1 <= percent <= 100:
-        raise Refused("a brownout takes 1 to 100 percent of the calls")
+        raise Refused("a brownout takes 1 to 100 percent of the calls", member="share")
 
 
 def _check_time(endpoint: Endpoint, window: Brownout, now: datetime, *, force: bool) -> None:
     if window.starts_at < now:
-        raise Refused(f"{window.starts_at:%Y-%m-%d %H:%M} UTC is past; it is {now:%Y-%m-%d %H:%M} UTC")
+        raise Refused(f"{window.starts_at:%Y-%m-%d %H:%M} UTC is past; it is {now:%Y-%m-%d %H:%M} UTC", member="starts_at")
     if window.starts_at < now + ANNOUNCED_BEFORE and not force:
         hours = int(ANNOUNCED_BEFORE.total_seconds() // 3600)
-        raise Refused(f"callers are told {hours} hours before a brownout; for one that begins sooner: --force")
+        fact = f"callers are told {hours} hours before a brownout; for one that begins sooner"
+        raise Refused(f"{fact}: --force", fact=f"{fact}, send force", member="starts_at")
     last = _last_moment(endpoint, window.tenant_id)
     if last is not None and window.ends_at > last:
-        raise Refused(f"{endpoint.name} ends on {last.date()} (UTC); a brownout comes before that")
+        raise Refused(f"{endpoint.name} ends on {last.date()} (UTC); a brownout comes before that", member="starts_at")
 
 
 def _end_of(endpoint: Endpoint, wish: Wish) -> datetime:
     try:
         return wish.starts_at + timedelta(minutes=wish.minutes)
     except OverflowError:
-        raise Refused(f"{endpoint.name} ends before the calendar does; a brownout comes before that") from None
+        raise Refused(f"{endpoint.name} ends before the calendar does; a brownout comes before that", member="starts_at") from None
 
 
 def _check_overlap(endpoint: Endpoint, window: Brownout, others: list[Brownout]) -> None:
@@ -85,7 +87,8 @@ def _check_overlap(endpoint: Endpoint, window: Brownout, others: list[Brownout])
         shared = None in (each.tenant_id, window.tenant_id) or each.tenant_id == window.tenant_id
         if shared and window.starts_at < each.ends_at and each.starts_at < window.ends_at:
             span = f"{each.starts_at:%Y-%m-%d %H:%M} to {each.ends_at:%H:%M} UTC"
-            raise Refused(f"it would overlap {each.id} ({span}): gatehouse endpoints cancel-brownout {each.id}")
+            fact = f"it would overlap {each.id} ({span})"
+            raise Refused(f"{fact}: gatehouse endpoints cancel-brownout {each.id}", fact=fact)
 
 
 def _last_moment(endpoint: Endpoint, tenant_id: str | None) -> datetime | None:

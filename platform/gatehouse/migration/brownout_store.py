@@ -47,7 +47,8 @@ def cancel_brownout(session: Session, actor: Actor, herald: Herald, id: str) -> 
     hold_revision(session)
     found = [(endpoint, window) for endpoint in list_endpoints(session) for window in endpoint.brownouts if window.id == id]
     if not found:
-        raise Refused(f"no brownout {id[:40]!r} is planned or under way: gatehouse endpoints brownouts MODEL vN")
+        listed = "gatehouse endpoints brownouts MODEL vN"
+        raise Refused(f"no brownout {id[:40]!r} is planned or under way: {listed}", fact="no such brownout is planned or under way")
     endpoint, window = found[0]
     session.execute(delete(BrownoutTable).where(col(BrownoutTable.id) == id))
     _record(session, actor, "cancel_brownout", endpoint, window)

@@ -32,7 +32,7 @@ def change_life(
 ) -> Endpoint:
     """Go one step; no other change comes between what it was decided by and what is stored. Raises NotKnown, and what the step raises.
 
-    `action` is deprecate, undeprecate, extend, retire, bridge, unbridge, shadow or unshadow.
+    `action` is deprecate, undeprecate, extend, unextend, retire, bridge, unbridge, shadow or unshadow.
     Tenants are told of it where a `herald` is given.
     """
     hold_revision(session)

@@ -22,9 +22,10 @@ def with_canary(endpoint: Endpoint, version: str, percent: int) -> Endpoint:
     """`version` answers a share of the keys, 1 to 99 %. Raises Refused."""
     check_servable(endpoint, version)
     if version == endpoint.stable_version:
-        raise Refused(f"{endpoint.name} is served by {version} already; a canary is another version")
+        raise Refused(f"{endpoint.name} is served by {version} already; a canary is another version", member="version")
     if not 1 <= percent <= 99:
-        raise Refused("a canary gets 1 to 99 percent of the keys; without --canary the version gets all of them")
+        fact = "a canary gets 1 to 99 percent of the keys"
+        raise Refused(f"{fact}; without --canary the version gets all of them", fact=fact, member="canary")
     return replace(endpoint, canary_version=version, canary_percent=percent)
 
 
@@ -32,7 +33,7 @@ def promoted(endpoint: Endpoint) -> Endpoint:
     """The canary serves everybody. Raises Refused."""
     if endpoint.canary_version is None:
         begin = f"gatehouse endpoints release {endpoint.model} {endpoint.api_version} --version VERSION --canary 10"
-        raise Refused(f"{endpoint.name} has no canary to promote: {begin}")
+        raise Refused(f"{endpoint.name} has no canary to promote: {begin}", fact=f"{endpoint.name} has no canary to promote")
     return released(endpoint, endpoint.canary_version)
 
 
@@ -46,7 +47,8 @@ def rolled_back(endpoint: Endpoint) -> Endpoint:
         return replace(endpoint, canary_version=None, canary_percent=None)
     if endpoint.previous_version is None:
         choose = f"gatehouse endpoints release {endpoint.model} {endpoint.api_version} --version VERSION"
-        raise Refused(f"{endpoint.name} remembers no version before {endpoint.stable_version}; name one: {choose}")
+        fact = f"{endpoint.name} remembers no version before {endpoint.stable_version}"
+        raise Refused(f"{fact}; name one: {choose}", fact=f"{fact}; release one by its number")
     check_servable(endpoint, endpoint.previous_version)
     return replace(endpoint, stable_version=endpoint.previous_version, previous_version=None)
 
@@ -54,9 +56,11 @@ def rolled_back(endpoint: Endpoint) -> Endpoint:
 def check_servable(endpoint: Endpoint, version: str) -> None:
     """Raises Refused for what is no version, one of another major, and for an endpoint that is retired or bridged."""
     if not _VERSION.fullmatch(version):
-        raise Refused(f"{version[:40]!r} is no model version; write it as {endpoint.stable_version} is written")
+        remedy = f"write it as {endpoint.stable_version} is written"
+        raise Refused(f"{version[:40]!r} is no model version; {remedy}", fact=f"this is no model version; {remedy}", member="version")
     if api_version_of(version) != endpoint.api_version:
-        raise Refused(f"model version {version} serves {endpoint.model}/{api_version_of(version)}, never {endpoint.name}")
+        other = f"{endpoint.model}/{api_version_of(version)}"
+        raise Refused(f"model version {version} serves {other}, never {endpoint.name}", member="version")
     if endpoint.state == "retired":
         raise Refused(f"{endpoint.name} is retired and serves nothing any more")
     check_own_model(endpoint)

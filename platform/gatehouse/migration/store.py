@@ -22,7 +22,8 @@ def create_endpoint(session: Session, actor: Actor, model: str, model_version: s
     endpoint = Endpoint(model, api_version_of(model_version), "preview" if others else "active", model_version)
     if any(other.api_version == endpoint.api_version for other in others):
         release_it = f"gatehouse endpoints release {model} {endpoint.api_version} --version {model_version}"
-        raise Refused(f"there is an endpoint {endpoint.name} already: {release_it}")
+        fact = f"there is an endpoint {endpoint.name} already"
+        raise Refused(f"{fact}: {release_it}", fact=fact)
     now = datetime.now(UTC)
     values = {"model": model, "api_version": endpoint.api_version, "state": endpoint.state, "stable_version": model_version}
     session.execute(insert(EndpointTable).values(**values, created_at=now, changed_at=now))
@@ -39,7 +40,8 @@ def store_release(session: Session, actor: Actor, action: str, seen: Endpoint, w
     """
     hold_revision(session)
     if named_endpoint(session, seen.model, seen.api_version) != seen:
-        raise Refused(f"{seen.name} was changed by somebody else meanwhile: gatehouse endpoints show {seen.model} {seen.api_version}")
+        fact = f"{seen.name} was changed by somebody else meanwhile"
+        raise Refused(f"{fact}: gatehouse endpoints show {seen.model} {seen.api_version}", fact=fact)
     record_change(session, "endpoint", seen.name)
     if wanted == seen:
         return wanted

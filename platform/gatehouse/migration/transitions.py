@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
-from gatehouse.errors import NotKnown, Refused
+from gatehouse.errors import NotKnown, Refused, about
 from gatehouse.migration.bridging import check_leads_nowhere
 from gatehouse.migration.brownout import within_life
 from gatehouse.migration.endpoint import Deprecation, Endpoint, Extension
@@ -45,13 +45,16 @@ def deprecated(endpoint: Endpoint, siblings: Iterable[Endpoint], said: Announcem
     """
     place = f"{endpoint.model} {endpoint.api_version}"
     if endpoint.state == "preview":
-        raise Refused(f"{endpoint.name} is a preview: gatehouse endpoints activate {place} first")
+        fact = f"{endpoint.name} is a preview"
+        raise Refused(f"{fact}: gatehouse endpoints activate {place} first", fact=f"{fact}; activate it first")
     if endpoint.state == "retired":
-        raise Refused(f"{endpoint.name} is retired; to serve it again: gatehouse endpoints undeprecate {place}")
+        fact = f"{endpoint.name} is retired"
+        raise Refused(f"{fact}; to serve it again: gatehouse endpoints undeprecate {place}", fact=fact)
     siblings = list(siblings)
     check_leads_nowhere(endpoint, siblings)
     _check_sunset(said.sunset, now)
-    _check_successor(endpoint, siblings, said.successor, now)
+    with about("successor"):
+        _check_successor(endpoint, siblings, said.successor, now)
     _check_words(said)
     before = endpoint.deprecation
     since, reason, link = (before.since, before.reason, before.link) if before else (now.replace(microsecond=0), None, None)
@@ -72,13 +75,25 @@ def extended(endpoint: Endpoint, tenant_id: str, tenant: str, until: date, now: 
     if endpoint.state != "deprecated" or endpoint.deprecation is None:
         raise Refused(f"{endpoint.name} is {endpoint.state}; only a deprecated endpoint has a sunset that can be extended")
     if until <= endpoint.deprecation.sunset:
-        raise Refused(f"{endpoint.name} answers everybody until {endpoint.deprecation.sunset}; an extension ends later than that")
+        fact = f"{endpoint.name} answers everybody until {endpoint.deprecation.sunset}; an extension ends later than that"
+        raise Refused(fact, member="until")
     if until < now.date():
-        raise Refused(f"{until} is past; today is {now.date()} (UTC)")
+        raise Refused(f"{until} is past; today is {now.date()} (UTC)", member="until")
     others = [each for each in endpoint.extensions if each.tenant_id != tenant_id]
     ordered = sorted([*others, Extension(tenant_id, tenant, until)], key=lambda each: each.tenant)
     moved = replace(endpoint, extensions=tuple(ordered))
     return replace(moved, brownouts=within_life(moved))
+
+
+def unextended(endpoint: Endpoint, tenant: str) -> Endpoint:
+    """The sunset holds for this tenant too; brownouts of it that come later are gone. Raises Refused."""
+    kept = tuple(each for each in endpoint.extensions if each.tenant != tenant)
+    if kept == endpoint.extensions:
+        whose = ", ".join(each.tenant for each in endpoint.extensions) or "nobody"
+        fact = f"{endpoint.name} is not extended for this tenant"
+        raise Refused(f"{endpoint.name} is not extended for {tenant!r}; it is for {whose}", fact=fact)
+    ended = replace(endpoint, extensions=kept)
+    return replace(ended, brownouts=within_life(ended))
 
 
 def retired(endpoint: Endpoint, siblings: Iterable[Endpoint], live: Sequence[LiveCalls], now: datetime, *, force: bool) -> Endpoint:
@@ -87,13 +102,15 @@ def retired(endpoint: Endpoint, siblings: Iterable[Endpoint], live: Sequence[Liv
     if endpoint.state == "retired":
         return endpoint
     if endpoint.state == "preview":
-        raise Refused(f"{endpoint.name} is a preview; who may call it: gatehouse grants list")
+        raise Refused(f"{endpoint.name} is a preview; who may call it: gatehouse grants list", fact=f"{endpoint.name} is a preview")
     siblings = list(siblings)
     check_leads_nowhere(endpoint, siblings)
     against = list(_against(endpoint, siblings, live, now))
     if against and not force:
         lines = "\n".join(f"  {fact}" for fact in against)
-        raise Refused(f"{endpoint.name} is still in use:\n{lines}\nRetire it all the same: gatehouse endpoints retire {place} --force")
+        fact = f"{endpoint.name} is still in use:\n{lines}"
+        remedy = f"Retire it all the same: gatehouse endpoints retire {place} --force"
+        raise Refused(f"{fact}\n{remedy}", fact=f"{fact}\nWith force it is retired all the same")
     return replace(endpoint, state="retired", retired_at=now.replace(microsecond=0), extensions=(), brownouts=())
 
 
@@ -111,7 +128,8 @@ def _against(endpoint: Endpoint, siblings: Iterable[Endpoint], live: Sequence[Li
 
 def _check_sunset(sunset: date, now: datetime) -> None:
     if sunset < now.date():
-        raise Refused(f"a sunset on {sunset} is past; today is {now.date()} (UTC). To end it now: gatehouse endpoints retire")
+        fact = f"a sunset on {sunset} is past; today is {now.date()} (UTC)"
+        raise Refused(f"{fact}. To end it now: gatehouse endpoints retire", fact=fact, member="sunset")
 
 
 def _check_successor(endpoint: Endpoint, siblings: list[Endpoint], name: str, now: datetime) -> None:
@@ -124,16 +142,18 @@ def _check_successor(endpoint: Endpoint, siblings: list[Endpoint], name: str, no
     state = successor.state_at(now)
     if state == "preview":
         first = f"gatehouse endpoints activate {successor.model} {name}"
-        raise Refused(f"{successor.name} is a preview, which grants of the whole model do not cover: {first}")
+        fact = f"{successor.name} is a preview, which grants of the whole model do not cover"
+        raise Refused(f"{fact}: {first}", fact=fact)
     if state != "active":
         raise Refused(f"{successor.name} is {state} itself; name a version that stays")
 
 
 def _check_words(said: Announcement) -> None:
     if said.reason is not None and not (said.reason.strip() and said.reason.isprintable() and len(said.reason) <= MAX_REASON):
-        raise Refused(f"a reason is one line of 1 to {MAX_REASON} printable characters")
+        raise Refused(f"a reason is one line of 1 to {MAX_REASON} printable characters", member="reason")
     if said.link is not None and not (len(said.link) <= MAX_LINK and _LINK.fullmatch(said.link) and _plain(said.link)):
-        raise Refused(f"a link is an http(s) address of at most {MAX_LINK} ASCII characters without blanks, quotes or a password")
+        fact = f"a link is an http(s) address of at most {MAX_LINK} ASCII characters without blanks, quotes or a password"
+        raise Refused(fact, member="link")
 
 
 def _plain(link: str) -> bool:

@@ -12,7 +12,7 @@ from gatehouse.migration.bridging import check_still_leads
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.life_store import Step, change_life
 from gatehouse.migration.moves import ENDED
-from gatehouse.migration.transitions import LIVE_DAYS, Announcement, LiveCalls, deprecated, extended, retired, undeprecated
+from gatehouse.migration.transitions import LIVE_DAYS, Announcement, LiveCalls, deprecated, extended, retired, undeprecated, unextended
 from gatehouse.operating.desk import Desk
 from gatehouse.operating.heralds import herald_of
 from gatehouse.usage.figures_store import By, usage_figures
@@ -49,6 +49,12 @@ def extend(desk: Desk, model: str, api_version: str, tenant: str, until: date) -
         with about("tenant"):
             tenant_id = granted(session, tenant, model, api_version)
         return _change(desk, session, "extend", (model, api_version), lambda seen, _all: extended(seen, tenant_id, tenant, until, now))
+
+
+def unextend(desk: Desk, model: str, api_version: str, tenant: str) -> Endpoint:
+    """Take a tenant's extension back: its sunset is that of all others. Raises Refused, NotKnown."""
+    with desk.database.write() as session:
+        return _change(desk, session, "unextend", (model, api_version), lambda seen, _all: unextended(seen, tenant))
 
 
 def retire(desk: Desk, model: str, api_version: str, *, force: bool) -> Endpoint:
