@@ -7,11 +7,13 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import outgoing
 import pytest
 import secrecy
+from audit_keys import AUDIT_KEYS
 from sqlalchemy import URL, create_engine, make_url
 
 import gatehouse
@@ -19,7 +21,7 @@ from gatehouse.db.migrate import upgrade
 from gatehouse.db.session import Database, open_database
 from gatehouse.server.garbage import leave_out_what_is_loaded
 
-pytest_plugins = ["stage", "own_postgresql"]
+pytest_plugins = ["stage", "own_postgresql", "world"]
 LONG = frozenset({"cli", "docs", "e2e", "limits", "security", "server", "serving", "usage"})
 """Folders whose tests start many processes."""
 
@@ -108,11 +110,31 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def postgresql_url(postgresql_server: str, postgresql_template: URL) -> Iterator[str]:
     """The URL of a freshly migrated PostgreSQL database."""
-    server = make_url(postgresql_server)
+    with postgresql_copy(postgresql_server, postgresql_template) as url:
+        yield url
+
+
+@contextmanager
+def postgresql_copy(server_url: str, template: URL) -> Iterator[str]:
+    """A copy of the template; returns its URL."""
+    server = make_url(server_url)
     name = f"gatehouse_{secrets.token_hex(6)}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE {postgresql_template.database} STRATEGY FILE_COPY")
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template.database} STRATEGY FILE_COPY")
     yield server.set(database=name).render_as_string(hide_password=False)
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def module_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a freshly migrated database for a whole module, once of each kind."""
+    if request.param == "sqlite":
+        file = tmp_path_factory.mktemp("module") / "gatehouse.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    server, template = (request.getfixturevalue(f"postgresql_{name}") for name in ("server", "template"))
+    with postgresql_copy(server, template) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -125,7 +147,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A freshly migrated database, once of each kind."""
-    opened = open_database(database_url)
+    opened = open_database(database_url, AUDIT_KEYS)
     yield opened
     opened.close()
 
@@ -133,7 +155,7 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def sqlite_database(sqlite_url: str) -> Iterator[Database]:
     """A freshly migrated SQLite database."""
-    opened = open_database(sqlite_url)
+    opened = open_database(sqlite_url, AUDIT_KEYS)
     yield opened
     opened.close()
 
@@ -141,7 +163,7 @@ def sqlite_database(sqlite_url: str) -> Iterator[Database]:
 @pytest.fixture
 def postgresql_database(postgresql_url: str) -> Iterator[Database]:
     """A freshly migrated PostgreSQL database."""
-    opened = open_database(postgresql_url)
+    opened = open_database(postgresql_url, AUDIT_KEYS)
     yield opened
     opened.close()
 

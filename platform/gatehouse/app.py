@@ -24,6 +24,7 @@ from gatehouse.composition.identity import Identity
 from gatehouse.composition.limits import Limits
 from gatehouse.composition.metering import Metering
 from gatehouse.composition.serving import Serving
+from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.revision import Change
 from gatehouse.db.session import Database, open_database, wait_until_reachable
@@ -79,7 +80,7 @@ def create_app(settings: Settings, *, process_id: str | None = None) -> "Applica
 
     Raises DatabaseUnreachable, DatabaseUrlInvalid, DatabaseTooNew, TokenKeyUnreadable, SignatureInvalid or OSError.
     """
-    database = open_database(settings.database)
+    database = open_database(settings.database, AuditKeys(settings.audit_keys))
     wait_until_reachable(database, settings.database_wait_s)
     upgrade(database)
     return Application(settings, database, process_id or "prc_" + secrets.token_hex(10))

@@ -26,6 +26,7 @@ from sklearn.ensemble import RandomForestClassifier
 from gatehouse.app import Application, create_app
 from gatehouse.contracts.contract import parse_contract
 from gatehouse.db.audit import Actor
+from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.session import open_database
 from gatehouse.migration.store import create_endpoint
@@ -106,7 +107,7 @@ def deploy(folder: Path, models: int) -> int:
     names = [f"m{number:03}" for number in range(models)]
     for name in names[1:]:
         copy(repository, signer, name)
-    database = open_database(f"sqlite:///{folder / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{folder / 'gatehouse.db'}", AuditKeys({1: secrets.token_bytes(32)}))
     upgrade(database)
     with database.write() as session:
         for name in names:

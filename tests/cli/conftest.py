@@ -10,6 +10,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from audit_keys import AUDIT_KEY, AUDIT_KEYS
 from contract_text import pair_contract
 from sklearn.linear_model import LogisticRegression
 from stage import ACTOR
@@ -23,7 +24,7 @@ from gatehouse.serving.signing import create_publishing_key
 SECRETS = {
     "GATEHOUSE_SECRET_KEY": "qL5wNxZ0bH8rT2vYk7mPd4sJfG9aCe6U",
     "GATEHOUSE_KEY_PEPPER": "Wz3uRk8nXb1cVt6yMh0pLq5jDs9gFa2E",
-    "GATEHOUSE_AUDIT_KEY": "Tn6bVx2cMz9qWe4rYu7iOp1aSd5fGh8J",
+    "GATEHOUSE_AUDIT_KEY": AUDIT_KEY,
     "GATEHOUSE_DATABASE_WAIT_S": "0",
 }
 
@@ -121,7 +122,7 @@ def published(_published: Path, state_dir: Path, gatehouse: Gatehouse) -> Gateho
 @pytest.fixture
 def two_versions(gatehouse: Gatehouse, state_dir: Path) -> Gatehouse:
     """A deployment with iris v1 and v2, which acme may call."""
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     with database.write() as session:
         for version in ("1.0.0", "2.0.0"):
             create_endpoint(session, ACTOR, "iris", version)

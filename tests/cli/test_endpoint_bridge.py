@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from audit_keys import AUDIT_KEYS
 from line_versions import NEWER, publish_line, publish_newer
 from stage import ACTOR
 
@@ -43,7 +44,7 @@ def line(gatehouse: Any, state_dir: Path, publish: Publish) -> Any:
     """A deployment with line v1 (1.0.0) and v2 (2.0.0), whose rules upgrade every row."""
     for version in ("1.0.0", "2.0.0"):
         publish(version)
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     with database.write() as session:
         for version in ("1.0.0", "2.0.0"):
             create_endpoint(session, ACTOR, "line", version)

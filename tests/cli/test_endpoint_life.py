@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_keys import AUDIT_KEYS
 from stage import ACTOR
 
 from gatehouse.db.session import open_database
@@ -50,7 +51,7 @@ def call(state_dir: Path, gatehouse: Any, tenant: str, status: int, days_ago: fl
         bytes_out=10,
         request_id="req_1",
     )
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     with database.write() as session:
         insert_batch(session, [event])
     database.close()
@@ -78,7 +79,7 @@ def test_a_life_from_deprecation_to_retirement_and_back(iris: Any) -> None:
 def test_a_sunset_that_is_past_is_shown_as_retired_everywhere(iris: Any, state_dir: Path) -> None:
     yesterday = TODAY - timedelta(days=1)
     past = Deprecation(datetime(2020, 1, 1, tzinfo=UTC), yesterday, "v2")
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     with database.write() as session:
         change_life(session, ACTOR, "deprecate", "iris", "v1", lambda seen, _all: replace(seen, state="deprecated", deprecation=past))
     database.close()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from audit_keys import AUDIT_KEYS
 from line_versions import GROWN, NEWER, TOML, publish_line, publish_newer
 from stage import ACTOR
 
@@ -35,7 +36,7 @@ def line(gatehouse: Any, state_dir: Path, tmp_path: Path) -> Any:
     publish_line(tmp_path, place, 0, TOML.replace('"v1"', '"v3"'), engine="sklearn", major=3)
     one_way = NEWER.format(most=2000).replace('"v2"', '"v4"').partition("[upgrade.from.v1.answer]")[0] + "one_way = true\n"
     publish_line(tmp_path, place, 0, one_way, engine="sklearn", major=4)
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     with database.write() as session:
         for major in (1, 2, 3, 4):
             create_endpoint(session, ACTOR, "line", f"{major}.0.0")
@@ -70,7 +71,7 @@ def compared(state_dir: Path, tenant: str, other: str, *, days_ago: int = 0, fai
     shifts = Counter(bucket_counts(np.repeat([-0.2, 0.0, 0.1], [1, rows - 2, 1])))
     failures = Counter({UpgradeFailure("speed", "upgrade_out_of_range"): failed} if failed else {})
     sums = ShadowSums(6, 1, 1, 10, failed, rows // 2, -0.1, shifts, failures)
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     with database.write() as session:
         day = day_number(datetime.now(UTC).date()) - days_ago
         add_shadows(session, {ShadowDay(named_tenant(session, tenant).id, "line", "v1", other, day): sums})

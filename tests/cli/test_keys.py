@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_keys import AUDIT_KEYS
 from sqlalchemy import update
 
 from gatehouse.cli.json_input import with_json_input
@@ -57,7 +58,7 @@ def test_a_key_without_a_contract_to_read_still_gets_its_call(acme: Any, state_d
 
 @pytest.mark.parametrize("state", ["preview", "retired"])
 def test_a_grant_that_covers_nothing_yet_is_not_shown_a_call_that_would_fail(acme: Any, state_dir: Path, state: str) -> None:
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     with database.write() as session:
         session.execute(update(EndpointTable).values(state=state))
     database.close()

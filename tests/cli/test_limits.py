@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_keys import AUDIT_KEYS
 
 from gatehouse.db.session import Database, open_database
 from gatehouse.limits.month import month_of
@@ -22,7 +23,7 @@ def tenant_id(gatehouse: Any) -> str:
 
 @pytest.fixture
 def database(state_dir: Path, tenant_id: str) -> Iterator[Database]:
-    opened = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    opened = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     yield opened
     opened.close()
 

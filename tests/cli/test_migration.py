@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_keys import AUDIT_KEYS
 from past_calls import call, insert_calls
 from stage import ACTOR
 
@@ -32,7 +33,7 @@ Ids = dict[str, str]
 
 @contextmanager
 def opened(state_dir: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     try:
         yield database
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_keys import AUDIT_KEYS
 from sqlmodel import select
 from typer.testing import CliRunner
 
@@ -19,7 +20,7 @@ URL = "https://hooks.example.org/gatehouse?token=of-the-partner"
 
 @pytest.fixture
 def database(state_dir: Path) -> Any:
-    opened = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    opened = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     yield opened
     opened.close()
 

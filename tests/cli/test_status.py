@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_keys import AUDIT_KEYS
 from sqlalchemy import event, insert, update
 
 from gatehouse.db.audit import Actor
@@ -26,7 +27,7 @@ HOST = socket.gethostname()
 @pytest.fixture
 def database(state_dir: Path) -> Iterator[Database]:
     """Of a deployment with one endpoint."""
-    opened = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    opened = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     with opened.write() as session:
         create_endpoint(session, Actor("os-user:test", "cli"), "iris", "1.2.0")
     yield opened
@@ -171,7 +172,7 @@ def test_spools_of_ended_processes_are_wrong_where_nobody_is_there_to_take_them(
 
 
 def test_a_deployment_without_endpoints_is_told_how_to_publish(gatehouse: Any, state_dir: Path) -> None:
-    empty = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    empty = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     serve(empty)
     empty.close()
     (said,) = wrong(gatehouse)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_keys import AUDIT_KEYS
 
 from gatehouse.db.session import open_database
 from gatehouse.usage.event import UsageEvent, uuid7
@@ -15,7 +16,7 @@ from gatehouse.usage.store import insert_batch
 def used(gatehouse: Any, state_dir: Path) -> Any:
     """A deployment with three calls of acme and one of demo."""
     tenants = {name: gatehouse("tenants", "create", name, "--json").json["id"] for name in ("acme", "demo")}
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     calls = (("acme", "k1", "iris", 5, 200), ("acme", "k2", "iris", 7, 200), ("acme", "k1", None, 0, 404), ("demo", "k3", "iris", 1, 200))
     with database.write() as session:
         insert_batch(session, [_event(number, tenants[tenant], *rest) for number, (tenant, *rest) in enumerate(calls)])

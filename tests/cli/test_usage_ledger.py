@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_keys import AUDIT_KEYS
 from sqlalchemy import update
 
 from gatehouse.db.session import Database, open_database
@@ -24,7 +25,7 @@ OLD = (datetime.now(UTC).replace(day=1, hour=12, minute=0, second=0, microsecond
 
 @pytest.fixture
 def database(state_dir: Path) -> Iterator[Database]:
-    opened = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    opened = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     yield opened
     opened.close()
 

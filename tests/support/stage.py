@@ -33,6 +33,7 @@ from sklearn.preprocessing import OneHotEncoder
 from gatehouse.app import Application, create_app
 from gatehouse.contracts.contract import parse_contract
 from gatehouse.db.audit import Actor
+from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.revision import last_revision
 from gatehouse.db.session import Database, open_database
 from gatehouse.identity.key_wishes import KeyWish
@@ -203,7 +204,7 @@ class Stage:
             "GATEHOUSE_ALLOWED_HOSTS": "*.test, a, evil.invalid",  # the last so that no answer is seen to follow an allowed Host
             **{f"GATEHOUSE_{name.upper()}": value for name, value in values.items()},
         }
-        self.database: Database = open_database(database_url)
+        self.database: Database = open_database(database_url, AuditKeys(self.settings.audit_keys))
         with self.database.write() as session:
             for name in only or _catalogue():
                 model, _, version = name.partition(" ")

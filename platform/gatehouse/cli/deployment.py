@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from gatehouse.db.audit import Actor
+from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.migrate import DatabaseTooNew, upgrade
 from gatehouse.db.session import DatabaseUnreachable, DatabaseUrlInvalid, open_database, wait_until_reachable
 from gatehouse.errors import Refused
@@ -36,7 +37,7 @@ def open_deployment() -> Iterator[Deployment]:
     settings = settings_or_refusal()
     try:
         settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        database = open_database(settings.database)
+        database = open_database(settings.database, AuditKeys(settings.audit_keys))
     except OSError as error:
         raise Refused(f"the state folder {settings.state_dir} cannot be made: {error.strerror}") from None
     except DatabaseUrlInvalid as error:

@@ -6,19 +6,33 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert
 from sqlmodel import Session
 
-from gatehouse.db.tables import AuditTable
+_PENDING = "audit"
+"""Where a session keeps what it is to write at its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something (`os-user:alice`, `key:…`, a person's id), from where (`cli`, an address), and in which call."""
+    """Who does something (`os-user:alice`, `key:…`, `person:…`), from where (`cli`, an address), and in which call."""
 
     name: str
     source: str
     request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFacts:
+    """What one row says."""
+
+    at: datetime
+    actor: str
+    source: str
+    request_id: str | None
+    action: str
+    subject: str
+    detail: str
+    """A JSON object."""
 
 
 def record_audit(
@@ -31,12 +45,17 @@ def record_audit(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add one row within the caller's transaction, so that no change goes without its trace.
+    """Add one row to the caller's transaction, which must be one of Database.write: that writes it right before the commit.
 
     `before` and `after` are what changed, as members of the same names of `detail`. None of them ever holds a secret.
     """
     sides = {name: dict(facts) for name, facts in (("before", before), ("after", after)) if facts is not None}
     text = json.dumps(dict(detail or {}) | sides, sort_keys=True, separators=(",", ":"))
-    session.execute(
-        insert(AuditTable).values(at=datetime.now(UTC), actor=actor.name, source=actor.source, action=action, subject=subject, detail=text)
-    )
+    facts = AuditFacts(datetime.now(UTC), actor.name, actor.source, actor.request_id, action, subject, text)
+    session.info.setdefault(_PENDING, []).append(facts)
+
+
+def taken_facts(session: Session) -> list[AuditFacts]:
+    """What the session has recorded and not written yet; from now on that is for the caller to write."""
+    facts: list[AuditFacts] = session.info.pop(_PENDING, [])
+    return facts

@@ -11,6 +11,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
+from gatehouse.db.audit_chain import chain_pending
+from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.revision import hold_revision
 
 BUSY_TIMEOUT_MS = 10_000
@@ -39,11 +41,13 @@ class DatabaseUrlInvalid(ValueError):
 class Database:
     """One database: `read()` and `write()` hand out sessions; `write()` commits at its end or rolls back.
 
+    What is audited in a `write()` is sealed by `audit_keys`; without them that raises AuditKeyMissing.
     Both raise sqlalchemy.exc.OperationalError (or DBAPIError) when the database is gone.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, audit_keys: AuditKeys | None = None) -> None:
         self.engine = engine
+        self.audit_keys = audit_keys
 
     @property
     def dialect(self) -> str:
@@ -61,22 +65,23 @@ class Database:
         """A session whose changes are committed together, or not at all."""
         with Session(self.engine.execution_options(gatehouse_write=True), expire_on_commit=False) as session, session.begin():
             yield session
+            chain_pending(session, self.audit_keys)
 
     def guarded(self, check: Callable[[Session], None]) -> "Database":
         """The same database, whose every write first holds the revision and runs `check`: what it finds stands until the commit."""
-        return _GuardedDatabase(self.engine, check)
+        return _GuardedDatabase(self.engine, self.audit_keys, check)
 
     def joined(self, session: Session) -> "Database":
         """The same database, all of whose reads and writes are part of the transaction of `session`, which others commit."""
-        return _JoinedDatabase(self.engine, session)
+        return _JoinedDatabase(self.engine, self.audit_keys, session)
 
     def close(self) -> None:
         self.engine.dispose()
 
 
 class _GuardedDatabase(Database):
-    def __init__(self, engine: Engine, check: Callable[[Session], None]) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, audit_keys: AuditKeys | None, check: Callable[[Session], None]) -> None:
+        super().__init__(engine, audit_keys)
         self._check = check
 
     @contextmanager
@@ -88,8 +93,8 @@ class _GuardedDatabase(Database):
 
 
 class _JoinedDatabase(Database):
-    def __init__(self, engine: Engine, session: Session) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, audit_keys: AuditKeys | None, session: Session) -> None:
+        super().__init__(engine, audit_keys)
         self._session = session
 
     @contextmanager
@@ -101,8 +106,8 @@ class _JoinedDatabase(Database):
         yield self._session
 
 
-def open_database(url: str) -> Database:
-    """The database behind `sqlite:///PATH` or `postgresql://…` (psycopg 3). Connects on first use.
+def open_database(url: str, audit_keys: AuditKeys | None = None) -> Database:
+    """The database behind `sqlite:///PATH` or `postgresql://…` (psycopg 3). Connects on first use. Whoever makes changes gives keys.
 
     Raises DatabaseUrlInvalid.
     """
@@ -120,14 +125,14 @@ def open_database(url: str) -> Database:
         pool = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
         postgresql = create_engine(parsed, hide_parameters=True, connect_args=dict(POSTGRESQL_DEADLINES), **pool)
         watch(postgresql)
-        return Database(postgresql)
+        return Database(postgresql, audit_keys)
     if backend != "sqlite":
         raise DatabaseUrlInvalid(f"'{backend}' is not supported; {WRITE}")
     # hide_parameters, here and above: a statement that fails is logged, and its values may be digests or ids of tokens
     engine = create_engine(parsed.set(drivername="sqlite+pysqlite"), hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    return Database(engine)
+    return Database(engine, audit_keys)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
