@@ -103,7 +103,6 @@ def keys_router(database: Database, pepper: Pepper, prover: Prover, throttle: Th
 def takes(model: type[Closed], *statuses: int) -> dict[str, Any]:
     """What the OpenAPI document says of a route that reads its body itself."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)  # they stand there already, by the answers
     if model is KeyEdit:  # what is left out stays as it is
         for member in schema["properties"].values():
             member.pop("default", None)

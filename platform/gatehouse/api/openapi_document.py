@@ -59,6 +59,7 @@ def openapi_document(
     document["security"] = list(EITHER_CREDENTIAL)
     paths: Json = document.setdefault("paths", {})
     _complete_base(paths, public_paths)
+    parts = _parts_of_bodies(paths)
     predictions = prediction_paths(endpoints)
     document["paths"] = predictions | paths
     document["tags"] = _tags(endpoints, document.get("tags", []))
@@ -66,7 +67,7 @@ def openapi_document(
     schemas: Json = components.setdefault("schemas", {})
     for automatic in ("HTTPValidationError", "ValidationError"):
         schemas.pop(automatic, None)
-    schemas |= problem_schemas() | prediction_schemas(endpoints)
+    schemas |= parts | problem_schemas() | prediction_schemas(endpoints)
     components["responses"] = components.get("responses", {}) | problem_responses()
     components["securitySchemes"] = dict(SECURITY_SCHEMES)
     return document
@@ -91,6 +92,16 @@ def _complete_base(paths: Json, public_paths: Collection[str]) -> None:
                 responses.setdefault(str(status), problem_ref(status))
             if had_input:
                 responses["422"] = problem_ref(422)
+
+
+def _parts_of_bodies(paths: Json) -> Json:
+    """What the bodies of routes that read their body themselves refer to, taken out of them; the references lead to the components."""
+    parts: Json = {}
+    for item in paths.values():
+        for operation in item.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                parts |= content["schema"].pop("$defs", {})
+    return parts
 
 
 def _tags(endpoints: Iterable[DocumentedEndpoint], given: Sequence[Json]) -> list[Json]:
