@@ -161,6 +161,7 @@ class Application:
             peppers=self.identity.peppers,
             prover=self.identity.authenticator.prover,
             prove=self.identity.prove,
+            login=self.identity.login_parts(),
             places=self.limits.gate,
             workers=self.workers,
             turns=self.turns,

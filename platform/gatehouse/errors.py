@@ -135,6 +135,20 @@ class BeyondOwnKey(Problem):
     meaning = "The key that you make or change must have no more scopes, networks, time and limits than the key that asks for it."
 
 
+class LoginTooOld(Problem):
+    status = 403
+    code = "login_too_old"
+    title = "The login is too old for a change"
+    meaning = "A person changes something within 5 minutes of the login. Log in again at POST /login and send the call with the new token."
+
+
+class LoginNeeded(Problem):
+    status = 403
+    code = "login_needed"
+    title = "Only a person may do this"
+    meaning = "A key or its token cannot do this. A person does, with a token got at POST /login."
+
+
 class NotFound(Problem):
     status = 404
     code = "not_found"

@@ -52,7 +52,7 @@ def nowhere(_: str) -> Any:
     raise AssertionError("it is read within the transaction")
 
 
-PROVER = Prover(nowhere, nowhere, nowhere, Peppers({1: PEPPER.secret}), VERIFIER, Unused(), time.time, lambda: True)
+PROVER = Prover(nowhere, nowhere, nowhere, nowhere, Peppers({1: PEPPER.secret}), VERIFIER, Unused(), time.time, lambda: True)
 
 
 def known(_session: Session) -> Mapping[str, frozenset[str]]:

@@ -99,6 +99,7 @@ def door(database: Store, clock: Clock, uses: Uses) -> Authenticator:
     return Authenticator(
         database.find_secrets,
         database.find,
+        lambda person_id: None,
         Peppers({1: PEPPER}),
         TokenVerifier(ISSUER, {"kid1": PUBLIC}),
         lambda jti: jti in database.revoked,

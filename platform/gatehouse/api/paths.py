@@ -16,7 +16,18 @@ GUIDE_PATH = "/{api_version}/models/{model}/migrate-from/{older}"
 JWKS_PATH = "/.well-known/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 PUBLIC_PATHS = frozenset(
-    {"/", "/health", "/health/live", "/oauth/token", "/oauth/revoke", JWKS_PATH, METADATA_PATH, *(f"/errors/{code}" for code in CATALOGUE)}
+    {
+        "/",
+        "/health",
+        "/health/live",
+        "/login",
+        "/login/accept",
+        "/oauth/token",
+        "/oauth/revoke",
+        JWKS_PATH,
+        METADATA_PATH,
+        *(f"/errors/{code}" for code in CATALOGUE),
+    }
 )
 OPTIONAL_CREDENTIAL_PATHS = frozenset({"/health/ready"})
 """Public, but they say more to a credential."""

@@ -16,13 +16,19 @@ def call_of(request: Request) -> Call:
     return call
 
 
+def caller_of(request: Request) -> Principal:
+    """Who is calling. Raises CredentialMissing."""
+    principal = call_of(request).principal
+    if principal is None:
+        raise CredentialMissing()
+    return principal
+
+
 def needs(scope: Scope) -> Callable[[Request], Principal]:
     """A dependency: the caller, who has `scope`. Raises ScopeMissing."""
 
     def principal_with_scope(request: Request) -> Principal:
-        principal = call_of(request).principal
-        if principal is None:
-            raise CredentialMissing()
+        principal = caller_of(request)
         if scope not in principal.scopes:
             raise ScopeMissing(f"This needs the scope {scope}.", members={"scope": scope})
         return principal

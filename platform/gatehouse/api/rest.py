@@ -19,6 +19,7 @@ from gatehouse.api.admin.routers import admin_routers
 from gatehouse.api.documents import docs_router, pages_router
 from gatehouse.api.health import health_router
 from gatehouse.api.keys import keys_router
+from gatehouse.api.login import LoginParts, login_router
 from gatehouse.api.metrics import metrics_router
 from gatehouse.api.migration_guide import guide_router
 from gatehouse.api.models import models_router, summary_of
@@ -70,6 +71,7 @@ class RestParts:
     prove: Callable[[str, str], Verified]
     """A credential's text and the address that it came from. Raises CredentialInvalid, CredentialMalformed or RateLimited."""
     places: Places
+    login: LoginParts
     workers: Workers
     turns: Turns
     limits_left: Callable[[Principal], list[LimitLeft]]
@@ -134,6 +136,7 @@ class Rest:
         parts, keyring = self._parts, self._parts.token_keys
         per_address = parts.settings.token_requests_per_minute
         self.app.include_router(token_router(parts.prove, keyring.signer, throttle, per_address))
+        self.app.include_router(login_router(parts.login, throttle, per_address))
         revoke = partial(revoke_token, parts.database)
         self.app.include_router(revocation_router(parts.prove, keyring.verify, revoke, throttle, per_address))
 

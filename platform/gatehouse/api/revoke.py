@@ -10,15 +10,15 @@ from fastapi.responses import Response
 from gatehouse.api.oauth import NO_STORE, OAUTH_ERRORS, OAuthError, OAuthForm, Prove, described_form, form_body, prove_client, read_form
 from gatehouse.api.throttle import Throttle, by_address
 from gatehouse.identity.api_keys import looks_like_key
-from gatehouse.identity.tokens import TokenClaims, TokenRefused
+from gatehouse.identity.tokens import PersonClaims, TokenClaims, TokenRefused
 
 UNSUPPORTED = "Only access tokens are revoked here. An API key is revoked under /account/keys, or by whoever runs this service."
 
 
 def revocation_router(
     prove: Prove,
-    verify: Callable[[str, float], TokenClaims],
-    revoke: Callable[[TokenClaims, float], None],
+    verify: Callable[[str, float], TokenClaims | PersonClaims],
+    revoke: Callable[[TokenClaims | PersonClaims, float], None],
     throttle: Throttle,
     per_minute: int,
     now: Callable[[], float] = time.time,
@@ -30,7 +30,8 @@ def revocation_router(
         "/oauth/revoke",
         summary="Stop an access token before its end",
         operation_id="revoke_token",
-        description="Answers 200 also for a token that is unknown, has ended, or was got by another key, which nothing happens to.",
+        description="Answers 200 also for a token that is unknown, has ended, or was got by another key, which nothing happens to. "
+        "A person's token needs no client: whoever holds it may end it.",
         response_class=Response,
         responses={**OAUTH_ERRORS, 200: {"description": "The token is worth nothing any more, within a second everywhere."}},
         openapi_extra=described_form(
@@ -42,17 +43,32 @@ def revocation_router(
     @throttle.limit(f"{per_minute}/minute", key_func=by_address)
     def revoke_token(request: Request, body: Annotated[bytes, Depends(form_body)]) -> Response:
         form = read_form(request, body)
+        login = own_login(form, verify, now())
+        if login is not None:
+            revoke(login, now())
+            return Response(headers=NO_STORE)
         principal = prove_client(prove, request, form.client).principal
         token = token_of(form)
         try:
             claims = verify(token, now())
         except TokenRefused:
             return Response(headers=NO_STORE)  # it is worth nothing anyway (RFC 7009 2.2)
-        if (claims.tenant_id, claims.key_id) == (principal.tenant_id, principal.key_id):
+        if isinstance(claims, TokenClaims) and (claims.tenant_id, claims.key_id) == (principal.tenant_id, principal.key_id):
             revoke(claims, now())
         return Response(headers=NO_STORE)
 
     return router
+
+
+def own_login(form: OAuthForm, verify: Callable[[str, float], TokenClaims | PersonClaims], now: float) -> PersonClaims | None:
+    """The person's token that comes without a client: a person is none, and whoever holds the token may end it."""
+    if form.basic or form.fields.keys() & {"client_id", "client_secret"}:
+        return None
+    try:
+        claims = verify(form.fields.get("token", ""), now)
+    except TokenRefused:
+        return None
+    return claims if isinstance(claims, PersonClaims) else None
 
 
 def token_of(form: OAuthForm) -> str:

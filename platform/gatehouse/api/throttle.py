@@ -1,4 +1,4 @@
-"""slowapi, fenced: static limits by key id or by address, in memory alone, and no file or environment read.
+"""slowapi, fenced: static limits by caller or by address, in memory alone, and no file or environment read.
 
 It guards what the plan's limits do not: tokens, `/account`, the model pages and translations. It counts a call once the dependencies of its
 route are solved: what must not be done for a call over its limit, such as reading a body, belongs into the route itself.
@@ -44,6 +44,6 @@ def by_address(request: Request) -> str:
 
 
 def by_key(request: Request) -> str:
-    """The caller's key id."""
+    """The id of the calling key or person."""
     principal = call_of(request).principal
-    return principal.key_id if principal else by_address(request)
+    return principal.caller if principal else by_address(request)

@@ -14,7 +14,7 @@ ChangeKind = Literal["tenant", "plan", "grant", "key", "token", "token_key", "pe
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`id` is a tenant id (tenant, grant), plan name, key id, jti (token), kid (token_key), person id, `MODEL/vN` (endpoint) or process id."""
+    """`id` is a tenant id (tenant, grant), plan name, key id, jti (token), kid (token_key), person or process id, or `MODEL/vN`."""
 
     revision: int
     kind: str

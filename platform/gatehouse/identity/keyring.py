@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from gatehouse.identity.sealing import Seal
 from gatehouse.identity.token_keys import KeyLife, lives_of, signing_life
 from gatehouse.identity.token_store import TokenKey
-from gatehouse.identity.tokens import KID_UNKNOWN, SigningKey, TokenClaims, TokenIssuer, TokenRefused, TokenVerifier, public_jwk
+from gatehouse.identity.tokens import (
+    KID_UNKNOWN,
+    PersonClaims,
+    SigningKey,
+    TokenClaims,
+    TokenIssuer,
+    TokenRefused,
+    TokenVerifier,
+    public_jwk,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ class TokenKeyring:
         """Some token key has changed."""
         self._version += 1
 
-    def verify(self, text: str, now: float) -> TokenClaims:
+    def verify(self, text: str, now: float) -> TokenClaims | PersonClaims:
         """The claims of a token that a published key has signed. Raises TokenRefused."""
         known = self._fresh()
         claims = known.verifier.verify(text, now)

@@ -1,6 +1,6 @@
 """Peppers: what keys the digests of API keys, kept outside the database. A new one takes over while the ones before are still known."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 
@@ -23,6 +23,11 @@ class Peppers:
         version, secret = next(iter(by_version.items()))
         self.current = Pepper(secret, version)
         self._secrets = dict(by_version)
+
+    @property
+    def versions(self) -> Collection[int]:
+        """Those whose secrets are known."""
+        return self._secrets.keys()
 
     def __contains__(self, version: int) -> bool:
         return version in self._secrets

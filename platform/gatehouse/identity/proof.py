@@ -10,12 +10,13 @@ from sqlmodel import Session
 
 from gatehouse.db.session import GONE
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, IdentityUnavailable
-from gatehouse.identity import api_keys, key_store, token_store
+from gatehouse.identity import api_keys, key_store, person_store, token_store
 from gatehouse.identity.key_store import Redigest, StoredKey, StoredSecrets
 from gatehouse.identity.networks import contains
 from gatehouse.identity.peppers import Peppers
+from gatehouse.identity.person_store import StoredPerson
 from gatehouse.identity.secret_match import matching_secret, renewal
-from gatehouse.identity.tokens import KID_UNKNOWN, TokenClaims, TokenRefused
+from gatehouse.identity.tokens import KID_UNKNOWN, PersonClaims, TokenClaims, TokenRefused, dated_from
 from gatehouse.principal import Principal, Verified
 
 RETRY_AFTER_S = "5"
@@ -33,7 +34,7 @@ class Uses(Protocol):
 class Verifier(Protocol):
     """Proves a token's text; may read the token keys again, and then raises what the database raises."""
 
-    def verify(self, text: str, now: float) -> TokenClaims: ...
+    def verify(self, text: str, now: float) -> TokenClaims | PersonClaims: ...
 
 
 class SecretWrong(CredentialInvalid):
@@ -47,10 +48,11 @@ class SecretWrong(CredentialInvalid):
 
 @dataclass(frozen=True, slots=True)
 class Prover:
-    """Proves credentials by what `find_secrets`, `find_key` and `token_revoked` read."""
+    """Proves credentials by what `find_secrets`, `find_key`, `find_person` and `token_revoked` read."""
 
     find_secrets: Callable[[str], StoredSecrets | None]
     find_key: Callable[[str], StoredKey | None]
+    find_person: Callable[[str], StoredPerson | None]
     token_revoked: Callable[[str], bool]
     peppers: Peppers
     verifier: Verifier
@@ -65,6 +67,7 @@ class Prover:
             self,
             find_secrets=partial(key_store.find_secrets, session),
             find_key=partial(key_store.find_key, session),
+            find_person=partial(person_store.find_person, session),
             token_revoked=partial(token_store.token_revoked, session),
         )
 
@@ -79,7 +82,8 @@ class Prover:
         if verified.expires_at <= now:
             raise CredentialInvalid(reason="credential_expired")
         check_network(verified.principal, address)
-        self.uses.note(verified.principal.key_id, now)
+        if verified.principal.key_id:
+            self.uses.note(verified.principal.key_id, now)
         return verified
 
     def _prove_key(self, text: str) -> Verified:
@@ -101,24 +105,40 @@ class Prover:
         redigest = renewal(text, stored, place, self.peppers)
         if redigest is not None:
             self.uses.renew(redigest)
-        return replace(verified, issued_from=_over(stored.rotated_at))
+        return replace(verified, issued_from=dated_from(stored.rotated_at))
 
     def _prove_token(self, text: str) -> Verified:
         now = self.now()
         claims = self._verify(text, now)
+        verified = self._person(claims) if isinstance(claims, PersonClaims) else self._key(claims, now)
+        if self._is_revoked(claims.jti):
+            raise CredentialInvalid(reason="token_revoked")
+        return replace(verified, expires_at=min(verified.expires_at, claims.expires_at), jti=claims.jti, kid=claims.kid)
+
+    def _key(self, claims: TokenClaims, now: float) -> Verified:
         stored = self._ask(self.find_key, claims.key_id)
         if stored is None or stored.principal.tenant_id != claims.tenant_id:
             raise CredentialInvalid(reason="token_key_unknown")
         verified = _alive(stored, now)
-        if claims.issued_at < _over(stored.previous_since):  # got by a secret older than the two that work
+        if claims.issued_at < dated_from(stored.previous_since):  # got by a secret older than the two that work
             raise CredentialInvalid(reason="key_secret_rotated")
-        if claims.issued_at < _over(stored.rotated_at):  # got by the secret before the last rotation
+        if claims.issued_at < dated_from(stored.rotated_at):  # got by the secret before the last rotation
             verified = _in_grace(verified, stored, now)
-        if self._is_revoked(claims.jti):
-            raise CredentialInvalid(reason="token_revoked")
-        return _narrowed(verified, claims)
+        return replace(verified, principal=replace(verified.principal, scopes=verified.principal.scopes & claims.scopes))
 
-    def _verify(self, text: str, now: float) -> TokenClaims:
+    def _person(self, claims: PersonClaims) -> Verified:
+        stored = self._ask(self.find_person, claims.person_id)
+        if stored is None or stored.principal.tenant_id != claims.tenant_id:
+            raise CredentialInvalid(reason="person_unknown")
+        if stored.suspended or stored.tenant_suspended:
+            raise CredentialInvalid(reason="person_suspended" if stored.suspended else "tenant_suspended")
+        if stored.principal.role != claims.role:
+            raise CredentialInvalid(reason="person_role_changed")
+        if stored.password_set_at is None or claims.issued_at < dated_from(stored.password_set_at):
+            raise CredentialInvalid(reason="password_changed")
+        return Verified(replace(stored.principal, authenticated_at=float(claims.issued_at)), claims.expires_at)
+
+    def _verify(self, text: str, now: float) -> TokenClaims | PersonClaims:
         try:
             return self.verifier.verify(text, now)
         except TokenRefused as error:
@@ -160,12 +180,6 @@ def _in_grace(verified: Verified, stored: StoredKey, now: float) -> Verified:
     return replace(verified, expires_at=min(verified.expires_at, ends_at))
 
 
-def _over(rotated_at: datetime | None) -> int:
-    """The first whole second behind a rotation; 0 without one. A token says its age in whole seconds, so those got by the
-    new secret are dated then or later (`Verified.issued_from`), and of an earlier one it is certain that the new secret did not get it."""
-    return 0 if rotated_at is None else int(rotated_at.timestamp()) + 1
-
-
 def _why_unproven(stored: StoredSecrets | None, peppers: Peppers) -> str:
     if stored is None:
         return "key_unknown"
@@ -176,11 +190,6 @@ def check_network(principal: Principal, address: str) -> None:
     """Raises CredentialInvalid."""
     if principal.networks and not contains(principal.networks, address):
         raise CredentialInvalid(reason="network_not_allowed")
-
-
-def _narrowed(verified: Verified, claims: TokenClaims) -> Verified:
-    principal = replace(verified.principal, scopes=verified.principal.scopes & claims.scopes)
-    return replace(verified, principal=principal, expires_at=min(verified.expires_at, claims.expires_at), jti=claims.jti, kid=claims.kid)
 
 
 def _seconds(moment: datetime | None) -> float:

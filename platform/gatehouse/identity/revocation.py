@@ -6,10 +6,10 @@ from gatehouse.db.revision import hold_revision, record_change
 from gatehouse.db.session import Database
 from gatehouse.identity.token_keys import CLOCKS_APART
 from gatehouse.identity.token_store import add_revoked_token, remove_revoked_tokens, token_revoked
-from gatehouse.identity.tokens import TokenClaims
+from gatehouse.identity.tokens import PersonClaims, TokenClaims
 
 
-def revoke_token(database: Database, claims: TokenClaims, now: float) -> None:
+def revoke_token(database: Database, claims: TokenClaims | PersonClaims, now: float) -> None:
     """Stop this token everywhere; more than once does no harm. What has ended by itself is forgotten on the way."""
     moment = datetime.fromtimestamp(now, UTC)
     with database.write() as session:
@@ -17,7 +17,8 @@ def revoke_token(database: Database, claims: TokenClaims, now: float) -> None:
         remove_revoked_tokens(session, moment - CLOCKS_APART)
         if token_revoked(session, claims.jti):
             return
-        add_revoked_token(session, claims.jti, claims.key_id, datetime.fromtimestamp(claims.expires_at, UTC), moment)
+        holder = claims.person_id if isinstance(claims, PersonClaims) else claims.key_id
+        add_revoked_token(session, claims.jti, holder, datetime.fromtimestamp(claims.expires_at, UTC), moment)
         record_change(session, "token", claims.jti)
 
 

@@ -8,10 +8,13 @@ from gatehouse.db.revision import EVERYTHING, Change
 from gatehouse.errors import CredentialInvalid
 from gatehouse.identity.key_store import StoredKey, StoredSecrets
 from gatehouse.identity.peppers import Peppers
+from gatehouse.identity.person_store import StoredPerson
 from gatehouse.identity.proof import Prover, Uses, Verifier, check_network, unavailable
 from gatehouse.principal import Principal, Verified
 
 MAX_REMEMBERED = 100_000
+REMEMBERED_KINDS = ("key", "person", "tenant", "plan", "token", "token_key")
+"""Of changes that a credential that is remembered may feel."""
 TOKEN_KEYS_FRESH_S = 5.0
 """Half of what a token key is published before it signs: a process that has followed the changes so lately knows each that does."""
 
@@ -27,6 +30,7 @@ class Authenticator:
         self,
         find_secrets: Callable[[str], StoredSecrets | None],
         find_key: Callable[[str], StoredKey | None],
+        find_person: Callable[[str], StoredPerson | None],
         peppers: Peppers,
         verifier: Verifier,
         token_revoked: Callable[[str], bool],
@@ -36,7 +40,7 @@ class Authenticator:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.prover = Prover(find_secrets, find_key, token_revoked, peppers, verifier, uses, now, self._token_keys_fresh)
+        self.prover = Prover(find_secrets, find_key, find_person, token_revoked, peppers, verifier, uses, now, self._token_keys_fresh)
         self._uses = uses
         self._stale_after_s = stale_after_s
         self._now = now
@@ -62,7 +66,8 @@ class Authenticator:
         principal = verified.principal
         if principal.networks:  # the address is another in each call; it is only ever read for a key that is bound
             check_network(principal, address)
-        self._uses.note(principal.key_id, now)
+        if principal.key_id:
+            self._uses.note(principal.key_id, now)
         return principal
 
     def look_up(self, text: str, address: str = "") -> Verified:
@@ -90,7 +95,7 @@ class Authenticator:
         return self.stale_for_s() <= TOKEN_KEYS_FRESH_S
 
     def forget(self, changes: list[Change]) -> None:
-        """Drop just what changed: by key, tenant (also its grants), plan, token or token key; or all of it."""
+        """Drop just what changed: by key, person, tenant (also its grants), plan, token or token key; or all of it."""
         if EVERYTHING in changes:
             self.generation += 1
             self._remembered = {}
@@ -98,8 +103,8 @@ class Authenticator:
         by_kind: dict[str, set[str]] = {}
         for change in changes:
             by_kind.setdefault("tenant" if change.kind == "grant" else change.kind, set()).add(change.id)
-        keys, tenants, plans, tokens, token_keys = (by_kind.get(kind, set()) for kind in ("key", "tenant", "plan", "token", "token_key"))
-        if not (keys or tenants or plans or tokens or token_keys):
+        keys, people, tenants, plans, tokens, token_keys = (by_kind.get(kind, set()) for kind in REMEMBERED_KINDS)
+        if not (keys or people or tenants or plans or tokens or token_keys):
             return
         self.generation += 1
         self._remembered = {
@@ -107,6 +112,7 @@ class Authenticator:
             for digest, verified in self._remembered.items()
             if not (
                 (principal := verified.principal).key_id in keys
+                or principal.person_id in people
                 or principal.tenant_id in tenants
                 or principal.plan.name in plans
                 or verified.jti in tokens

@@ -1,4 +1,4 @@
-"""Access tokens: ES256 JWTs (RFC 9068), and the only door to python-jose.
+"""Access tokens of keys and of people: ES256 JWTs (RFC 9068), and the only door to python-jose.
 
 python-jose alone lets too much in (`crit`, any `typ` and `kid`, doubled members, other spellings of base64), so the whole
 text is checked here first; python-jose then proves the signature of what was checked.
@@ -10,14 +10,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from jose import jwk, jws, jwt
 
-from gatehouse.principal import Scope
+from gatehouse.principal import Role, Scope
 
 ALGORITHM = "ES256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  (RFC 9068 2.1, not a secret)
+PEOPLE = "people"
+"""The audience of a person's token; a key's is the issuer."""
 LIFETIME_S = 900
 LEEWAY_S = 5
 """For `iat` and `nbf` only; `exp` has none."""
@@ -27,7 +30,9 @@ KID_UNKNOWN = "token_kid"
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_CLAIMS = frozenset({"iss", "aud", "sub", "tenant", "client_id", "scope", "jti", "iat", "nbf", "exp"})
+_COMMON_CLAIMS = frozenset({"iss", "aud", "sub", "tenant", "jti", "iat", "nbf", "exp"})
+_KEY_CLAIMS = _COMMON_CLAIMS | {"client_id", "scope"}
+_PERSON_CLAIMS = _COMMON_CLAIMS | {"role"}
 
 
 class TokenRefused(Exception):
@@ -36,7 +41,7 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
-    """What a proven token says. Times are seconds since 1970."""
+    """What a key's proven token says. Times are seconds since 1970."""
 
     tenant_id: str
     key_id: str
@@ -45,6 +50,20 @@ class TokenClaims:
     kid: str
     """Which token key signed it."""
     issued_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonClaims:
+    """What a person's proven token says."""
+
+    tenant_id: str
+    person_id: str
+    role: Role
+    jti: str
+    kid: str
+    issued_at: int
+    """When the person logged in."""
     expires_at: int
 
 
@@ -68,20 +87,17 @@ class TokenIssuer:
         self._key = jwk.construct(key.private_pem, ALGORITHM)
 
     def issue(self, *, tenant_id: str, key_id: str, scopes: frozenset[Scope], jti: str, now: int, expires_at: int) -> str:
-        """A signed token that ends at `expires_at`, at most LIFETIME_S after `now`."""
-        claims = {
-            "iss": self._issuer,
-            "aud": self._issuer,
-            "sub": key_id,
-            "client_id": key_id,
-            "tenant": tenant_id,
-            "scope": " ".join(sorted(scopes)),
-            "jti": jti,
-            "iat": now,
-            "nbf": now,
-            "exp": min(expires_at, now + LIFETIME_S),
-        }
-        text: str = jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"typ": TOKEN_TYPE, "kid": self.kid})
+        """A key's signed token that ends at `expires_at`, at most LIFETIME_S after `now`."""
+        claims = {"aud": self._issuer, "sub": key_id, "client_id": key_id, "scope": " ".join(sorted(scopes))}
+        return self._signed(claims, tenant_id, jti, now, expires_at)
+
+    def issue_to_person(self, *, tenant_id: str, person_id: str, role: Role, jti: str, now: int) -> str:
+        """A signed token of LIFETIME_S for a person who logged in at `now`."""
+        return self._signed({"aud": PEOPLE, "sub": person_id, "role": role.value}, tenant_id, jti, now, now + LIFETIME_S)
+
+    def _signed(self, claims: dict[str, str], tenant_id: str, jti: str, now: int, expires_at: int) -> str:
+        common = {"iss": self._issuer, "tenant": tenant_id, "jti": jti, "iat": now, "nbf": now, "exp": min(expires_at, now + LIFETIME_S)}
+        text: str = jwt.encode(claims | common, self._key, algorithm=ALGORITHM, headers={"typ": TOKEN_TYPE, "kid": self.kid})
         return text
 
 
@@ -92,7 +108,7 @@ class TokenVerifier:
         self._issuer = issuer
         self._keys = {kid: jwk.construct(pem, ALGORITHM) for kid, pem in public_pems.items()}
 
-    def verify(self, text: str, now: float) -> TokenClaims:
+    def verify(self, text: str, now: float) -> TokenClaims | PersonClaims:
         """The claims of a token that is ours, whole, canonical, signed and valid at `now`. Raises TokenRefused for all else."""
         header, payload, signature = _segments(text)
         kid, key = self._key_of(_members(header))
@@ -120,6 +136,15 @@ def public_jwk(kid: str, public_pem: str) -> dict[str, str]:
     """A public key as a member of a JWK set (RFC 7517 4, RFC 7518 6.2.1): an exact list of members, none of them private."""
     numbers = jwk.construct(public_pem, ALGORITHM).public_key().to_dict()
     return {name: numbers[name] for name in ("kty", "crv", "x", "y")} | {"kid": kid, "use": "sig", "alg": ALGORITHM}
+
+
+def dated_from(moment: datetime | None) -> int:
+    """The first whole second behind a rotation or a new password; 0 without one.
+
+    A token says its age in whole seconds: those got by the new secret are dated then or later (`Verified.issued_from`), and of an
+    earlier one it is certain that the new secret did not get it.
+    """
+    return 0 if moment is None else int(moment.timestamp()) + 1
 
 
 def _segments(text: str) -> tuple[bytes, bytes, bytes]:
@@ -173,14 +198,23 @@ def _check_signature_numbers(signature: bytes) -> None:
         raise TokenRefused("token_signature")
 
 
-def _check_claims(claims: dict[str, Any], kid: str, issuer: str, now: float) -> TokenClaims:
-    if set(claims) != _CLAIMS:
-        raise TokenRefused("token_claims")
-    if claims["iss"] != issuer or claims["aud"] != issuer:
+def _check_claims(claims: dict[str, Any], kid: str, issuer: str, now: float) -> TokenClaims | PersonClaims:
+    audience = claims.get("aud")
+    if claims.get("iss") != issuer or audience not in (issuer, PEOPLE):
         raise TokenRefused("token_audience")
-    names = {name: claims[name] for name in ("sub", "tenant", "client_id", "jti")}
-    if not all(isinstance(value, str) and _NAME.fullmatch(value) for value in names.values()) or names["sub"] != names["client_id"]:
+    if set(claims) != (_PERSON_CLAIMS if audience == PEOPLE else _KEY_CLAIMS):
         raise TokenRefused("token_claims")
+    subject, tenant_id, jti = (_name(claims[name]) for name in ("sub", "tenant", "jti"))
+    issued_at, expires_at = _life(claims, now)
+    if audience == PEOPLE:
+        return PersonClaims(tenant_id, subject, _role(claims["role"]), jti, kid, issued_at, expires_at)
+    if claims["client_id"] != subject:
+        raise TokenRefused("token_claims")
+    return TokenClaims(tenant_id, subject, _scopes(claims["scope"]), jti, kid, issued_at, expires_at)
+
+
+def _life(claims: dict[str, Any], now: float) -> tuple[int, int]:
+    """When a token was issued and when it ends, which must hold `now` and not be far apart."""
     issued_at, not_before, expires_at = (_moment(claims[name]) for name in ("iat", "nbf", "exp"))
     if now >= expires_at:
         raise TokenRefused("token_expired")
@@ -188,7 +222,20 @@ def _check_claims(claims: dict[str, Any], kid: str, issuer: str, now: float) -> 
         raise TokenRefused("token_from_the_future")
     if not 0 < expires_at - issued_at <= LIFETIME_S:
         raise TokenRefused("token_lifetime")
-    return TokenClaims(names["tenant"], names["client_id"], _scopes(claims["scope"]), names["jti"], kid, issued_at, expires_at)
+    return issued_at, expires_at
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise TokenRefused("token_claims")
+    return value
+
+
+def _role(value: Any) -> Role:
+    # the type first: Role([]) raises another error, and a subclass of text has no place in what JSON says
+    if type(value) is not str or value not in set(Role):
+        raise TokenRefused("token_claims")
+    return Role(value)
 
 
 def _moment(value: Any) -> int:

@@ -1,6 +1,7 @@
 """Who is calling, and may they call now. No byte of the body is read before this."""
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -8,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call, Route
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, CredentialMissing
+from gatehouse.middleware.people import check_person
 from gatehouse.middleware.recognition import Recognition, challenged
 from gatehouse.principal import Principal
 
@@ -47,12 +49,14 @@ class Admission:
         access: Access,
         recognition: Recognition,
         door: Door,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.app = app
         self.match = match
         self.access = access
         self.recognition = recognition
         self.door = door
+        self.now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,6 +71,8 @@ class Admission:
         if text is not None:
             call.credential = text
             call.principal = principal = self.recognition.recall(call) or await self.recognition.look_up(call)
+            if principal.person_id:
+                check_person(principal, scope["method"], path, self.now())
             call.route = self.match(path)
             if call.route is not None:  # by whatever method: each of these calls is written down as usage
                 queued = self.door.enter(call, principal)
