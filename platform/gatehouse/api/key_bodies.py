@@ -1,10 +1,10 @@
 """What `/account/keys` takes and answers: fixed lists of fields, in the OpenAPI document as they stand here."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from gatehouse.identity.key_store import ApiKey
@@ -35,6 +35,14 @@ def _rfc_3339(value: Any) -> datetime:
     raise PydanticCustomError("rfc_3339", "must be a moment such as 2027-06-30T00:00:00Z")
 
 
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # the first and the last hours of the calendar have no counterpart in every time zone
+        raise PydanticCustomError("rfc_3339", "must be a moment such as 2027-06-30T00:00:00Z") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc_3339), AfterValidator(_in_utc)]
 Expiry = Annotated[
     AwareDatetime, BeforeValidator(_rfc_3339), Field(description="When it ends, as RFC 3339 with a time zone; null is never")
 ]

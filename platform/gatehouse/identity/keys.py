@@ -37,7 +37,7 @@ class NoSuchKey(Refused):
     """No key has this id, or none of this tenant."""
 
     def __init__(self, key_id: str) -> None:
-        super().__init__(f"no key {key_id!r}: gatehouse keys list shows the ids")
+        super().__init__(f"no key {key_id!r}: gatehouse keys list shows the ids", fact="there is no such key")
 
 
 class KeyNotUsable(Refused):

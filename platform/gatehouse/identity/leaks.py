@@ -31,7 +31,8 @@ def identify_key(database: Database, text: str, peppers: Peppers) -> Identified:
     try:
         key_id = key_id_of(text)
     except (KeyMalformed, UnicodeEncodeError):
-        raise Refused("that is no whole key: its shape or checksum is wrong; give it from 'gate_' to its last character") from None
+        said = "that is no whole key: its shape or checksum is wrong; give it from 'gate_' to its last character"
+        raise Refused(said, member="key") from None
     with database.read() as session:
         key = key_store.show_key(session, key_id)
         stored = key_store.find_key(session, key_id)
@@ -47,7 +48,8 @@ def revoke_leaked_key(database: Database, actor: Actor, text: str, peppers: Pepp
         raise Refused(f"that secret of key {found.key.id} was rotated away and opens nothing any more; nothing was revoked")
     if found.secret not in ("current", "previous"):
         why = "the secret is not this key's" if found.secret == "wrong" else "its pepper is not in the settings"  # noqa: S105
-        raise Refused(f"{why}, nothing was revoked; to revoke key {found.key.id} all the same: gatehouse keys revoke {found.key.id}")
+        said = f"{why}, nothing was revoked"
+        raise Refused(f"{said}; to revoke key {found.key.id} all the same: gatehouse keys revoke {found.key.id}", fact=said)
     return revoke_key(database, actor, found.key.id)
 
 

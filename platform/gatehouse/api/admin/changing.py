@@ -16,7 +16,8 @@ from gatehouse.api.keys import CHALLENGE, sentence
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.principal import call_of, needs
 from gatehouse.db.session import Database
-from gatehouse.errors import Conflict, CredentialInvalid, Refused, ScopeMissing
+from gatehouse.errors import Conflict, CredentialInvalid, KeyConflict, Refused, ScopeMissing
+from gatehouse.identity.keys import KeyNotUsable
 from gatehouse.identity.proof import Prover
 from gatehouse.principal import Principal, Scope
 
@@ -70,6 +71,8 @@ def said_by_admin() -> Iterator[None]:
     """Refusals of the rooms as problems: 422 about a member of the body, else 409. What a path names is looked up before."""
     try:
         yield
+    except KeyNotUsable as refusal:
+        raise KeyConflict(sentence(refusal)) from None
     except Refused as refusal:
         if refusal.member:
             raise invalid([{"pointer": f"/{refusal.member}", "code": "refused", "detail": refusal.fact}]) from None
@@ -82,22 +85,34 @@ def check_not_empty(asked: Closed) -> None:
         raise invalid([{"pointer": "", "code": "missing", "detail": f"must hold one of {', '.join(type(asked).model_fields)}"}])
 
 
-def changes(*statuses: int, body: type[Closed] | None = None, matched: bool = True, optional: bool = False) -> dict[str, Any]:
-    """What the OpenAPI document says of a route that changes something: its body, If-Match where `matched`, further problems."""
+def changes(
+    *statuses: int,
+    body: type[Closed] | None = None,
+    matched: bool = True,
+    optional: bool = False,
+    stays: bool = False,
+    before: type[Closed] | None = None,
+) -> dict[str, Any]:
+    """What the OpenAPI document says of a route that changes something: its body, If-Match where `matched`, further problems.
+
+    The body may be `optional`; where what it leaves out `stays`, none of its members has a default. `before` is what 200 answers
+    where a POST finds that there is already what it asks for.
+    """
     extra: dict[str, Any] = {}
     further = {*statuses, 422}
     if body is not None:
         schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema.pop("$defs", None)  # they stand there already, by the answers
-        for member in schema["properties"].values():
-            if member.get("default", "") is None and "anyOf" not in member:
-                del member["default"]  # LEFT_OUT
+        for member in schema["properties"].values() if stays else ():
+            member.pop("default", None)
         extra["requestBody"] = {"required": not optional, "content": {"application/json": {"schema": schema}}}
         further |= {408, 413, 415}
     if matched:
         extra["parameters"] = [_IF_MATCH]
         further |= {412, 428}
-    return {"openapi_extra": extra, "responses": {status: problem_ref(status) for status in sorted(further)}}
+    responses: dict[int | str, Any] = {status: problem_ref(status) for status in sorted(further)}
+    if before is not None:
+        responses[200] = {"model": before, "description": "It was there before"}
+    return {"openapi_extra": extra, "responses": responses}
 
 
 _IF_MATCH = {

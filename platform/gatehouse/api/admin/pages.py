@@ -8,6 +8,7 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +20,8 @@ from gatehouse.errors import InvalidInput
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
 LONGEST_CURSOR = 1024
+_REFUSED = "is of no page of this list with these filters: leave it out to begin anew"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHECKSUM_BYTES = 12
 _CURSOR = "^[A-Za-z0-9_-]+$"
 _LONGEST_STEP = 200
@@ -39,9 +42,12 @@ class PageQuery(Closed):
         """What narrows the list."""
         return self.model_dump(mode="json", exclude={"limit", "cursor"})
 
-    def after(self, name: str, steps: int) -> tuple[str, ...] | None:
-        """The place behind which this page of the list `name` begins: so many texts. None for the first page. Raises InvalidInput."""
-        return None if self.cursor is None else _place(name, self.filters(), self.cursor, steps)
+    def after(self, name: str, *kinds: Callable[[str], Any]) -> tuple[Any, ...] | None:
+        """The place behind which this page of the list `name` begins, each step read by its kind. None for the first page.
+
+        Raises InvalidInput.
+        """
+        return None if self.cursor is None else _place(name, self.filters(), self.cursor, kinds)
 
     def cut(self, name: str, found: Sequence[Item], place: Callable[[Item], tuple[str, ...]]) -> tuple[Sequence[Item], str | None]:
         """The items of the page, of which one more than `limit` was looked for, and the cursor to the next."""
@@ -54,20 +60,29 @@ def _cursor(name: str, filters: Mapping[str, Any], place: Sequence[str]) -> str:
     return urlsafe_b64encode(_checksum(name, filters, text) + text).decode().rstrip("=")
 
 
-def _place(name: str, filters: Mapping[str, Any], cursor: str, steps: int) -> tuple[str, ...]:
+def moment_step(moment: datetime) -> str:
+    """Microseconds since 1970."""
+    return str((moment - _EPOCH) // timedelta(microseconds=1))
+
+
+def step_moment(step: str) -> datetime:
+    """What `moment_step` wrote. Raises ValueError or OverflowError."""
+    return _EPOCH + timedelta(microseconds=int(step))
+
+
+def _place(name: str, filters: Mapping[str, Any], cursor: str, kinds: Sequence[Callable[[str], Any]]) -> tuple[Any, ...]:
     try:
         raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         checksum, text = raw[:_CHECKSUM_BYTES], raw[_CHECKSUM_BYTES:]
         place = json.loads(text) if checksum == _checksum(name, filters, text) else None
-    except ValueError:  # neither base64 nor JSON
-        place = None
-    if not (isinstance(place, list) and len(place) == steps and all(map(_is_step, place))):
-        detail = "is of no page of this list with these filters: leave it out to begin anew"
-        raise InvalidInput(
-            "A parameter of the query is not what it must be; 'errors' names it.",
-            members={"errors": [{"parameter": "cursor", "code": "invalid", "detail": detail}]},
-        )
-    return tuple(place)
+        if isinstance(place, list) and all(map(_is_step, place)):
+            return tuple(kind(step) for kind, step in zip(kinds, place, strict=True))
+    except (ValueError, OverflowError):  # neither base64 nor JSON, or no place in such a list
+        pass
+    raise InvalidInput(
+        "A parameter of the query is not what it must be; 'errors' names it.",
+        members={"errors": [{"parameter": "cursor", "code": "invalid", "detail": _REFUSED}]},
+    )
 
 
 def _is_step(step: Any) -> bool:

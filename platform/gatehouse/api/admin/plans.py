@@ -84,13 +84,19 @@ def plans_router(parts: AdminParts) -> APIRouter:
     @get_and_head(router, "", summary="All plans", operation_id="admin_list_plans")
     @parts.limited
     def list_plans(request: Request, principal: AdminReader, query: Annotated[PageQuery, Query()]) -> PlanList:
-        after = query.after("plans", 1)
+        after = query.after("plans", str)
         with parts.database.read() as session:
             found = page_of_plans(session, after[0] if after else None, query.limit + 1)
         items, cursor = query.cut("plans", found, lambda plan: (plan.name,))
         return PlanList(items=[entry(plan) for plan in items], next=cursor)
 
-    @router.post("", summary="Make a plan", operation_id="admin_create_plan", status_code=201, **changes(409, body=NewPlan, matched=False))
+    @router.post(
+        "",
+        summary="Make a plan",
+        operation_id="admin_create_plan",
+        status_code=201,
+        **changes(409, body=NewPlan, matched=False, stays=True),
+    )
     @parts.limited
     def create_plan(request: Request, response: Response, principal: AdminWriter, body: Body) -> PlanEntry:
         asked = parsed(request, body, NewPlan)
@@ -108,7 +114,7 @@ def plans_router(parts: AdminParts) -> APIRouter:
         with parts.database.read() as session:
             return tagged(response, shown(session, plan))
 
-    @router.patch("/{plan}", summary="Change a plan's limits", operation_id="admin_edit_plan", **changes(409, body=PlanEdit))
+    @router.patch("/{plan}", summary="Change a plan's limits", operation_id="admin_edit_plan", **changes(409, body=PlanEdit, stays=True))
     @parts.limited
     def edit_plan(request: Request, response: Response, principal: AdminWriter, plan: PlanPath, body: Body) -> PlanEntry:
         asked = parsed(request, body, PlanEdit)
