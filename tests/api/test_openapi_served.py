@@ -1,14 +1,18 @@
 """The OpenAPI document as the running server gives it."""
 
+import json
+import re
 from typing import Any
 
 import jsonschema_rs
+import pytest
 from fastapi.routing import iter_route_contexts
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
-from stage import IRIS_ROW, Live, instances
+from stage import IRIS_ROW, Live, Stage, instances
 
 from gatehouse.api.openapi_predictions import API_VERSIONS
 from gatehouse.api.paths import PREDICTION_PATHS
+from gatehouse.principal import TENANT_SCOPES, Scope
 
 
 def test_row_94_with_a_key_it_holds_the_contracts_of_granted_endpoints_and_without_one_no_model(live: Live) -> None:
@@ -21,6 +25,32 @@ def test_row_94_with_a_key_it_holds_the_contracts_of_granted_endpoints_and_witho
         assert model not in with_key.text
         assert model not in without.text
     assert "iris" not in without.text
+
+
+@pytest.mark.parametrize("docs", ["key", "open"])
+def test_row_94_what_is_under_admin_is_shown_only_to_who_may_read_there(stage: Stage, docs: str) -> None:
+    lead = stage.tenant("acme", "iris") and stage.key("acme", scopes=TENANT_SCOPES)
+    others = {Scope(scope) for scope in Scope} - {Scope.ADMIN_READ}
+    with stage.serving(docs=docs) as live:
+        shown = {name: live.get("/openapi.json", key) for name, key in (("nobody", None), ("lead", lead))}
+        shown["operator without it"] = live.get("/openapi.json", stage.key("_operator", scopes=others))
+        whole = live.get("/openapi.json", stage.key("_operator", scopes={Scope.ADMIN_READ})).json()
+    operated = {path for path in whole["paths"] if path.startswith("/admin")}
+    assert operated
+    for name, answer in shown.items():
+        document = answer.json()
+        OPENAPI_31_VALIDATOR.validate(document)
+        assert not [path for path in document["paths"] if "admin" in path], name
+        assert set(whole["paths"]) - set(document["paths"]) >= operated
+        assert dangling(document) == [], name
+        hidden = set(whole["components"]["schemas"]) - set(document["components"]["schemas"])
+        assert hidden >= {name for name in whole["components"]["schemas"] if name.startswith("Plan")} != set()
+
+
+def dangling(document: dict[str, Any]) -> list[str]:
+    """References to schemas that are not there."""
+    named = re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document))
+    return sorted(set(named) - set(document["components"]["schemas"]))
 
 
 def test_it_is_valid_and_its_schemas_take_its_own_example_and_the_live_answer(live: Live) -> None:
@@ -56,7 +86,8 @@ def test_row_90_the_document_lists_every_route_and_every_prediction_path(live: L
     while hasattr(dispatcher, "app"):
         dispatcher = dispatcher.app
     routed = {context.path for context in iter_route_contexts(dispatcher._rest.routes)}
-    documented = set(live.get("/openapi.json").json()["paths"])
+    operator = live.stage.key("_operator", scopes={Scope.ADMIN_READ})
+    documented = set(live.get("/openapi.json", operator).json()["paths"])
     predictions = {path.replace("{api_version}", version) for path in PREDICTION_PATHS for version in API_VERSIONS}
 
     assert documented == (routed - NOT_DOCUMENTED) | predictions

@@ -24,6 +24,7 @@ from gatehouse.api.metrics import metrics_router
 from gatehouse.api.migration_guide import guide_router
 from gatehouse.api.models import models_router, summary_of
 from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
+from gatehouse.api.openapi_shown import shown_to
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS
 from gatehouse.api.refusals import Render, handle_errors
 from gatehouse.api.rehearsal import rehearsal_router
@@ -187,7 +188,7 @@ class Rest:
         registry, settings = self._parts.registry, self._parts.settings
         released = [(endpoint, registry.release(endpoint.model, endpoint.api_version)) for endpoint in self._shown(principal)]
         return openapi_document(
-            base=self._base_document(),
+            base=shown_to(self._base_document(), principal),
             endpoints=[documented(endpoint, found.contract.contract) for endpoint, found in released if found],
             base_url=settings.base_url,
             version=__version__,
