@@ -5,17 +5,17 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import event
 from sqlmodel import col, select
 from stage import IRIS_ROW, Live, Stage, instances, key_id, problem, wait_until
+from statements import statements
 
 from gatehouse.db.tables import AuditTable
 from gatehouse.identity import keys
@@ -25,8 +25,6 @@ from gatehouse.middleware.request_log import JsonLines
 from gatehouse.principal import TENANT_SCOPES, Scope
 
 NEW_PEPPER = "hM2xQ7vBn4Zt9Kc1Wy6Rj3Lp8Ds5Gf0A"
-WORKERS = ("changes", "key-uses", "usage-recorder", "process", "notices-database", "quotas", "ends of endpoints", "figures of shadows")
-"""Threads that use the database beside the road of a call, by how their names begin."""
 
 
 @pytest.fixture(scope="module")
@@ -55,23 +53,6 @@ def token_of(live: Live, key: str) -> str:
     form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
     token: str = live.client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
     return token
-
-
-@contextmanager
-def statements(live: Live) -> Iterator[list[tuple[str, str]]]:
-    """Thread and text of each statement meanwhile, but for those of the threads beside the road."""
-    seen: list[tuple[str, str]] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        thread = threading.current_thread().name
-        if not thread.startswith(WORKERS):
-            seen.append((thread, statement.split(" WHERE ")[0]))
-
-    event.listen(live.app.database.engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(live.app.database.engine, "before_cursor_execute", note)
 
 
 BY_ID = [("GET", "", None), ("PATCH", "", {"name": "mine"}), ("POST", "/rotate", {}), ("DELETE", "", None)]

@@ -2,13 +2,14 @@
 
 import secrets
 import string
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from access_table import Access
 
 Json = dict[str, Any]
+Make = Callable[[], str]
 _BASE62 = string.ascii_letters + string.digits
 
 
@@ -37,16 +38,23 @@ class SampleCall:
 class Things:
     """What stands for a route's parameters and for the members of its body, by name."""
 
-    parameters: Mapping[str, Callable[[], str]]
-    fresh: Mapping[str, Callable[[], str]]
+    parameters: Mapping[str, Make]
+    fresh: Mapping[str, Make]
     """The same, made for one call that may end it."""
     members: Mapping[str, Callable[[], Any]]
     bodies: Mapping[str, Callable[[Json], Any]]
     """By `METHOD /path`: the body where the schema alone does not say it, from the minimal one."""
     queries: Mapping[str, Mapping[str, str]]
-    versions: Mapping[str, Mapping[str, str]]
+    elsewhere: Mapping[str, Mapping[str, Make]]
     """By path: parameters that are others there."""
     forms: Mapping[str, Callable[[], Mapping[str, str]]]
+
+    def makers(self, path: str, *, fresh: bool) -> Iterator[Mapping[str, Make]]:
+        """Where to look for a parameter, first to last."""
+        yield self.elsewhere.get(path, {})
+        if fresh:
+            yield self.fresh
+        yield self.parameters
 
 
 class SampleCalls:
@@ -59,10 +67,23 @@ class SampleCalls:
     def call(self, access: Access, *, fresh: bool = False, **chosen: str) -> SampleCall:
         """A valid call of what is there, made just now where it is `fresh`; `chosen` parameters of the path are these instead."""
         route, things = str(access), self._things
-        form = things.forms.get(route)
-        names = {**things.parameters, **things.fresh} if fresh and access.method != "GET" else things.parameters
-        path = filled(access.path, names, {**things.versions.get(access.path, {}), **chosen})
+        form, path = things.forms.get(route), access.path
+        for name, value in {**self.parameters(access, fresh=fresh), **chosen}.items():
+            path = path.replace(f"{{{name}}}", value)
         return SampleCall(access.method, path, things.queries.get(route, {}), self._body(access), form() if form else None)
+
+    def parameters(self, access: Access, *, fresh: bool = False) -> dict[str, str]:
+        """What stands for each parameter of a route's path."""
+        return {name: self._parameter(access, name, fresh=fresh and access.method != "GET") for name in parameters_of(access.path)}
+
+    def _parameter(self, access: Access, name: str, *, fresh: bool) -> str:
+        """By the piece before it where two nouns call theirs the same: `assets/name`."""
+        before = access.path.partition(f"{{{name}}}")[0].rstrip("/").rpartition("/")[2]
+        made = [makers.get(key) for makers in self._things.makers(access.path, fresh=fresh) for key in (f"{before}/{name}", name)]
+        for make in made:
+            if make:
+                return make()
+        raise LookupError(f"nothing stands for {{{name}}} of {access.path}; say what in tests/support/world.py")
 
     def _body(self, access: Access) -> Any:
         schema = self.body_schema(access)
@@ -71,8 +92,11 @@ class SampleCalls:
         return shaped(made) if shaped else made
 
     def operation(self, access: Access) -> Json | None:
-        """What the document says of a route; None of a page that it does not know."""
-        operation: Json | None = self._document["paths"].get(access.path, {}).get(access.method.lower())
+        """What the document says of a route, which it may name with its parameters filled in; None of a page that it does not know."""
+        paths, filled = self._document["paths"], access.path
+        for name, value in self.parameters(access).items():
+            filled = filled.replace(f"{{{name}}}", value)
+        operation: Json | None = paths.get(access.path, paths.get(filled, {})).get(access.method.lower())
         return operation
 
     def body_schema(self, access: Access) -> Json | None:
@@ -85,6 +109,13 @@ class SampleCalls:
         while "$ref" in schema:
             schema = self._document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         return schema
+
+    def objects_in(self, schema: Json) -> Iterator[tuple[str, Json]]:
+        """The members that are, or may be, objects with members of their own."""
+        for name, member in self.resolved(schema).get("properties", {}).items():
+            for kind in [self.resolved(member), *map(self.resolved, member.get("anyOf", []))]:
+                if "properties" in kind:
+                    yield name, kind
 
     def minimal(self, schema: Json) -> Any:
         """The least object of a schema: what it requires, or the first member that is known where it requires nothing."""
@@ -117,18 +148,6 @@ class SampleCalls:
         raise LookupError(f"no sample of {name!r}; give one in tests/support/world.py")
 
 
-def filled(template: str, names: Mapping[str, Callable[[], str]], chosen: Mapping[str, str]) -> str:
-    """A path with its parameters; by the piece before it where two nouns call theirs the same: `assets/name`."""
-    path = template
-    for name in parameters_of(template):
-        before = template.partition(f"{{{name}}}")[0].rstrip("/").rpartition("/")[2]
-        made = names.get(f"{before}/{name}") or names.get(name)
-        if name not in chosen and made is None:
-            raise LookupError(f"nothing stands for {{{name}}} of {template}; say what in tests/support/world.py")
-        path = path.replace(f"{{{name}}}", chosen[name] if made is None or name in chosen else made())
-    return path
-
-
 def parameters_of(template: str) -> list[str]:
     """The names in braces of a path."""
     return [name for _, name, *_ in string.Formatter().parse(template) if name]
@@ -141,8 +160,3 @@ def unlike(value: str) -> str:
         return str(10**12)
     letters = _BASE62 if any(letter in string.ascii_uppercase for letter in rest) else "abcdef"
     return prefix + mark + "".join(secrets.choice(letters) for _ in rest)
-
-
-def with_member(call: SampleCall, name: str, value: Any) -> SampleCall:
-    """The same call with one member more in its body."""
-    return replace(call, body={**(call.body or {}), name: value})

@@ -1,0 +1,135 @@
+"""What holds of every route: generated from the table of docs/security.md and the OpenAPI document, so that a new route is held to it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+from access_table import ANSWERED, Access, access_table
+from sample_calls import SampleCall, parameters_of, unlike
+from stage import problem
+from statements import statements
+from wire import head, wire
+from world import World
+
+TABLE = access_table()
+NOT_IDS = frozenset({"api_version", "older", "code", "name"})
+BY_ID = [access for access in TABLE if {*parameters_of(access.path)} - NOT_IDS]
+WRITES = [access for access in TABLE if access.method != "GET" and access.scope is not None]
+ADMIN = [access for access in TABLE if access.path.startswith("/admin")]
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ON_SQLITE = pytest.mark.parametrize("module_database_url", ["sqlite"], indirect=True)
+
+
+def without_id(answer: httpx2.Response) -> tuple[int, str, dict[str, str]]:
+    """An answer without what differs from call to call."""
+    headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date", "ratelimit")}
+    return answer.status_code, answer.text.replace(answer.headers["x-request-id"], "ID"), headers
+
+
+@pytest.mark.parametrize("access", BY_ID, ids=str)
+def test_row_41_what_is_anothers_is_like_what_is_not_there_in_bytes_and_in_work(world: World, access: Access) -> None:
+    given = world.calls.parameters(access)
+    ids = [{name: unlike(value)} for name, value in given.items() if name not in NOT_IDS]
+    for caller, cell in access.cells.items():
+        if cell in ANSWERED or not world.has(caller):
+            continue
+        token = world.token(caller, access)
+        world.send(world.calls.call(access, **given), token)  # known from now on
+        told = [answered(world, world.calls.call(access, **given | other), token) for other in ({}, *ids)]
+        assert told[1:] == told[:1] * len(ids), f"{caller}: {told}"
+
+
+def answered(world: World, call: SampleCall, token: str | None) -> tuple[Any, list[str]]:
+    """What was answered, and what the database was asked for it."""
+    with statements(world.live) as seen:
+        answer = world.send(call, token)
+    return without_id(answer), [statement for _, statement in seen]
+
+
+# ----------------------------------------------------- 43: admin functions
+
+
+def spellings(path: str) -> Iterator[str]:
+    """Of an admin path as a router might take it for the same."""
+    yield from (path.upper(), path.replace("/admin", "/Admin"), path.replace("/admin", "/%61dmin"), path.replace("/admin/", "/admin%2f"))
+    yield from (f"{path}/", f"/{path}", path.replace("/admin", "/./admin"), f"/account/..{path}", f"{path};x=1", f"{path}%00")
+
+
+@ON_SQLITE
+def test_row_43_no_admin_route_is_reached_by_another_method_case_encoding_or_slash(world: World) -> None:
+    before = world.state()
+    for path in sorted({world.calls.call(access).path for access in ADMIN}):
+        targets = [f"{method} {path}" for method in METHODS]
+        targets += [f"{method} {spelling}" for spelling in spellings(path) for method in ("GET", "POST", "PATCH", "DELETE")]
+        for caller, refused in (("nobody", {401}), ("key", {403, 404, 405}), ("admin", {401, 403, 404, 405})):
+            if world.has(caller):
+                statuses = sent_as_they_are(world, targets, world.token(caller, ADMIN[0]))
+                assert {target: status for target, status in statuses.items() if status not in refused} == {}, caller
+    assert world.state() == before
+
+
+def sent_as_they_are(world: World, targets: list[str], token: str | None) -> dict[str, int]:
+    """The status of each, on one connection, without what a client would tidy up."""
+    fields = ["Content-Type: application/json", "Content-Length: 2", "If-Match: *"]
+    credential = [f"Authorization: Bearer {token}"] if token else []
+    statuses = {}
+    with wire(world.live.port) as connection:
+        for target in targets:
+            connection.send(head(target, *credential, *fields), b"{}")
+            statuses[target] = connection.answer(target.split(" ")[0]).status
+    return statuses
+
+
+# ------------------------------------------------------ 44: mass assignment
+
+CANARY = "row-44"
+NOT_TO_SET = (
+    "tenant",
+    "tenant_id",
+    "plan",
+    "scopes",
+    "model_version",
+    "id",
+    "key_id",
+    "role",
+    "state",
+    "created_at",
+    "suspended_at",
+    "revoked_at",
+    "digest",
+    "password_hash",
+    "sequence",
+    "__class__",
+)
+"""Members that some table has and no caller may set by naming them, but where a route's own schema says so."""
+
+
+@pytest.mark.parametrize("access", WRITES, ids=str)
+def test_row_44_what_a_caller_may_not_set_is_refused_at_each_level(world: World, access: Access) -> None:
+    schema = world.calls.body_schema(access)
+    if schema is None:
+        return
+    caller, before = world.let_in(access), world.state()
+    for place, members, body in bodies_with_more(world, access, schema):
+        call = replace(world.calls.call(access), body=body)
+        refusal = problem(world.send(call, world.token(caller, access)), 422, "invalid_input")
+        found = {error["pointer"] for error in refusal["errors"] if error["code"] == "unknown_field"}
+        assert found == {f"{place}/{name}" for name in NOT_TO_SET if name not in members}, place
+        assert CANARY not in str(refusal)
+    assert world.state() == before
+
+
+def bodies_with_more(world: World, access: Access, schema: dict[str, Any]) -> Iterator[tuple[str, set[str], Any]]:
+    """A pointer, the members that are known there, and a body that has all the others there too."""
+    least = world.calls.call(access).body
+    known = set(schema.get("properties", ()))
+    yield "", known, foreign(known) | least
+    for name, inner in world.calls.objects_in(schema):
+        known = set(inner["properties"])
+        yield f"/{name}", known, least | {name: foreign(known) | world.calls.minimal(inner)}
+
+
+def foreign(known: set[str]) -> dict[str, str]:
+    return {name: CANARY for name in NOT_TO_SET if name not in known}
