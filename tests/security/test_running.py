@@ -16,6 +16,7 @@ from typing import Any
 import httpx2
 import outgoing
 import pytest
+from access_table import access_table
 from estimators import RELEASE, SLOW_SIZE
 from serving_process import refusal_of, serving_process
 from sqlalchemy import event, text
@@ -24,7 +25,7 @@ from stage import IRIS_ROW, MIXED_ROW, Live, Stage, instances, key_id, problem, 
 from wire import Wire, head, post, wire
 
 from gatehouse.identity.api_keys import checksum
-from gatehouse.principal import Plan, Rate
+from gatehouse.principal import Plan, Rate, Scope
 from gatehouse.usage.figures_store import usage_figures
 
 IRIS, SLOW = "/v1/models/iris/predict", "/v1/models/slow/predict"
@@ -40,6 +41,11 @@ def live(module_stage: Stage) -> Iterator[Live]:
 @pytest.fixture(scope="module")
 def key(live: Live) -> str:
     return live.stage.tenant("acme", "iris", "mixed", "line", "slow", "fragile")
+
+
+@pytest.fixture(scope="module")
+def operator(live: Live) -> str:
+    return live.stage.key("_operator", scopes=frozenset(Scope))
 
 
 # ------------------------------------------------------------------ 92: settings
@@ -137,11 +143,23 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-@pytest.mark.parametrize("authenticated", [True, False])
-def test_row_93_every_answer_carries_the_security_headers(live: Live, key: str, method: str, path: str, authenticated: bool) -> None:
+PARAMETERS = {"api_version": "v2", "older": "v1", "model": "iris", "code": "not_found", "name": "docs.js"}
+
+
+def at(path: str) -> str:
+    """A route's path with something in place of each parameter; an id that nothing has."""
+    return re.sub(r"\{(\w+)\}", lambda found: PARAMETERS.get(found[1], "unknown0000000000"), path)
+
+
+EVERY = sorted({*ROUTES, *((access.method, at(access.path)) for access in access_table())})
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY)
+@pytest.mark.parametrize("caller", ["nobody", "tenant", "operator"])
+def test_row_93_every_answer_carries_the_security_headers(live: Live, key: str, operator: str, method: str, path: str, caller: str) -> None:
     headers = {"content-type": "application/json", "origin": "https://evil.invalid"}
-    headers |= {"authorization": f"Bearer {key}"} if authenticated and not path.startswith("/oauth") else {}
+    if caller != "nobody" and not path.startswith("/oauth"):
+        headers["authorization"] = f"Bearer {key if caller == 'tenant' else operator}"
     answer = live.client.request(method, path, headers=headers, content=GOOD if method == "POST" else b"")
     assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
     assert answer.headers.get_list("x-frame-options") == ["DENY"]
@@ -152,7 +170,8 @@ def test_row_93_every_answer_carries_the_security_headers(live: Live, key: str, 
     kept_s = {"/docs/assets": 3600, "/.well-known/jwks": 5, "/.well-known/oauth": 3600}
     cached = [f"public, max-age={seconds}" for start, seconds in kept_s.items() if path.startswith(start)]
     assert answer.headers.get_list("cache-control") == (cached or ["no-store"])
-    assert not {"server", "x-powered-by", "access-control-allow-origin", "set-cookie", "location", "via"} & set(answer.headers)
+    assert not {"server", "x-powered-by", "access-control-allow-origin", "set-cookie", "via"} & set(answer.headers)
+    assert answer.headers.get("location", "/").startswith(("/", live.base_url)), "what was made, never elsewhere"
     assert not re.search(r"uvicorn|starlette|fastapi|python/|gatehouse/\d", repr(answer.headers).lower())
 
 
@@ -212,12 +231,24 @@ def test_row_96_trace_connect_and_odd_methods_are_refused(live: Live, key: str, 
         assert b"canary-5511" not in answer.body
 
 
+@pytest.mark.parametrize("caller", ["nobody", "operator"])
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
+def test_row_96_no_route_answers_trace_or_connect_whoever_asks(live: Live, operator: str, method: str, caller: str) -> None:
+    credential = [f"Authorization: Bearer {operator}"] if caller == "operator" else []
+    for path in sorted({path for _, path in EVERY}):
+        with wire(live.port, timeout=3) as connection:
+            answer = connection.send(head(f"{method} {path}", *credential, "X-Canary: canary-5512")).answer(method)
+            assert answer.status in (400, 405), path
+            assert "www-authenticate" not in dict(answer.headers), f"{path}: before authentication"
+            assert b"canary-5512" not in answer.body
+
+
 UPGRADES = ["websocket", "h2c", "TLS/1.3", "anything"]
 
 
 @pytest.mark.parametrize("authenticated", [True, False])
 @pytest.mark.parametrize("upgrade", UPGRADES)
-@pytest.mark.parametrize("request_line", ["GET /account", f"POST {IRIS}"])
+@pytest.mark.parametrize("request_line", ["GET /account", f"POST {IRIS}", "GET /admin/tenants"])
 def test_row_96_an_upgrade_is_refused_before_authentication(
     live: Live, key: str, upgrade: str, request_line: str, authenticated: bool
 ) -> None:
