@@ -130,6 +130,28 @@ def test_an_expired_key_is_rotated_only_after_a_later_expiry(live: Live, lead: s
     assert works(live, ask(live, "POST", f"/{made['id']}/rotate", lead)["key"]) == 200
 
 
+def test_what_was_seen_is_compared_where_it_is_sent(live: Live, lead: str, fresh: dict[str, Any]) -> None:
+    path = f"/account/keys/{fresh['id']}"
+
+    def change(method: str, more: str = "", body: Any = None, key: str = lead, **match: str) -> httpx2.Response:
+        headers = {"authorization": f"Bearer {key}"} | {name.replace("_", "-"): value for name, value in match.items()}
+        return live.client.request(method, path + more, headers=headers, **({} if body is None else {"json": body}))
+
+    seen = change("GET").headers["etag"]
+    assert works(live, fresh["key"]) == 200  # its use is no change
+    assert change("GET").headers["etag"] == seen
+    edited = change("PATCH", body={"name": "weekly"}, if_match=seen)
+    assert (edited.status_code, edited.headers["etag"]) == (200, change("GET").headers["etag"])
+    for method, more, body in (("PATCH", "", {"name": "other"}), ("POST", "/rotate", None), ("DELETE", "", None)):
+        problem(change(method, more, body, if_match=seen), 412, "precondition_failed")
+    assert change("GET").json()["name"] == "weekly"
+    assert change("PATCH", body={"name": "other"}).status_code == 200
+    assert change("DELETE", if_match="*").json()["state"] == "revoked"
+    live.stage.tenant("snoopy", "iris")
+    stranger = live.stage.key("snoopy", scopes=TENANT_SCOPES)
+    problem(change("DELETE", key=stranger, if_match=seen), 404, "not_found")
+
+
 def test_a_key_is_told_what_it_does_to_itself(live: Live) -> None:
     own = live.stage.key("acme", scopes=TENANT_SCOPES)
     path = f"/{key_id(own)}"

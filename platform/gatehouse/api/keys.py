@@ -6,8 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Request, Response
+from sqlmodel import Session
 
+from gatehouse.api.admin.entity_tags import IF_MATCH, SHOWN_TAG, check_match, if_match, tag_of, tagged
 from gatehouse.api.json_body import body_of, invalid, parsed
 from gatehouse.api.key_bodies import ChangedKey, Closed, KeyEdit, KeyEntry, KeyList, NewKey, Notice, Rotation, ShownKey, entry, rate_of
 from gatehouse.api.openapi_problems import problem_ref
@@ -49,7 +51,7 @@ def keys_router(database: Database, pepper: Pepper, prover: Prover, throttle: Th
 
     @router.post("", summary="Make a key, which is shown once", operation_id="create_key", status_code=201, **takes(NewKey))
     @limited
-    def create_key(request: Request, principal: KeyManager, body: Body) -> ShownKey:
+    def create_key(request: Request, response: Response, principal: KeyManager, body: Body) -> ShownKey:
         asked = parsed(request, body, NewKey)
         wish = KeyWish(
             name=asked.name,
@@ -61,55 +63,71 @@ def keys_router(database: Database, pepper: Pepper, prover: Prover, throttle: Th
         )
         with said_by_http():
             made = keys.create_key(database, actor_of(request, principal), principal.tenant, pepper, wish, minter_of(request, prover))
-        return shown_once(made, [])
+        return tagged(response, shown_once(made, []))
 
-    @get_and_head(router, "/{key_id}", summary="One key, without its secret", operation_id="show_key")
+    @get_and_head(router, "/{key_id}", summary="One key, without its secret", operation_id="show_key", responses={200: SHOWN_TAG})
     @limited
-    def show_key(request: Request, principal: KeyManager, key_id: KeyId) -> KeyEntry:
+    def show_key(request: Request, response: Response, principal: KeyManager, key_id: KeyId) -> KeyEntry:
         with said_by_http():
-            return entry(keys.show_key(database, key_id, of=principal.tenant), datetime.now(UTC))
+            return tagged(response, entry(keys.show_key(database, key_id, of=principal.tenant), datetime.now(UTC)))
 
-    @router.patch("/{key_id}", summary="Change a key; its secret stays", operation_id="edit_key", **takes(KeyEdit, 409))
+    @router.patch("/{key_id}", summary="Change a key; its secret stays", operation_id="edit_key", **takes(KeyEdit, 409, matched=True))
     @limited
-    def edit_key(request: Request, principal: KeyManager, key_id: KeyId, body: Body) -> ChangedKey:
+    def edit_key(request: Request, response: Response, principal: KeyManager, key_id: KeyId, body: Body) -> ChangedKey:
         asked = parsed(request, body, KeyEdit)
         changed = edited(asked)
         with said_by_http():
-            key = keys.edit_key(database, actor_of(request, principal), key_id, changed, minter_of(request, prover))
+            key = keys.edit_key(as_seen(request, key_id), actor_of(request, principal), key_id, changed, minter_of(request, prover))
         notices = after_edit(key, asked, principal, call_of(request).address)
-        return ChangedKey(**entry(key, datetime.now(UTC)).model_dump(), notices=notices)
+        return tagged(response, ChangedKey(**entry(key, datetime.now(UTC)).model_dump(), notices=notices))
 
     @router.post(
-        "/{key_id}/rotate", summary="Give a key a new secret, which is shown once", operation_id="rotate_key", **takes(Rotation, 409)
+        "/{key_id}/rotate",
+        summary="Give a key a new secret, which is shown once",
+        operation_id="rotate_key",
+        **takes(Rotation, 409, matched=True),
     )
     @limited
-    def rotate_key(request: Request, principal: KeyManager, key_id: KeyId, body: Body) -> ShownKey:
+    def rotate_key(request: Request, response: Response, principal: KeyManager, key_id: KeyId, body: Body) -> ShownKey:
         grace = timedelta(seconds=parsed(request, body, Rotation, optional=True).grace_s)
         with said_by_http():
-            made = keys.rotate_key(database, actor_of(request, principal), key_id, pepper, grace, minter_of(request, prover))
-        return shown_once(made, own_key(made.key, principal, "it must send the new secret before the grace ends"))
+            made = keys.rotate_key(
+                as_seen(request, key_id), actor_of(request, principal), key_id, pepper, grace, minter_of(request, prover)
+            )
+        return tagged(response, shown_once(made, own_key(made.key, principal, "it must send the new secret before the grace ends")))
 
-    @router.delete("/{key_id}", summary="Revoke a key for good", operation_id="revoke_key")
+    @router.delete("/{key_id}", summary="Revoke a key for good", operation_id="revoke_key", **if_match(demanded=False))
     @limited
-    def revoke_key(request: Request, principal: KeyManager, key_id: KeyId) -> ChangedKey:
+    def revoke_key(request: Request, response: Response, principal: KeyManager, key_id: KeyId) -> ChangedKey:
         with said_by_http():
-            key = keys.revoke_key(database, actor_of(request, principal), key_id, minter_of(request, prover))
+            key = keys.revoke_key(as_seen(request, key_id), actor_of(request, principal), key_id, minter_of(request, prover))
         notices = own_key(key, principal, "it is refused from now on, on every server within a second")
-        return ChangedKey(**entry(key, datetime.now(UTC)).model_dump(), notices=notices)
+        return tagged(response, ChangedKey(**entry(key, datetime.now(UTC)).model_dump(), notices=notices))
+
+    def as_seen(request: Request, key_id: str) -> Database:
+        """The database for a change of a key; where If-Match is given, it must name the state that the change finds."""
+
+        def check(session: Session) -> None:
+            caller = minter_of(request, prover).prove(session)
+            key = keys.show_key(database.joined(session), key_id, of=caller.tenant)
+            check_match(request, tag_of(entry(key, datetime.now(UTC))), demanded=False)
+
+        return database.guarded(check) if IF_MATCH in request.headers else database
 
     return router
 
 
-def takes(model: type[Closed], *statuses: int) -> dict[str, Any]:
-    """What the OpenAPI document says of a route that reads its body itself."""
+def takes(model: type[Closed], *statuses: int, matched: bool = False) -> dict[str, Any]:
+    """What the OpenAPI document says of a route that reads its body itself, and If-Match where `matched`."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     if model is KeyEdit:  # what is left out stays as it is
         for member in schema["properties"].values():
             member.pop("default", None)
     content = {"application/json": {"schema": schema}}
+    matching = if_match(demanded=False) if matched else {}
     return {
-        "openapi_extra": {"requestBody": {"required": model is not Rotation, "content": content}},
-        "responses": {status: problem_ref(status) for status in (408, 413, 415, 422, *statuses)},
+        "openapi_extra": {"requestBody": {"required": model is not Rotation, "content": content}} | matching.get("openapi_extra", {}),
+        "responses": {status: problem_ref(status) for status in (408, 413, 415, 422, *statuses)} | matching.get("responses", {}),
     }
 
 

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from pydantic import Field
 from sqlmodel import Session
 
-from gatehouse.api.admin.entity_tags import IF_MATCH, check_match, tag_of
+from gatehouse.api.admin.entity_tags import check_match, if_match, tag_of
 from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.json_body import invalid
 from gatehouse.api.key_bodies import Closed
@@ -25,7 +25,6 @@ AdminReader = Annotated[Principal, Depends(needs(Scope.ADMIN_READ))]
 AdminWriter = Annotated[Principal, Depends(needs(Scope.ADMIN_WRITE))]
 LEFT_OUT: Any = Field(default=None)
 """The default of a member that need not be sent, and for which null is no value: what was sent is told by `model_fields_set`."""
-SHOWN_TAG = {"headers": {"ETag": {"description": "Of what is shown; send it as If-Match with a change", "schema": {"type": "string"}}}}
 
 
 def guarded_database(
@@ -106,19 +105,11 @@ def changes(
             member.pop("default", None)
         extra["requestBody"] = {"required": not optional, "content": {"application/json": {"schema": schema}}}
         further |= {408, 413, 415}
-    if matched:
-        extra["parameters"] = [_IF_MATCH]
-        further |= {412, 428}
     responses: dict[int | str, Any] = {status: problem_ref(status) for status in sorted(further)}
+    if matched:
+        matching = if_match(demanded=True)
+        extra |= matching["openapi_extra"]
+        responses |= matching["responses"]
     if before is not None:
         responses[200] = {"model": before, "description": "It was there before"}
     return {"openapi_extra": extra, "responses": responses}
-
-
-_IF_MATCH = {
-    "name": IF_MATCH,
-    "in": "header",
-    "required": True,
-    "description": "The ETag of what was read before the change; `*` changes whatever is there",
-    "schema": {"type": "string"},
-}

@@ -2,14 +2,16 @@
 
 import re
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 
 from gatehouse.api.key_bodies import Closed
+from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.errors import PreconditionFailed, PreconditionRequired
 
 IF_MATCH = "If-Match"
+SHOWN_TAG = {"headers": {"ETag": {"description": "Of what is shown; send it as If-Match with a change", "schema": {"type": "string"}}}}
 _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _DIGITS = 32
 
@@ -27,6 +29,14 @@ def tagged(response: Response, entry: Shown) -> Shown:
     """The entry, its tag among the answer's headers."""
     response.headers["ETag"] = tag_of(entry)
     return entry
+
+
+def if_match(*, demanded: bool) -> dict[str, Any]:
+    """What the OpenAPI document says of a route that compares."""
+    said = "The ETag of what was read before the change; `*` changes whatever is there"
+    parameter = {"name": IF_MATCH, "in": "header", "required": demanded, "description": said, "schema": {"type": "string"}}
+    statuses = (412, 428) if demanded else (412,)
+    return {"openapi_extra": {"parameters": [parameter]}, "responses": {status: problem_ref(status) for status in statuses}}
 
 
 def check_match(request: Request, current: str, *, demanded: bool) -> None:

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlmodel import Session
 
-from gatehouse.api.admin.changing import SHOWN_TAG, AdminReader, AdminWriter, changes, guarded_database, said_by_admin
-from gatehouse.api.admin.entity_tags import tagged
+from gatehouse.api.admin.changing import AdminReader, AdminWriter, changes, guarded_database, said_by_admin
+from gatehouse.api.admin.entity_tags import SHOWN_TAG, tagged
 from gatehouse.api.admin.grants import named_in_body
 from gatehouse.api.admin.key_bodies import AdminKeyEntry, AdminKeyList, AdminNewKey, AdminShownKey, KeyQuery, admin_entry
 from gatehouse.api.admin.key_changes import shown, shown_once

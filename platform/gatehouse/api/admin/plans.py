@@ -9,7 +9,6 @@ from sqlmodel import Session
 
 from gatehouse.api.admin.changing import (
     LEFT_OUT,
-    SHOWN_TAG,
     AdminReader,
     AdminWriter,
     changes,
@@ -17,7 +16,7 @@ from gatehouse.api.admin.changing import (
     guarded_database,
     said_by_admin,
 )
-from gatehouse.api.admin.entity_tags import tagged
+from gatehouse.api.admin.entity_tags import SHOWN_TAG, tagged
 from gatehouse.api.admin.pages import PageQuery
 from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.json_body import parsed
