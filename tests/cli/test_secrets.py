@@ -263,6 +263,39 @@ def test_row_92_each_weak_missing_or_example_secret_is_found(
     assert found[2].endswith(remedy.format(name=name))
 
 
+POOR = {
+    "change-me-to-32-or-more-random-characters-A": "is an example, not a secret",
+    "Secret-kP9vX2mQ7tR4wZ8nB3cF6hJ1sL5dG0yA": "is an example, not a secret",
+    "kP9vX2mQ7tR4wZ8nB3cF6hJ1sL5dG0y": "is too weak: it needs 32 random characters or more",
+    "ab" * 40: "is too weak: it needs 32 random characters or more",
+}
+
+
+def refusal_to_serve(in_file: Any, state_dir: Path, **values: str) -> str:
+    """The one line of a server that does not start on these secrets."""
+    (state_dir / "settings.env").write_text("".join(f"{name}={value}\n" for name, value in (SET | values).items()))
+    said: str = in_file("serve", "--port", "1", code=1).error
+    assert said.count("\n") == 1
+    return said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_row_92_no_server_starts_on_a_weak_missing_or_example_secret(in_file: Any, state_dir: Path, name: str) -> None:
+    for value, said in {"": "is not set", **POOR}.items():
+        assert f"{name} {said}" in refusal_to_serve(in_file, state_dir, **{name: value})
+    for other in {*NAMES} - {name}:
+        assert "must differ" in refusal_to_serve(in_file, state_dir, **{name: SET[other]})
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_row_92_nor_where_an_accepted_version_is_one(in_file: Any, state_dir: Path, name: str) -> None:
+    for value, said in POOR.items():
+        assert f"{BEFORE[name]} {said}" in refusal_to_serve(in_file, state_dir, **{BEFORE[name]: f"2:{value}"})
+    for other in NAMES:
+        assert "holds a secret twice" in refusal_to_serve(in_file, state_dir, **{BEFORE[name]: f"2:{SET[other]}"})
+    assert "which is GATEHOUSE" in refusal_to_serve(in_file, state_dir, **{BEFORE[name]: f"1:{SET[name][::-1]}"})
+
+
 def test_several_are_found_at_once_one_line_each(unset: Any) -> None:
     lines = [line for line in unset("secrets", "check", code=1).lines if "problem" in line]
     assert [line.split()[0] for line in lines] == NAMES
