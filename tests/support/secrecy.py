@@ -13,7 +13,9 @@ from gatehouse.identity.api_keys import CHECKSUM_CHARACTERS, SECRET_CHARACTERS
 from gatehouse.middleware.request_log import JsonLines
 
 CLIENTS = ("httpx2", "httpcore2")
-_SHAPES = re.compile(r"gate(?:test)?_[0-9A-Za-z]{16}_[0-9A-Za-z]{20,}|eyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}|whsec_[0-9A-Za-z+/]{20,}")
+_SHAPES = re.compile(
+    r"gate(?:test)?_[0-9A-Za-z]{16}_[0-9A-Za-z]{20,}|eyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}|whsec_[0-9A-Za-z+/]{20,}|once_[0-9A-Za-z]{16,}"
+)
 _RUN = re.compile(rf"[0-9A-Za-z]{{{SECRET_CHARACTERS},}}")
 _issued: set[str] = set()
 _found: list[str] = []

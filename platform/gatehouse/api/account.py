@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -30,20 +30,13 @@ def account_router(endpoints: Endpoints, sources: AccountSources, summary: Summa
     router = APIRouter(prefix="/account", tags=["account"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
-    @get_and_head(router, "", summary="Your tenant, key, plan, rows left and endpoints", operation_id="show_account")
+    @get_and_head(router, "", summary="Your tenant, key or person, plan, rows left and endpoints", operation_id="show_account")
     @limited
     def show_account(request: Request, principal: AccountReader) -> dict[str, Any]:
-        expires_at = sources.key_expires_at(principal.key_id)
         granted = [summary(endpoint, principal) for endpoint in endpoints.granted(principal)]
         return {
             "tenant": principal.tenant,
-            "key": {
-                "id": principal.key_id,
-                "scopes": sorted(principal.scopes),
-                "expires_at": expires_at.isoformat() if expires_at else None,
-                "requests": rate_facts(principal.key_requests),
-                "rows": rate_facts(principal.key_rows),
-            },
+            **(person_facts(principal) if principal.person_id else key_facts(principal, sources.key_expires_at(principal.key_id))),
             "plan": plan_facts(principal.plan),
             "rows_left": sources.rows_left(principal),
             "default_model": principal.default_model,
@@ -51,6 +44,19 @@ def account_router(endpoints: Endpoints, sources: AccountSources, summary: Summa
         }
 
     return router
+
+
+def key_facts(principal: Principal, expires_at: datetime | None) -> dict[str, Any]:
+    """The key that calls."""
+    own = {"requests": rate_facts(principal.key_requests), "rows": rate_facts(principal.key_rows)}
+    ends = expires_at.isoformat() if expires_at else None
+    return {"key": {"id": principal.key_id, "scopes": sorted(principal.scopes), "expires_at": ends, **own}}
+
+
+def person_facts(principal: Principal) -> dict[str, Any]:
+    """The person who calls; `scopes` are what the person may do here, and give to keys."""
+    since = datetime.fromtimestamp(principal.authenticated_at, UTC).isoformat()
+    return {"person": {"id": principal.person_id, "role": principal.role, "scopes": sorted(principal.scopes), "logged_in_at": since}}
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:

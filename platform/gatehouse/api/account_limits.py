@@ -35,7 +35,7 @@ def account_limits_router(sources: LimitSources, throttle: Throttle, per_minute:
         plan = principal.plan
         return {
             "tenant": principal.tenant,
-            "key": principal.key_id,
+            "key": principal.key_id or None,
             "plan": plan.name,
             "limits": [limit_facts(each) for each in sources.limits_left(principal)],
             "quota": quota_facts(plan, sources.rows_left(principal), sources.now()),

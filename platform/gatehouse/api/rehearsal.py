@@ -23,6 +23,7 @@ from gatehouse.migration.ending import moment_text
 from gatehouse.migration.endpoint import Brownout
 from gatehouse.migration.lifecycle import visible
 from gatehouse.migration.store import find_endpoint
+from gatehouse.principal import Principal
 
 
 class Rehearsal(Closed):
@@ -31,7 +32,7 @@ class Rehearsal(Closed):
     model: Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
     api_version: Annotated[str, Field(pattern=f"^{API_VERSION}$", description="Of an endpoint that is deprecated")]
     key_id: Annotated[str, Field(pattern="^[0-9A-Za-z]{16}$")] | None = Field(
-        None, description="Of a key of your tenant; else the calling key"
+        None, description="Of a key of your tenant; else the calling key; a person names one"
     )
     minutes: Annotated[int, Field(ge=0, le=LONGEST_REHEARSAL_MIN)] = Field(5, description="How long it lasts; 0 ends it now")
     share: Annotated[int, Field(ge=1, le=100)] = Field(100, description="Percentage of the key's calls that are refused")
@@ -66,7 +67,7 @@ def rehearsal_router(database: Database, prover: Prover, throttle: Throttle, per
             endpoint = find_endpoint(session, asked.model, asked.api_version)
             if endpoint is None or not visible(endpoint, caller):
                 raise NotFound(reason="not_granted" if endpoint else "no_such_endpoint")
-            key = working_key(session, asked.key_id or caller.key_id, caller.tenant, now)
+            key = working_key(session, key_of(asked, caller), caller.tenant, now)
             if not asked.minutes:
                 end_rehearsal(session, actor, asked.model, asked.api_version, key.id)
                 return ended(asked, key.id)
@@ -78,6 +79,14 @@ def rehearsal_router(database: Database, prover: Prover, throttle: Throttle, per
             return under_way(asked, window, key.id)
 
     return router
+
+
+def key_of(asked: Rehearsal, caller: Principal) -> str:
+    """The key that is asked for, else the calling one. Raises InvalidInput."""
+    key_id = asked.key_id or caller.key_id
+    if not key_id:
+        raise invalid([{"pointer": "/key_id", "code": "missing", "detail": "must name a key of your tenant: a person has none of its own"}])
+    return key_id
 
 
 def under_way(asked: Rehearsal, window: Brownout, key_id: str) -> RehearsedBrownout:

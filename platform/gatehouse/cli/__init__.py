@@ -34,7 +34,7 @@ COMMANDS = {
     "usage": ("gatehouse.cli.usage:app", "Calls and rows that were metered."),
 }
 """Name to where it lies and its line in `gatehouse --help`, in the order of a first day."""
-_CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z]{16}_[0-9A-Za-z]+|eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_.-]+")
+_CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z]{16}_[0-9A-Za-z]+|eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_.-]+|once_[0-9A-Za-z]{16,}")
 
 
 class Nouns(TyperGroup):

@@ -1,7 +1,7 @@
 """API keys of tenants: made once, rotated, edited, revoked for good, listed without their secrets.
 
-Each change is checked, stored, numbered and audited in one transaction. Where a tenant's own key asks for it, `minter` is that
-key: it is proven anew in that transaction, and bounds what is given.
+Each change is checked, stored, numbered and audited in one transaction. Where a tenant's own key or person asks for it,
+`minter` is that one: it is proven anew in that transaction, and bounds what is given.
 """
 
 from collections.abc import Callable
@@ -205,7 +205,7 @@ def _usable_key(session: Session, key_id: str, authority: Authority | None) -> A
 
 
 def _tenant_of(authority: Authority | None) -> str | None:
-    return authority.own.tenant if authority else None
+    return authority.tenant if authority else None
 
 
 def _check(authority: Authority | None, key: ApiKey) -> None:

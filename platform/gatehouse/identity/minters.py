@@ -1,6 +1,7 @@
-"""A key that makes or changes keys of its own tenant: it gives no more than it has."""
+"""A key or a person that makes or changes keys of the own tenant: it gives no more than it has."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlmodel import Session
@@ -9,7 +10,7 @@ from gatehouse.errors import BeyondOwnKey, CredentialInvalid, ScopeMissing
 from gatehouse.identity.key_store import ApiKey, show_key
 from gatehouse.identity.key_wishes import KeyWish
 from gatehouse.identity.networks import covers
-from gatehouse.principal import DEFAULT_KEY_SCOPES, Principal, Rate, Scope
+from gatehouse.principal import DEFAULT_KEY_SCOPES, Network, Principal, Rate, Scope
 
 if TYPE_CHECKING:
     from gatehouse.identity.proof import Prover
@@ -35,18 +36,19 @@ class Minter:
 
     def hold(self, session: Session) -> "Authority":
         """What it may give. Raises what `prove` raises."""
-        principal = self.prove(session)
-        own = show_key(session, principal.key_id)
-        if own is None:
-            raise CredentialInvalid(reason="key_unknown")
-        return Authority(replace(own, scopes=principal.scopes))
+        return authority_of(session, self.prove(session))
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """The most that a key of a minter can be: what the minter is."""
+    """The most that a key of a minter can be: what the minter is. A person has no end, limits or networks of its own."""
 
-    own: ApiKey
+    tenant: str
+    scopes: frozenset[Scope]
+    expires_at: datetime | None = None
+    requests: Rate | None = None
+    rows: Rate | None = None
+    networks: tuple[Network, ...] = ()
 
     def filled(self, wish: KeyWish) -> KeyWish:
         """The wish, with the minter's own bounds where it names none. Raises BeyondOwnKey for a scope that the minter has not."""
@@ -55,27 +57,37 @@ class Authority:
         return replace(
             wish,
             scopes=scopes,
-            expires_at=wish.expires_at or self.own.expires_at,
-            requests=wish.requests or self.own.requests,
-            rows=wish.rows or self.own.rows,
-            networks=wish.networks or self.own.networks,
+            expires_at=wish.expires_at or self.expires_at,
+            requests=wish.requests or self.requests,
+            rows=wish.rows or self.rows,
+            networks=wish.networks or self.networks,
         )
 
     def check(self, key: ApiKey) -> None:
         """Raises BeyondOwnKey, which names the member, where `key` is or would be more than the minter."""
         self._check_scopes(key.scopes)
-        if not covers(self.own.networks, key.networks):
+        if not covers(self.networks, key.networks):
             raise BeyondOwnKey("The calling key is bound to networks; others cannot be wider.", members={"member": "networks"})
-        if self.own.expires_at is not None and (key.expires_at is None or key.expires_at > self.own.expires_at):
+        if self.expires_at is not None and (key.expires_at is None or key.expires_at > self.expires_at):
             raise BeyondOwnKey("The calling key expires; others cannot last longer.", members={"member": "expires_at"})
-        for member, own, other in (("requests", self.own.requests, key.requests), ("rows", self.own.rows, key.rows)):
+        for member, own, other in (("requests", self.requests, key.requests), ("rows", self.rows, key.rows)):
             if own is not None and (other is None or _more(other, own)):
                 raise BeyondOwnKey(f"The calling key has {member} limits of its own; others cannot be higher.", members={"member": member})
 
     def _check_scopes(self, scopes: frozenset[Scope]) -> None:
-        wider = sorted(scopes - self.own.scopes)
+        wider = sorted(scopes - self.scopes)
         if wider:
             raise BeyondOwnKey(f"The calling credential has not the scope {wider[0]}.", members={"member": "scopes"})
+
+
+def authority_of(session: Session, principal: Principal) -> Authority:
+    """What a caller may give that was proven in this transaction. Raises CredentialInvalid."""
+    if principal.person_id:
+        return Authority(principal.tenant, principal.scopes)
+    own = show_key(session, principal.key_id)
+    if own is None:
+        raise CredentialInvalid(reason="key_unknown")
+    return Authority(own.tenant, principal.scopes, own.expires_at, own.requests, own.rows, own.networks)
 
 
 def _more(other: Rate, own: Rate) -> bool:

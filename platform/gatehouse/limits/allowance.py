@@ -45,7 +45,8 @@ def _work_out(principal: Principal) -> PrincipalLimits:
 
 
 def _pair(principal: Principal, unit: LimitUnit, tenant: Rate, key: Rate) -> tuple[RateLimit, ...]:
-    return (_limit("tenant", principal.tenant_id, unit, tenant), _limit("key", principal.key_id, unit, key))
+    of_tenant = _limit("tenant", principal.tenant_id, unit, tenant)
+    return (of_tenant, _limit("key", principal.key_id, unit, key)) if principal.key_id else (of_tenant,)  # a person has none
 
 
 def _limit(scope: LimitScope, owner: str, unit: LimitUnit, rate: Rate) -> RateLimit:

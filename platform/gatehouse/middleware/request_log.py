@@ -16,7 +16,7 @@ from gatehouse.middleware.forwarded import Networks, caller_address
 
 LOGGER = logging.getLogger("gatehouse.calls")
 _REQUEST_ID = re.compile(rb"(?!gate|eyJ)[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
-_CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z_]*|eyJ[0-9A-Za-z_.=-]*")
+_CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z_]*|eyJ[0-9A-Za-z_.=-]*|once_[0-9A-Za-z]*")
 MAX_LOGGED_PATH = 512
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context, level 1."""
@@ -97,7 +97,8 @@ def facts(call: Call) -> dict[str, str | int | float]:
         "code": call.code,
         "reason": call.reason,
         "tenant": principal.tenant if principal else None,
-        "key": principal.key_id if principal else None,
+        "key": (principal.key_id or None) if principal else None,
+        "person": (principal.person_id or None) if principal else None,
         "address": call.address,
         "model": call.model,
         "model_version": call.model_version,
@@ -146,7 +147,7 @@ class ReadableLines(logging.Formatter):
             return f"{text}\n{_trace(self, record)}" if record.exc_info else text
         known = facts(call)
         path = _on_one_line(loggable_path(call.path))
-        who = f" {known['tenant']}/{known['key']}" if "tenant" in known else ""
+        who = f" {known['tenant']}/{known.get('key') or known.get('person')}" if "tenant" in known else ""
         what = f" {call.model}@{call.model_version} rows={call.rows}" if call.model_version else ""
         why = f" {call.reason}" if call.reason else ""
         return f"{at} {known['status']} {call.method} {path} {known['ms']}ms{who}{what}{why} {call.request_id}"
