@@ -24,6 +24,7 @@ COMMANDS = {
     "tenants": ("gatehouse.cli.tenants:app", "Customer organisations: create, list, edit, suspend, resume."),
     "grants": ("gatehouse.cli.grants:app", "Which models a tenant may call."),
     "keys": ("gatehouse.cli.keys:app", "API keys: create (shown once), list, show, edit, rotate, revoke, identify."),
+    "people": ("gatehouse.cli.people:app", "Who logs in: operators, auditors, tenant admins; invite, reset, suspend."),
     "plans": ("gatehouse.cli.plans:app", "Named sets of limits."),
     "limits": ("gatehouse.cli.limits:app", "What a tenant may do, and how far its month is used."),
     "notices": ("gatehouse.cli.notices:app", "What partners were told by webhook, and what waits: list, show, replay."),

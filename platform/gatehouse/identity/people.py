@@ -53,7 +53,7 @@ def create_operator(database: Database, actor: Actor, name: str, pepper: Pepper)
     """The first operator. Raises Refused where another one can log in, who may invite further ones."""
     with database.write() as session:
         hold_revision(session)
-        others = [person.name for person in person_store.list_people(session, role=Role.OPERATOR) if person.can_log_in]
+        others = [person.name for person in person_store.list_people(session, role=Role.OPERATOR) if person.state == "active"]
         if others:
             raise Refused(f"{others[0]} is an operator already: gatehouse people invite {name} --role operator")
         return _invite(session, actor, name, Role.OPERATOR, operator_tenant(session, actor), pepper)
@@ -240,9 +240,9 @@ def _check_not_oneself(person: Person, by: str) -> None:
 
 def _check_operator_left(session: Session, person: Person) -> None:
     """Raises Refused where nobody who runs this deployment could log in any more."""
-    if person.role is not Role.OPERATOR or not person.can_log_in:
+    if person.role is not Role.OPERATOR or person.state != "active":
         return
-    if not any(other.can_log_in for other in person_store.other_operators(session, person.id)):
+    if not any(other.state == "active" for other in person_store.other_operators(session, person.id)):
         said = f"{person.name} is the last operator who can log in"
         raise Refused(f"{said}: gatehouse people invite NAME --role operator first", fact=f"{said}: invite another one first")
 

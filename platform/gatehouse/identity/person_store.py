@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Select, and_, bindparam, delete, insert, literal, or_, update
 from sqlalchemy import select as sqlalchemy_select
@@ -12,6 +12,8 @@ from sqlmodel import Session, col, func, select
 from gatehouse.db.tables import GrantTable, PersonTable, PlanTable, TenantTable
 from gatehouse.identity.store import Tenant, plan_of, scopes_of_tenant, versions_by_model
 from gatehouse.principal import ROLE_SCOPES, Principal, Role
+
+State = Literal["active", "invited", "suspended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,11 @@ class Person:
     """Until when a one-time code that was given sets a password."""
 
     @property
-    def can_log_in(self) -> bool:
-        return self.password_set_at is not None and self.suspended_at is None
+    def state(self) -> State:
+        """`invited` until a first password is set."""
+        if self.suspended_at is not None:
+            return "suspended"
+        return "active" if self.password_set_at is not None else "invited"
 
 
 @dataclass(frozen=True, slots=True)
