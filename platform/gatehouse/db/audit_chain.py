@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import insert, text, update
 from sqlmodel import Session, col, func, select
@@ -17,6 +18,7 @@ FIRST_MAC = "0" * 64
 """Stands before the first row."""
 BEGIN = "audit.begin"
 """The row that seals those from before the chain."""
+_NO_MOMENT = datetime.min.replace(tzinfo=UTC)
 CHAIN = Actor("gatehouse", "audit")
 
 
@@ -81,7 +83,12 @@ def chain_pending(session: Session, keys: AuditKeys | None) -> None:
     )
 
 
-def digest_of_old(rows: Iterable[AuditTable]) -> tuple[int, str]:
+def chained_row(row: Any) -> ChainedRow:
+    """A stored row of the chain."""
+    return ChainedRow(row.id, row.sequence, row.key_version, facts_of(row))
+
+
+def digest_of_old(rows: Iterable[Any]) -> tuple[int, str]:
     """How many rows from before the chain there are, and the SHA-256 of all of them, in the order of their ids."""
     count, digest = 0, hashlib.sha256()
     for row in rows:
@@ -90,9 +97,9 @@ def digest_of_old(rows: Iterable[AuditTable]) -> tuple[int, str]:
     return count, digest.hexdigest()
 
 
-def facts_of(row: AuditTable) -> AuditFacts:
+def facts_of(row: Any) -> AuditFacts:
     """What a stored row says."""
-    return AuditFacts(row.at, row.actor, row.source, row.request_id, row.action, row.subject, row.detail)
+    return AuditFacts(_moment(row.at), row.actor, row.source, row.request_id, row.action, row.subject, row.detail)
 
 
 def _held_head(session: Session) -> Head:
@@ -137,6 +144,17 @@ def _columns(row: ChainedRow, mac: str) -> dict[str, object]:
     }
 
 
+def _moment(stored: Any) -> datetime:
+    """Also of the text that SQLite holds, which somebody may have made into anything."""
+    if isinstance(stored, datetime):
+        return stored
+    try:
+        at = datetime.fromisoformat(stored)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return _NO_MOMENT
+
+
 def _members(facts: AuditFacts) -> tuple[str | None, ...]:
     at = facts.at.astimezone(UTC).isoformat(timespec="microseconds")
     return at, facts.actor, facts.source, facts.request_id, facts.action, facts.subject, facts.detail
@@ -144,4 +162,4 @@ def _members(facts: AuditFacts) -> tuple[str | None, ...]:
 
 def _spelled(*members: object) -> bytes:
     """A JSON array in ASCII: no two rows are spelled alike."""
-    return json.dumps(members, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return json.dumps(members, ensure_ascii=True, separators=(",", ":"), default=repr).encode("ascii")
