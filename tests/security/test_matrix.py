@@ -33,8 +33,6 @@ def test_the_table_names_every_route_of_the_app_and_no_other(world: World) -> No
 @pytest.mark.parametrize("access", TABLE, ids=str)
 def test_rows_39_41_and_43_each_caller_gets_what_the_table_says(world: World, access: Access) -> None:
     for caller, cell in access.cells.items():
-        if not world.has(caller):
-            continue
         call = world.sample(access, caller, fresh=cell in ANSWERED)
         answer = world.send(call, world.token(caller, access))
         assert said(answer) == cell or (cell in ANSWERED and answer.is_success), f"{caller}: {answer.status_code} {answer.text[:300]}"
@@ -50,6 +48,7 @@ REFUSALS = {
     ("scope_missing", 403): "403",
     ("not_found", 404): "404",
     ("login_too_old", 403): "log in",
+    ("login_needed", 403): "people",
 }
 
 

@@ -9,7 +9,7 @@ from gatehouse.principal import Scope
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 HEADING = "## Who may call what"
-CELLS = frozenset({"yes", "own", "401", "403", "404", "log in"})
+CELLS = frozenset({"yes", "own", "401", "403", "404", "log in", "people"})
 ANSWERED = frozenset({"yes", "own"})
 _ROUTE = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/\S*)`")
 

@@ -26,7 +26,7 @@ class SampleCall:
     def sent(self, token: str | None) -> Json:
         """The arguments of a client's `request`."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        if self.method in ("PUT", "PATCH", "DELETE"):
+        if self.method != "GET":
             headers["if-match"] = "*"
         asked: Json = {"method": self.method, "url": self.path, "headers": headers, "params": dict(self.query)}
         if self.body is not None:

@@ -1,7 +1,7 @@
 """Two tenants beside each other with everything that the table of docs/security.md calls, and a credential of each kind of caller."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,14 @@ import httpx2
 import pytest
 from access_table import ANSWERED, Access
 from kept_state import kept_state
+from logged_in import invited, logged_in
 from sample_calls import SampleCall, SampleCalls, Things
 from stage import IRIS_ROW, WIDE, Live, Stage, instances, key_id
 
 from gatehouse.api.docs import ASSET_NAMES
 from gatehouse.api.paths import GUIDE_PATH, PREDICTION_PATHS, TRANSLATION_PATH
-from gatehouse.principal import OPERATOR_TENANT, TENANT_SCOPES, Scope
+from gatehouse.middleware.people import LOGOUT
+from gatehouse.principal import OPERATOR_TENANT, TENANT_SCOPES, Role, Scope
 
 MINE, BESIDE = "matrix-mine", "matrix-beside"
 """Names that no sentence holds, so that they can be looked for in answers."""
@@ -32,6 +34,8 @@ TENANT_OF = {
     "operator's key": OPERATOR_TENANT,
 }
 """Of each caller of the table but nobody."""
+LATER_S = 400
+PASSWORD = "correct horse battery 17"
 LET_IN = ("key", "operator's key", "admin", "operator", "nobody")
 """In this order callers are asked for one who may call a route."""
 
@@ -48,8 +52,19 @@ class World:
             "key": self.stage.key(MINE, scopes=TENANT_SCOPES),
             "operator's key": self.stage.key(OPERATOR_TENANT, scopes=frozenset(Scope)),
         }
-        self._without: dict[Scope, str] = {}
+        self._people = {
+            "admin": logged_in(self.stage, "matrix-lead", Role.TENANT_ADMIN, MINE),
+            "another's admin": logged_in(self.stage, "matrix-lead", Role.TENANT_ADMIN, BESIDE),
+            "auditor": logged_in(self.stage, "matrix-auditor", Role.AUDITOR),
+            "operator": logged_in(self.stage, "matrix-operator", Role.OPERATOR),
+        }
+        self._people["later"] = self._people["operator"]
+        self._tokens |= {caller: self._person_token(caller) for caller in self._people}
+        lacking = {scope: TENANT_SCOPES - {scope} for scope in TENANT_SCOPES}
+        self._without: dict[Scope | None, str] = {scope: self.stage.key(MINE, scopes=others) for scope, others in lacking.items()}
         self.calls = SampleCalls(self._document(), self._things())
+        accepted = live.client.post("/login/accept", json={"code": self._code("matrix-member"), "password": PASSWORD})
+        assert accepted.status_code == 204, accepted.text
 
     def _document(self) -> dict[str, Any]:
         document: dict[str, Any] = self.live.get("/openapi.json", self._tokens["operator's key"]).json()
@@ -57,24 +72,18 @@ class World:
 
     def token(self, caller: str, access: Access) -> str | None:
         """What this caller sends; None for nobody."""
+        if access.path == LOGOUT and caller in self._people:
+            return self._person_token(caller)
         if caller == "key without":
-            return self._lacking(access.scope)
+            return self._without.get(access.scope, self._tokens["key"])
         return None if caller == "nobody" else self._tokens[caller]
 
-    def _lacking(self, scope: Scope | None) -> str:
-        if scope not in TENANT_SCOPES:
-            return self._tokens["key"]
-        if scope not in self._without:
-            self._without[scope] = self.stage.key(MINE, scopes=TENANT_SCOPES - {scope})
-        return self._without[scope]
-
-    def has(self, caller: str) -> bool:
-        """Whether this kind of caller is there yet."""
-        return caller in self._tokens or caller in ("nobody", "key without")
+    def _person_token(self, caller: str) -> str:
+        return self._people[caller].token(self.live, LATER_S if caller == "later" else 0)
 
     def let_in(self, access: Access) -> str:
         """A caller who may call a route, with as much to say as there is."""
-        return next(caller for caller in LET_IN if access.cells[caller] in ANSWERED and self.has(caller))
+        return next(caller for caller in LET_IN if access.cells[caller] in ANSWERED)
 
     def sample(self, access: Access, caller: str, **chosen: Any) -> SampleCall:
         """A valid call of a route by this caller: who calls its default model by its own rows."""
@@ -98,8 +107,10 @@ class World:
 
     def _marks(self) -> Mapping[str, list[str]]:
         marks = {name: [name, key_id(key)] for name, key in self._keys.items()}
-        for caller, token in self._tokens.items():
-            marks.setdefault(TENANT_OF[caller], []).append(key_id(token))
+        for caller, person in self._people.items():
+            marks.setdefault(TENANT_OF[caller], []).extend([person.id, person.name, person.tenant_id])
+        for caller in ("another's key", "key", "operator's key"):
+            marks[TENANT_OF[caller]].append(key_id(self._tokens[caller]))
         return marks
 
     def _things(self) -> Things:
@@ -111,29 +122,50 @@ class World:
                 "code": lambda: "not_found",
                 "assets/name": lambda: min(ASSET_NAMES),
                 "key_id": lambda: key_id(self._keys[MINE]),
+                "tenant": lambda: MINE,
                 "plan": lambda: "wide",
             },
             fresh={
                 "key_id": lambda: key_id(self.stage.key(MINE)),
+                "tenant": self._new_tenant,
                 "plan": lambda: self.stage.plan(replace(WIDE, name=_name())),
+            },
+            elsewhere={
+                **{path: {"api_version": lambda: "v2"} for path in (TRANSLATION_PATH, GUIDE_PATH)},
+                "/admin/grants/{tenant}/{model}/{api_version}": {"api_version": lambda: "all"},
             },
             members={
                 "name": _name,
-                "scopes": lambda: [Scope.MODELS_READ],
+                "tenant": lambda: MINE,
+                "plan": lambda: "wide",
                 "model": lambda: "iris",
                 "api_version": lambda: "v1",
+                "scopes": lambda: [Scope.MODELS_READ],
                 "rows_per_call": lambda: 7,
+                "key": lambda: self._keys[MINE],
+                "password": lambda: PASSWORD,
+                "code": self._code,
             },
-            bodies={
-                "POST /{api_version}/predict": lambda _: instances(IRIS_ROW),
-                "POST /{api_version}/models/{model}/predict": lambda _: instances(IRIS_ROW),
-                "POST /{api_version}/models/{model}/translate": lambda _: instances(IRIS_ROW),
-                "POST /account/rehearse-brownout": lambda least: {**least, "minutes": 0},
-            },
-            elsewhere={path: {"api_version": lambda: "v2"} for path in (TRANSLATION_PATH, GUIDE_PATH)},
+            bodies=self._bodies(),
             queries={"POST /{api_version}/models/{model}/translate": {"from": "v1"}},
             forms={"POST /oauth/token": self._client, "POST /oauth/revoke": lambda: {**self._client(), "token": "a.b.c"}},
         )
+
+    def _bodies(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
+        predictions = {f"POST {path}": lambda _: instances(IRIS_ROW) for path in (*PREDICTION_PATHS, TRANSLATION_PATH)}
+        return predictions | {
+            "POST /account/rehearse-brownout": lambda least: {**least, "key_id": key_id(self._keys[MINE]), "minutes": 0},
+            "POST /admin/keys/revoke-leaked": lambda _: {"key": self.stage.key(MINE)},
+            "POST /login": lambda _: {"name": f"matrix-member@{MINE}", "password": PASSWORD},
+        }
+
+    def _new_tenant(self) -> str:
+        name = _name()
+        self.stage.tenant(name, "iris")
+        return name
+
+    def _code(self, name: str = "") -> str:
+        return invited(self.stage, name or _name(), Role.TENANT_ADMIN, MINE).code
 
     def _client(self) -> dict[str, str]:
         key = self._keys[MINE]
