@@ -13,6 +13,8 @@ from gatehouse import __version__
 from gatehouse.api.account import AccountSources, account_router
 from gatehouse.api.account_limits import LimitSources, account_limits_router
 from gatehouse.api.account_migration import Pairs, account_migration_router
+from gatehouse.api.account_people import account_people_router
+from gatehouse.api.account_people_changes import account_people_changes_router
 from gatehouse.api.account_usage import account_usage_router
 from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.admin.routers import admin_routers
@@ -151,7 +153,7 @@ class Rest:
             per_minute=parts.settings.account_requests_per_minute,
             now=parts.now,
         )
-        for router in admin_routers(admin):
+        for router in (*admin_routers(admin), account_people_router(admin), account_people_changes_router(admin)):
             self.app.include_router(router)
 
     def _failures(self) -> dict[str, str]:

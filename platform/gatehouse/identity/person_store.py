@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Select, and_, bindparam, delete, insert, literal, or_, update
+from sqlalchemy import and_, bindparam, delete, insert, literal, or_, update
 from sqlalchemy import select as sqlalchemy_select
 from sqlmodel import Session, col, func, select
 
@@ -37,6 +37,15 @@ class Person:
         if self.suspended_at is not None:
             return "suspended"
         return "active" if self.password_set_at is not None else "invited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonFilter:
+    """None is any. `tenant` is an id or a name."""
+
+    tenant: str | None = None
+    role: Role | None = None
+    suspended: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +122,9 @@ def find_person(session: Session, person_id: str) -> StoredPerson | None:
     return StoredPerson(principal, row.suspended_at is not None, tenant.suspended_at is not None, row.password_set_at)
 
 
-def show_person(session: Session, name_or_id: str, tenant: Tenant | None = None) -> Person | None:
-    """One person, who must be of `tenant` where that is given."""
-    query = _SHOWN.where(or_(col(PersonTable.id) == name_or_id, col(PersonTable.name) == name_or_id))
-    found = session.execute(_of(query, tenant)).first()
+def show_person(session: Session, name_or_id: str) -> Person | None:
+    """One person."""
+    found = session.execute(_SHOWN.where(or_(col(PersonTable.id) == name_or_id, col(PersonTable.name) == name_or_id))).first()
     return None if found is None else _person(*found)
 
 
@@ -128,13 +136,21 @@ def person_of_code(session: Session, digests: Mapping[int, bytes], now: datetime
     return None if found is None else _person(*found)
 
 
-def list_people(
-    session: Session, tenant: Tenant | None = None, role: Role | None = None, *, after: str = "", most: int | None = None
-) -> list[Person]:
-    """People by name, of one tenant or all; at most so many behind the name `after`."""
-    query = _of(_SHOWN.where(col(PersonTable.name) > after), tenant).order_by(col(PersonTable.name)).limit(most)
-    if role is not None:
-        query = query.where(col(PersonTable.role) == role)
+def list_people(session: Session, tenant: Tenant | None = None, role: Role | None = None) -> list[Person]:
+    """People by name, of one tenant or all, in one role or all."""
+    return page_of_people(session, PersonFilter(tenant=tenant.id if tenant else None, role=role), "", None)
+
+
+def page_of_people(session: Session, narrowed: PersonFilter, after: str, most: int | None) -> list[Person]:
+    """People by name, at most so many behind the name `after`."""
+    query = _SHOWN.where(col(PersonTable.name) > after).order_by(col(PersonTable.name)).limit(most)
+    suspended = col(PersonTable.suspended_at)
+    if narrowed.tenant is not None:
+        query = query.where(or_(col(TenantTable.id) == narrowed.tenant, col(TenantTable.name) == narrowed.tenant))
+    if narrowed.role is not None:
+        query = query.where(col(PersonTable.role) == narrowed.role)
+    if narrowed.suspended is not None:
+        query = query.where(suspended.is_not(None) if narrowed.suspended else suspended.is_(None))
     return [_person(*found) for found in session.execute(query)]
 
 
@@ -183,10 +199,6 @@ def other_operators(session: Session, person_id: str) -> Sequence[Person]:
 
 
 _SHOWN = sqlalchemy_select(PersonTable, col(TenantTable.name)).join(TenantTable, col(TenantTable.id) == col(PersonTable.tenant_id))
-
-
-def _of(query: Select[PersonTable, str], tenant: Tenant | None) -> Select[PersonTable, str]:
-    return query if tenant is None else query.where(col(PersonTable.tenant_id) == tenant.id)
 
 
 def _change(session: Session, person_id: str, **values: Any) -> None:

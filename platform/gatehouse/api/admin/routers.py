@@ -9,6 +9,8 @@ from gatehouse.api.admin.key_changes import key_changes_router
 from gatehouse.api.admin.keys import admin_keys_router
 from gatehouse.api.admin.leaked_keys import leaked_keys_router
 from gatehouse.api.admin.parts import AdminParts
+from gatehouse.api.admin.people import admin_people_router
+from gatehouse.api.admin.people_changes import people_changes_router
 from gatehouse.api.admin.plans import plans_router
 from gatehouse.api.admin.tenants import tenants_router
 
@@ -21,3 +23,5 @@ def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
     yield key_changes_router(parts)
     yield leaked_keys_router(parts)
     yield grants_router(parts)
+    yield admin_people_router(parts)
+    yield people_changes_router(parts)
