@@ -24,6 +24,7 @@ from gatehouse.composition.identity import Identity
 from gatehouse.composition.limits import Limits
 from gatehouse.composition.metering import Metering
 from gatehouse.composition.serving import Serving
+from gatehouse.composition.status_facts import deployment_facts
 from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.revision import Change
@@ -170,6 +171,7 @@ class Application:
             now=utc_now,
             draining=lambda: self.connections.draining,
             exposition=lambda: exposition(self.metrics.families()),
+            status=lambda: deployment_facts(self.database, self.settings),
             render=lambda call, problem: problem_response(call, problem, self.settings.base_url),
             lifespan=self._lifespan,
         )

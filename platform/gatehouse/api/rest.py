@@ -73,8 +73,8 @@ class RestParts:
     prover: Prover
     prove: Callable[[str, str], Verified]
     """A credential's text and the address that it came from. Raises CredentialInvalid, CredentialMalformed or RateLimited."""
-    places: Places
     login: LoginParts
+    places: Places
     workers: Workers
     turns: Turns
     limits_left: Callable[[Principal], list[LimitLeft]]
@@ -83,6 +83,8 @@ class RestParts:
     draining: Callable[[], bool]
     exposition: Callable[[], bytes]
     """What `/metrics` says."""
+    status: Callable[[], Mapping[str, Any]]
+    """What `/admin/status` says."""
     render: Render
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -138,8 +140,8 @@ class Rest:
     def _include_tokens(self, throttle: Throttle) -> None:
         parts, keyring = self._parts, self._parts.token_keys
         per_address = parts.settings.token_requests_per_minute
-        self.app.include_router(token_router(parts.prove, keyring.signer, throttle, per_address))
         self.app.include_router(login_router(parts.login, throttle, per_address))
+        self.app.include_router(token_router(parts.prove, keyring.signer, throttle, per_address))
         revoke = partial(revoke_token, parts.database)
         self.app.include_router(revocation_router(parts.prove, keyring.verify, revoke, throttle, per_address))
 
@@ -152,6 +154,8 @@ class Rest:
             throttle=throttle,
             per_minute=parts.settings.account_requests_per_minute,
             now=parts.now,
+            settings=parts.settings,
+            status=parts.status,
         )
         for router in (*admin_routers(admin), account_people_router(admin), account_people_changes_router(admin)):
             self.app.include_router(router)

@@ -1,20 +1,19 @@
 """`gatehouse endpoints shadows`: what the shadows of an endpoint came to, by other version and tenant."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.endpoint_facts import ApiVersion, Model
 from gatehouse.cli.output import Json, print_json, print_table
-from gatehouse.identity.store import list_tenants
 from gatehouse.identity.tenants import named_tenant
-from gatehouse.migration.compared_store import Shadowed, all_compared
-from gatehouse.migration.report_facts import failure_facts, failures_text, shadow_facts
-from gatehouse.migration.report_standing import SPAN_DAYS, first_day
+from gatehouse.migration.report_facts import failures_text
+from gatehouse.migration.report_standing import first_day
 from gatehouse.migration.shadow import ShadowFigures
 from gatehouse.migration.store import named_endpoint
+from gatehouse.operating.shadow_report import shadow_report, shadow_rows
 
 COLUMNS = (
     *("other version", "tenant", "calls", "dropped", "failed", "rows compared", "% otherwise"),
@@ -29,37 +28,25 @@ def shadows(
     json: Json = False,
 ) -> None:
     """Show what shadows of an endpoint came to in the last 30 days, by other version and tenant; also when they have ended."""
-    since = first_day(datetime.now(UTC))
+    now = datetime.now(UTC)
+    since = first_day(now)
     with open_deployment() as deployment, deployment.database.read() as session:
         endpoint = named_endpoint(session, model, api_version)
         tenant_id = None if tenant is None else named_tenant(session, tenant).id
-        found = all_compared(session, model, api_version, since, tenant_id)
-        names = {each.id: each.name for each in list_tenants(session)}
-    found = sorted(found, key=lambda each: (_order(each.figures.other_version), names[each.figures.tenant_id]))
+        found = shadow_rows(session, model, api_version, now, tenant_id)
     if json:
-        told = [_facts(each, names[each.figures.tenant_id]) for each in found]
-        print_json({"model": model, "api_version": api_version, "since": since.isoformat(), "days": SPAN_DAYS, "shadows": told})
+        print_json(shadow_report(model, api_version, now, found))
     elif not found:
         begin = f"gatehouse endpoints shadow {model} {api_version} --with vN --share 100"
         whose = f" of {tenant}" if tenant else ""
         typer.echo(f"no call{whose} to {endpoint.name} was compared since {since} (UTC): {begin}")
     else:
         typer.echo(f"what other versions would have answered callers of {endpoint.name} since {since} (UTC)")
-        print_table(COLUMNS, [_row(each.figures, names[each.figures.tenant_id]) for each in found])
+        print_table(COLUMNS, [_row(each.shadowed.figures, each.tenant) for each in found])
         for each in found:
-            if each.failures:
-                place = f"{names[each.figures.tenant_id]}, {each.figures.other_version}"
-                typer.echo(f"{place}: rows not upgraded: {failures_text(each.failures)}")
-
-
-def _order(version: str) -> list[int]:
-    return [int(part) for part in version.split(".")]
-
-
-def _facts(shadowed: Shadowed, tenant: str) -> dict[str, Any]:
-    figures = shadowed.figures
-    failures = failure_facts(shadowed.failures)
-    return {"other_version": figures.other_version, "tenant": tenant, **shadow_facts(figures), "upgrade_failures": failures}
+            if each.shadowed.failures:
+                place = f"{each.tenant}, {each.shadowed.figures.other_version}"
+                typer.echo(f"{place}: rows not upgraded: {failures_text(each.shadowed.failures)}")
 
 
 def _row(figures: ShadowFigures, tenant: str) -> tuple[str, ...]:

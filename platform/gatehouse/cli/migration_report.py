@@ -9,6 +9,7 @@ from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.endpoint_facts import Model
 from gatehouse.cli.migration_table import print_report
 from gatehouse.cli.output import Json, print_json
+from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.report_facts import COLUMNS, csv_rows, report_facts
 from gatehouse.operating.reporting import migration_report
 from gatehouse.usage.csv_text import csv_lines
@@ -29,7 +30,8 @@ def report(
     if json and csv:
         raise typer.BadParameter("choose --json or --csv")
     with open_deployment() as deployment, deployment.database.read() as session:
-        found = migration_report(session, deployment.settings, model, old, new, datetime.now(UTC), tenant)
+        tenant_id = None if tenant is None else named_tenant(session, tenant).id
+        found = migration_report(session, deployment.settings, model, old, new, datetime.now(UTC), tenant_id)
     if json:
         print_json(report_facts(found))
     elif csv:

@@ -3,14 +3,14 @@
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from gatehouse.cli.deployment import settings_or_refusal
-from gatehouse.cli.deployment_status import DeploymentStatus, ServingProcess, read_status, wrongs
 from gatehouse.cli.endpoint_facts import shadow_of
-from gatehouse.cli.output import Json, day, moment, print_json, print_table
+from gatehouse.cli.output import Json, day, print_json, print_table
+from gatehouse.composition.deployment_status import DeploymentStatus, ServingProcess, read_status, wrongs
+from gatehouse.composition.status_facts import answering_version, status_facts, sums_of
 from gatehouse.db.migrate import what_is_missing
 from gatehouse.db.session import GONE, DatabaseUrlInvalid, open_database
 from gatehouse.errors import Refused
@@ -32,7 +32,7 @@ def status(json: Json = False) -> None:
     found = _read(settings_or_refusal())
     wrong = list(wrongs(found))
     if json:
-        print_json({"healthy": not wrong, "wrong": wrong, **_facts(found)})
+        print_json({"healthy": not wrong, "wrong": wrong, **status_facts(found, datetime.now(UTC))})
     else:
         _show(found)
         for line in wrong:
@@ -88,10 +88,10 @@ def _process_row(each: ServingProcess) -> tuple[str, ...]:
 
 
 def _endpoint_row(found: DeploymentStatus, endpoint: Endpoint) -> tuple[str, ...]:
-    calls, rows, *outcomes = _sums(found, endpoint)
+    calls, rows, *outcomes = sums_of(found, endpoint)
     canary = f"{endpoint.canary_version} ({endpoint.canary_percent} % of keys)" if endpoint.canary_version else ""
     state = _state(endpoint, datetime.now(UTC))
-    version = f"{_version(found, endpoint)} of {endpoint.bridged_to}" if endpoint.bridged_to else endpoint.stable_version
+    version = f"{answering_version(found, endpoint)} of {endpoint.bridged_to}" if endpoint.bridged_to else endpoint.stable_version
     versions = version, canary, shadow_of(endpoint)
     return endpoint.name, state, *versions, f"{calls:,}", f"{rows:,}", *(f"{each:,}" for each in outcomes)
 
@@ -100,80 +100,3 @@ def _state(endpoint: Endpoint, now: datetime) -> str:
     """For a table: with a brownout that is open now, but for rehearsals."""
     open_now = any(each.key_id is None and each.starts_at <= now < each.ends_at for each in endpoint.brownouts)
     return endpoint.state_at(now) + (", brownout" if open_now else "")
-
-
-def _version(found: DeploymentStatus, endpoint: Endpoint) -> str | None:
-    """What answers, also over a bridge."""
-    if endpoint.bridged_to is None:
-        return endpoint.stable_version
-    other = (endpoint.model, endpoint.bridged_to)
-    return next((each.stable_version for each in found.endpoints if (each.model, each.api_version) == other), None)
-
-
-def _sums(found: DeploymentStatus, endpoint: Endpoint) -> tuple[int, int, int, int, int]:
-    """Calls, rows, and how many calls were answered, refused (4xx) and failed (5xx)."""
-    own = [each for each in found.calls if (each.model, each.api_version) == (endpoint.model, endpoint.api_version)]
-    by_hundred = Counter[int]()
-    for each in own:
-        by_hundred[each.status // 100] += each.calls
-    return sum(by_hundred.values()), sum(each.rows for each in own), by_hundred[2], by_hundred[4], by_hundred[5]
-
-
-def _facts(found: DeploymentStatus) -> dict[str, Any]:
-    return {
-        "revision": found.revision,
-        "processes": [_process_facts(each) for each in found.processes],
-        "endpoints": [_endpoint_facts(found, endpoint) for endpoint in found.endpoints],
-        "calls": {
-            "seconds": SPAN_S,
-            "outcomes": [
-                {
-                    "model": each.model or None,
-                    "api_version": each.api_version or None,
-                    "status": each.status,
-                    "code": each.code or None,
-                    "calls": each.calls,
-                    "rows": each.rows,
-                }
-                for each in found.calls
-            ],
-        },
-        "usage": {"backlog_bytes": found.backlog_bytes, "ended_spools_here": list(found.ended_spools)},
-    }
-
-
-def _process_facts(each: ServingProcess) -> dict[str, Any]:
-    process, standing = each.process, each.standing
-    return {
-        "id": process.id,
-        "host": process.host,
-        "pid": process.pid,
-        "state": each.state,
-        "started_at": moment(process.started_at),
-        "last_seen_at": moment(process.last_seen_at),
-        "revision_seen": process.revision_seen,
-        "changes_behind": each.changes_behind,
-        "seconds_behind": round(each.behind_s, 1),
-        "usage_backlog_bytes": standing.usage_backlog_bytes,
-        "usage_lost": standing.usage_lost,
-        "no_room": standing.no_room,
-        "not_served": dict(standing.not_served),
-    }
-
-
-def _endpoint_facts(found: DeploymentStatus, endpoint: Endpoint) -> dict[str, Any]:
-    calls, rows, answered, refused, failed = _sums(found, endpoint)
-    return {
-        "endpoint": endpoint.name,
-        "state": endpoint.state_at(datetime.now(UTC)),
-        "version": _version(found, endpoint),
-        "bridged_to": endpoint.bridged_to,
-        "canary_version": endpoint.canary_version,
-        "canary_percent": endpoint.canary_percent,
-        "shadow": {"with": endpoint.shadow.version, "share": endpoint.shadow.percent} if endpoint.shadow else None,
-        "calls": calls,
-        "rows": rows,
-        "answered": answered,
-        "refused": refused,
-        "failed": failed,
-    }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gatehouse.cli.output import print_table
-from gatehouse.usage.figures_store import By, Figures
+from gatehouse.usage.figures_store import By, Figures, mean_ms
 from gatehouse.usage.ledger_store import TenantDay
 
 HEADINGS = {By.KEY: "key id", By.API_VERSION: "API version"}
@@ -40,11 +40,6 @@ def counted(number: int, noun: str) -> str:
 def in_order(days: Iterable[TenantDay], names: Mapping[str, str]) -> list[TenantDay]:
     """By the names of the tenants, then by time."""
     return sorted(days, key=lambda of: (names.get(of.tenant_id, of.tenant_id), of.tenant_id, of.day))
-
-
-def mean_ms(figures: Figures) -> float:
-    """Milliseconds of a call on average, in this process."""
-    return round(figures.latency_us / figures.calls / 1000, 3)
 
 
 def bar(share: float) -> str:

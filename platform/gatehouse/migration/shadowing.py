@@ -28,7 +28,7 @@ def shadowed(endpoint: Endpoint, siblings: Iterable[Endpoint], version: str, per
         end = f"gatehouse endpoints unbridge {place}"
         fact = f"{endpoint.name} is bridged to {endpoint.bridged_to}, whose model scores its calls already"
         raise Refused(f"{fact}: {end}", fact=fact)
-    with about("with"):
+    with about("version"):
         other_version(endpoint, siblings, version, now)
     return replace(endpoint, shadow=Shadow(version, percent))
 

@@ -5,8 +5,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from gatehouse.contracts.upgrade import rules_from
-from gatehouse.errors import Refused, about
-from gatehouse.identity.tenants import named_tenant
+from gatehouse.errors import Refused
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.report import MigrationReport
 from gatehouse.migration.report_standing import pair_of
@@ -17,12 +16,10 @@ from gatehouse.settings import Settings
 
 
 def migration_report(
-    session: Session, settings: Settings, model: str, old: str, new: str, now: datetime, tenant: str | None = None
+    session: Session, settings: Settings, model: str, old: str, new: str, now: datetime, tenant_id: str | None = None
 ) -> MigrationReport:
-    """Of all tenants, or of the one of this name. Raises NotKnown, Refused."""
+    """Of all tenants, or of one alone. Raises NotKnown, Refused."""
     before, after = (named_endpoint(session, model, version) for version in (old, new))
-    with about("tenant"):
-        tenant_id = None if tenant is None else named_tenant(session, tenant).id
     return read_report(session, pair_of(before, after, _has_rules(settings, before, after)), now, tenant_id)
 
 

@@ -25,7 +25,7 @@ def begin_shadow(desk: Desk, model: str, api_version: str, other: str, percent: 
         shadowed(seen, all_, other, percent, now)
         _check_granted(session, seen)
     version = other_version(seen, all_, other, now)
-    with about("with"):
+    with about("version"):
         check_loadable(desk.settings, model, version)
         _check_comparable(desk.settings, seen, version)
 

@@ -70,6 +70,17 @@ class Usage:
     refused: list[RefusedFigures]
 
 
+@dataclass(frozen=True, slots=True)
+class UsageFilter:
+    """From `since` to `until` (UTC days, both included); of one tenant, key or model, or of all."""
+
+    since: date
+    until: date
+    tenant_id: str | None = None
+    key_id: str | None = None
+    model: str | None = None
+
+
 def read_usage(database: Database, tenant_id: str | None, since: date, until: date, by: Sequence[By]) -> Usage:
     """From `since` to `until` (UTC days, both included), of one tenant or of all."""
     with database.read() as session:
@@ -79,23 +90,31 @@ def read_usage(database: Database, tenant_id: str | None, since: date, until: da
 
 def usage_figures(session: Session, *, tenant_id: str | None, since: date, until: date, by: Sequence[By]) -> list[Figures]:
     """Figures from `since` to `until` (UTC days, both included), of one tenant or of all, in the order of what they are by."""
+    statement, groups = figures_of(UsageFilter(since, until, tenant_id), by)
+    if groups:
+        statement = statement.order_by(*(column for column in groups if column.name != "tenant_id"))
+    return read_figures(session, statement)
+
+
+def figures_of(wanted: UsageFilter, by: Sequence[By]) -> tuple[Any, list[ColumnElement[Any]]]:
+    """What selects figures, in no order, and the columns that they are by."""
     table, span = (HOURS, HOURS.c.hour) if By.HOUR in by else (DAYS, DAYS.c.day)
     groups = _groups(table, span, by)
     sums = [func.sum(table.c[name]).label(name) for name in SUMS]
-    first, end = day_number(since), day_number(until) + 1
+    first, end = day_number(wanted.since), day_number(wanted.until) + 1
     if table is HOURS:
         first, end = first * HOURS_A_DAY, end * HOURS_A_DAY
-    within: list[ColumnElement[bool]] = [span >= first, span < end]
-    if tenant_id is not None:
-        within.append(table.c.tenant_id == tenant_id)
-    statement = select(*groups, *sums).where(*within)
+    narrowed = {"tenant_id": wanted.tenant_id, "key_id": wanted.key_id, "model": wanted.model}
+    within = [table.c[name] == value for name, value in narrowed.items() if value is not None]
+    statement = select(*groups, *sums).where(span >= first, span < end, *within)
     if By.TENANT in by:
         statement = statement.select_from(table.outerjoin(TENANTS, col(TenantTable.id) == table.c.tenant_id))
-    if groups:
-        order = [column for column in groups if column.name != "tenant_id"]
-        statement = statement.group_by(*groups).order_by(*order)
-    found = session.execute(statement).mappings()
-    return [_figures(row) for row in found if row["calls"]]
+    return statement.group_by(*groups) if groups else statement, groups
+
+
+def read_figures(session: Session, statement: Any) -> list[Figures]:
+    """What such a statement finds."""
+    return [_figures(row) for row in session.execute(statement).mappings() if row["calls"]]
 
 
 def refused_figures(session: Session, *, tenant_id: str | None, since: date, until: date) -> list[RefusedFigures]:
@@ -105,6 +124,11 @@ def refused_figures(session: Session, *, tenant_id: str | None, since: date, unt
     groups = (REFUSED.c.status, REFUSED.c.limit)
     statement = select(*groups, func.sum(REFUSED.c.calls).label("calls")).where(*within).group_by(*groups).order_by(*groups)
     return [RefusedFigures(row.status, row.limit, int(row.calls)) for row in session.execute(statement)]
+
+
+def mean_ms(figures: Figures) -> float:
+    """Milliseconds of a call on average, in the process that answered it; 0 without calls."""
+    return round(figures.latency_us / figures.calls / 1000, 3) if figures.calls else 0.0
 
 
 def day_number(day: date) -> int:

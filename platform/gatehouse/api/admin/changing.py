@@ -74,9 +74,16 @@ def said_by_admin() -> Iterator[None]:
     except KeyNotUsable as refusal:
         raise KeyConflict(sentence(refusal)) from None
     except Refused as refusal:
+        fact = in_one_line(refusal.fact)
         if refusal.member:
-            raise invalid([{"pointer": f"/{refusal.member}", "code": "refused", "detail": refusal.fact}]) from None
-        raise Conflict(sentence(Refused(refusal.fact))) from None
+            raise invalid([{"pointer": f"/{refusal.member}", "code": "refused", "detail": fact}]) from None
+        raise Conflict(sentence(Refused(fact))) from None
+
+
+def in_one_line(fact: str) -> str:
+    """Lines that are indented are a list, the others sentences."""
+    first, *others = fact.replace(":\n  ", ": ").replace("\n  ", "; ").splitlines()
+    return ". ".join([first, *(f"{line[:1].upper()}{line[1:]}" for line in others)])
 
 
 def check_not_empty(asked: Closed) -> None:

@@ -1,6 +1,6 @@
 """What the routes under `/admin` need of the rooms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.db.session import Database
 from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.proof import Prover
+from gatehouse.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,10 @@ class AdminParts:
     per_minute: int
     """Calls of one caller to one route."""
     now: Callable[[], datetime]
+    settings: Settings
+    """They name the folder of published versions."""
+    status: Callable[[], Mapping[str, Any]]
+    """How the deployment is right now, over all machines."""
 
     def limited(self, route: Callable[..., Any]) -> Callable[..., Any]:
         """The route under the throttle."""
