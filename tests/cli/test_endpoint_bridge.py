@@ -84,7 +84,7 @@ def test_a_bridge_begins_is_shown_and_ends(line: Any, state_dir: Path) -> None:
     assert line("endpoints", "show", "line", "v1", "--json").json["bridged_to"] is None
     told = [(each["action"], each["detail"]) for each in audit(state_dir) if each["object"] == "line/v1"][-2:]
     assert [action for action, _ in told] == ["endpoint.bridge", "endpoint.unbridge"]
-    assert [(detail["from"].get("bridged_to"), detail["to"].get("bridged_to")) for _, detail in told] == [(None, "v2"), ("v2", None)]
+    assert [(detail["before"].get("bridged_to"), detail["after"].get("bridged_to")) for _, detail in told] == [(None, "v2"), ("v2", None)]
 
 
 def audit(state_dir: Path) -> list[dict[str, Any]]:

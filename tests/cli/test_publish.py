@@ -227,7 +227,7 @@ def test_training_rows_that_an_estimator_keeps_are_accepted_by_word_and_audited(
     with database.read() as session:
         [detail] = session.exec(select(AuditTable.detail).where(AuditTable.action == "model.publish"))
     database.close()
-    assert next(kept["rows"] for kept in json.loads(detail)["accepted_embedded_data"]) == 40
+    assert next(kept["rows"] for kept in json.loads(detail)["after"]["accepted_embedded_data"]) == 40
 
 
 def test_code_of_a_notebook_comes_from_a_file(outside: Path) -> None:

@@ -181,7 +181,7 @@ def test_row_49_who_did_what_to_a_key_from_where_is_written_down(acme: Database)
         ("key:lead", "192.0.2.1", action) for action in ("key.create", "key.edit", "key.rotate", "key.revoke")
     ]
     edit = written[1][3]
-    assert (edit["from"]["name"], edit["to"]["name"]) == ("default", "weekly")
+    assert (edit["before"]["name"], edit["after"]["name"]) == ("default", "weekly")
     assert changes(acme).count(("key", key.id)) == 4
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from sqlmodel import Session, col, select
@@ -23,7 +24,7 @@ def known(_session: Session) -> Mapping[str, frozenset[str]]:
     return ENDPOINTS
 
 
-def audit(database: Database) -> list[tuple[str, str, object]]:
+def audit(database: Database) -> list[tuple[str, str, Any]]:
     with database.read() as session:
         rows = session.exec(select(AuditTable).order_by(col(AuditTable.id))).all()
     assert {(row.actor, row.source) for row in rows} <= {("os-user:alice", "cli")}
@@ -41,7 +42,7 @@ def test_new_tenant_has_the_trial_plan_and_no_grant(database: Database) -> None:
     assert (made.tenant.plan, made.tenant.default_model, made.tenant.suspended_at, made.grants) == ("trial", None, None, [])
     assert tenants.list_tenants(database) == [made.tenant]
     assert changes(database) == [Change(1, "tenant", made.tenant.id)]
-    assert audit(database) == [("tenant.create", "acme", {"id": made.tenant.id, "plan": "trial"})]
+    assert audit(database) == [("tenant.create", "acme", {"after": tenants.facts_of_tenant(made.tenant)})]
 
 
 def test_first_model_granted_is_the_default_model_and_stays_it(database: Database) -> None:
@@ -92,7 +93,10 @@ def test_only_a_granted_model_becomes_the_default(database: Database) -> None:
     assert tenants.edit_tenant(database, ALICE, "acme", default_model="churn", plan="standard").default_model == "churn"
     [tenant] = tenants.list_tenants(database)
     assert (tenant.default_model, tenant.plan) == ("churn", "standard")
-    assert audit(database)[-1] == ("tenant.edit", "acme", {"plan": ["trial", "standard"], "default_model": ["iris", "churn"]})
+    action, subject, detail = audit(database)[-1]
+    assert (action, subject) == ("tenant.edit", "acme")
+    sides = [(detail[side]["plan"], detail[side]["default_model"]) for side in ("before", "after")]
+    assert sides == [("trial", "iris"), ("standard", "churn")]
 
 
 def test_suspending_and_resuming_are_changes_once(database: Database) -> None:
@@ -134,7 +138,8 @@ def test_losing_the_default_model_leaves_none_rather_than_another(database: Data
     left = tenants.remove_grant(database, ALICE, "acme", "iris")
     assert (left.tenant.default_model, [grant.model for grant in left.grants]) == (None, ["churn"])
     assert changes(database)[-1] == Change(4, "grant", made.tenant.id)
-    assert audit(database)[-1] == ("grant.remove", "acme", {"model": "iris", "api_version": None})
+    gone = {"model": "iris", "api_version": None, "default_model": "iris"}
+    assert audit(database)[-1] == ("grant.remove", "acme", {"before": gone, "after": {"default_model": None}})
 
 
 def test_default_model_stays_while_one_of_its_versions_is_granted(database: Database) -> None:

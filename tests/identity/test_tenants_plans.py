@@ -25,7 +25,7 @@ def test_a_plan_is_stored_as_it_was_given(database: Database) -> None:
     with database.read() as session:
         assert changes_since(session, 0) == [Change(1, "plan", "gold")]
         [row] = session.exec(select(AuditTable)).all()
-    assert (row.actor, row.action, row.subject, json.loads(row.detail)["rows_per_month"]) == (
+    assert (row.actor, row.action, row.subject, json.loads(row.detail)["after"]["rows_per_month"]) == (
         "os-user:alice",
         "plan.create",
         "gold",

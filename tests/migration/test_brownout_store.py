@@ -84,7 +84,7 @@ def test_a_window_is_stored_numbered_audited_and_told_of_and_so_is_taking_it_bac
     with iris.read() as session:
         assert [(each.kind, each.id) for each in changes_since(session, before)] == [("endpoint", "iris/v1")] * 2
     said = {"brownout": window.id, "starts_at": START.isoformat(), "ends_at": (START + TEN).isoformat(), "percent": 20}
-    assert audited(iris)[2:] == [("endpoint.brownout", said), ("endpoint.cancel_brownout", said)]
+    assert audited(iris)[2:] == [("endpoint.brownout", {"after": said}), ("endpoint.cancel_brownout", {"before": said})]
     event = f"iris/v1 brownout {window.id}"
     assert notices(iris) == [("endpoint.brownout", event)] * 2 + [("endpoint.brownout_cancelled", event)] * 2
 
@@ -142,7 +142,8 @@ def test_a_key_has_one_rehearsal_of_an_endpoint_and_nobody_is_told_of_it(iris: D
         end_rehearsal(session, ALICE, "iris", "v1", "key_1")
         assert len(session.exec(select(NoticeTable)).all()) == told
     assert [window.key_id for window in seen(iris).brownouts] == ["key_2", None]
-    actions = [(action, detail.get("key"), detail.get("tenant")) for action, detail in audited(iris)[3:]]
+    said = [(action, detail.get("after") or detail["before"]) for action, detail in audited(iris)[3:]]
+    actions = [(action, window.get("key"), window.get("tenant")) for action, window in said]
     assert actions == [
         ("endpoint.rehearse_brownout", "key_1", "initech"),
         ("endpoint.rehearse_brownout", "key_1", "initech"),

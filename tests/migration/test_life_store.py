@@ -75,10 +75,10 @@ def test_a_whole_life_is_stored_numbered_and_audited(iris: Database) -> None:
     longer = ending | {"extensions": {"acme": "2027-09-30"}}
     gone = ending | {"state": "retired"}
     assert told(iris)[1:] == [
-        ("os-user:alice", "endpoint.deprecate", {"from": {"state": "active"}, "to": ending}),
-        ("os-user:alice", "endpoint.extend", {"from": ending, "to": longer}),
-        ("os-user:alice", "endpoint.retire", {"from": longer, "to": gone, "forced": True}),
-        ("os-user:alice", "endpoint.undeprecate", {"from": gone, "to": {"state": "active"}}),
+        ("os-user:alice", "endpoint.deprecate", {"before": {"state": "active"}, "after": ending}),
+        ("os-user:alice", "endpoint.extend", {"before": ending, "after": longer}),
+        ("os-user:alice", "endpoint.retire", {"before": longer, "after": gone, "forced": True}),
+        ("os-user:alice", "endpoint.undeprecate", {"before": gone, "after": {"state": "active"}}),
     ]
 
 
@@ -122,7 +122,7 @@ def test_a_bridge_is_stored_numbered_and_audited_and_ends_a_shadow(iris: Databas
     with iris.read() as session:
         assert [(each.kind, each.id) for each in changes_since(session, before)] == [("endpoint", "iris/v1")] * 3
     over = {"state": "active", "bridged_to": "v2"}
-    assert [(action, detail["to"]) for _, action, detail in told(iris)[-2:]] == [
+    assert [(action, detail["after"]) for _, action, detail in told(iris)[-2:]] == [
         ("endpoint.bridge", over),
         ("endpoint.unbridge", {"state": "active"}),
     ]

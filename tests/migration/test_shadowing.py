@@ -76,7 +76,7 @@ def test_a_shadow_is_stored_and_audited_and_taken_back(database: Database) -> No
     with database.read() as session:
         assert named_endpoint(session, "iris", "v1").shadow == Shadow("v2", 40)
         said = session.exec(select(AuditTable).order_by(col(AuditTable.id))).all()[-1]
-        assert (said.action, json.loads(said.detail)["to"]["shadow"]) == ("endpoint.shadow", "40 % by v2")
+        assert (said.action, json.loads(said.detail)["after"]["shadow"]) == ("endpoint.shadow", "40 % by v2")
     with database.write() as session:
         change_life(session, ALICE, "unshadow", "iris", "v1", lambda seen, _all: unshadowed(seen))
     with database.read() as session:

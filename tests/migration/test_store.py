@@ -72,14 +72,14 @@ def test_each_step_of_a_release_is_stored_numbered_and_audited(database: Databas
         (
             "endpoint.release",
             "iris/v1",
-            {"from": {"stable_version": "1.0.0"}, "to": {"stable_version": "1.0.0", "canary_version": "1.1.0", "canary_percent": 10}},
+            {"before": {"stable_version": "1.0.0"}, "after": {"stable_version": "1.0.0", "canary_version": "1.1.0", "canary_percent": 10}},
         ),
         (
             "endpoint.promote",
             "iris/v1",
-            {"from": {"stable_version": "1.0.0", "canary_version": "1.1.0", "canary_percent": 10}, "to": {"stable_version": "1.1.0"}},
+            {"before": {"stable_version": "1.0.0", "canary_version": "1.1.0", "canary_percent": 10}, "after": {"stable_version": "1.1.0"}},
         ),
-        ("endpoint.rollback", "iris/v1", {"from": {"stable_version": "1.1.0"}, "to": {"stable_version": "1.0.0"}, "forced": True}),
+        ("endpoint.rollback", "iris/v1", {"before": {"stable_version": "1.1.0"}, "after": {"stable_version": "1.0.0"}, "forced": True}),
     ]
 
 

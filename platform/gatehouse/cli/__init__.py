@@ -32,6 +32,7 @@ COMMANDS = {
     "token-keys": ("gatehouse.cli.token_keys:app", "The keys that sign access tokens: list, rotate, retire, reseal."),
     "secrets": ("gatehouse.cli.secrets:app", "The secrets of the settings: create, check, promote, remove."),
     "publishing-keys": ("gatehouse.cli.publishing_keys:app", "Whose signature makes a model loadable here."),
+    "audit": ("gatehouse.cli.audit:app", "Who changed what, in a chain that can be proven: list, show, verify, export."),
     "usage": ("gatehouse.cli.usage:app", "Calls and rows that were metered."),
 }
 """Name to where it lies and its line in `gatehouse --help`, in the order of a first day."""

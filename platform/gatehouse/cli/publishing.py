@@ -69,7 +69,7 @@ def publish_model(deployment: Deployment, wish: PublishWish, progress: Callable[
     publication = _publish(wish, choice, repository, signer, progress)
     _keep(deployment, publication, wish, progress)
     with deployment.database.write() as session:
-        record_audit(session, deployment.actor, "model.publish", f"{publication.model} {publication.version}", _audited(publication))
+        record_audit(session, deployment.actor, "model.publish", f"{publication.model} {publication.version}", after=_audited(publication))
         endpoint = find_endpoint(session, publication.model, publication.api_version)
         if endpoint is None:
             endpoint = create_endpoint(session, deployment.actor, publication.model, publication.version)

@@ -1,10 +1,7 @@
 """`gatehouse usage export`: the events themselves, so that every figure can be traced to its calls."""
 
 import json
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +13,7 @@ from gatehouse.cli.deployment import Deployment, open_deployment
 from gatehouse.cli.progress import progress_bar
 from gatehouse.cli.usage_lines import counted, in_order
 from gatehouse.cli.wishes import past_days
-from gatehouse.errors import Refused
+from gatehouse.cli.written_file import written_file
 from gatehouse.identity.tenants import named_tenant
 from gatehouse.usage.csv_text import csv_lines
 from gatehouse.usage.ledger_store import TenantDay, events_of, sealed_days, tenant_days, tenant_names
@@ -56,7 +53,7 @@ def export(
 ) -> None:
     """Write the usage events of some days, one line each, in the order of tenants and time."""
     first, last = past_days(since, until)
-    with open_deployment() as deployment, _target(out) as target:
+    with open_deployment() as deployment, written_file(out) as target:
         with deployment.database.read() as session:
             tenant_id = None if tenant is None else named_tenant(session, tenant).id
             names = tenant_names(session)
@@ -73,26 +70,6 @@ def export(
     typer.echo(f"{counted(count, 'event')} written{where}", err=True)
     if sealed:
         typer.echo(f"of {counted(len(sealed), 'day')} the events are gone or going; their sums stay: gatehouse usage show", err=True)
-
-
-@contextmanager
-def _target(out: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that is there only once it is whole."""
-    if out is None:
-        yield sys.stdout
-        return
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    try:
-        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Refused(f"{out} cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(file, "w", encoding="utf-8", newline="") as target:
-            yield target
-        unfinished.replace(out)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 def _write_day(deployment: Deployment, target: TextIO, of: TenantDay, names: Mapping[str, str], format: Format) -> int:

@@ -100,6 +100,14 @@ def past_day(text: str) -> date:
     return instant(text).date()
 
 
+def past_moment(text: str) -> datetime:
+    """`7d` or `12h` ago, or a moment."""
+    span = _SPAN.fullmatch(text)
+    if span is None:
+        return instant(text)
+    return datetime.now(UTC) - timedelta(**{"hours" if span[2] == "h" else "days": int(span[1])})
+
+
 def past_days(since: str, until: str) -> tuple[date, date]:
     """The first and the last day of a span."""
     first, last = past_day(since), past_day(until)

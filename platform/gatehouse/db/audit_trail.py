@@ -1,5 +1,6 @@
 """Reading the audit trail: pages from the newest row on, one row, and all of them as a stream."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,6 +70,15 @@ def stream_entries(session: Session, wanted: AuditFilter) -> Iterator[Row[Any]]:
     """All rows, the oldest first."""
     statement = wanted.of(select(*TRAIL.c)).order_by(TRAIL.c.id).execution_options(yield_per=AT_ONCE)
     return iter(session.execute(statement))
+
+
+def detail_of(row: Row[Any]) -> dict[str, Any]:
+    """What a row says beside its columns; the text itself where somebody has made it into no JSON object."""
+    try:
+        detail = json.loads(row.detail)
+    except ValueError:
+        detail = None
+    return detail if isinstance(detail, dict) else {"unreadable": str(row.detail)}
 
 
 def hold_still(session: Session) -> None:

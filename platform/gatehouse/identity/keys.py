@@ -89,7 +89,7 @@ def create_key(
         if authority is not None and key_store.count_keys(session, tenant.id) >= MOST_KEYS:
             raise KeyNotUsable(f"there are {MOST_KEYS} keys already: revoke those that nobody needs")
         key_store.add_key(session, key, tenant, minted.digest)
-        _record(session, actor, "key.create", key, facts_of_key(key))
+        _record(session, actor, "key.create", None, key)
         return CreatedKey(key, minted.text, tenant, store.list_grants(session, tenant))
 
 
@@ -124,7 +124,7 @@ def edit_key(database: Database, actor: Actor, key_id: str, change: Callable[[Ap
         _check_edit(session, before, after, now)
         if after != before:
             key_store.change_key(session, after)
-            _record(session, actor, "key.edit", after, {"from": facts_of_key(before), "to": facts_of_key(after)})
+            _record(session, actor, "key.edit", before, after)
         return after
 
 
@@ -147,7 +147,7 @@ def rotate_key(
         minted = mint_key(pepper.secret, key_id=key_id)
         after = replace(before, rotated_at=now, grace_ends_at=now + grace, pepper_version=pepper.version)
         key_store.rotate_secret(session, after, minted.digest, keep_previous=grace > timedelta(0))
-        _record(session, actor, "key.rotate", after, {"tenant": after.tenant, "grace_ends_at": _iso(after.grace_ends_at)})
+        _record(session, actor, "key.rotate", before, after)
         tenant = named_tenant(session, after.tenant)
         return CreatedKey(after, minted.text, tenant, store.list_grants(session, tenant))
 
@@ -161,7 +161,7 @@ def revoke_key(database: Database, actor: Actor, key_id: str, minter: Minter | N
             return key
         revoked = replace(key, revoked_at=datetime.now(UTC))
         key_store.mark_key_revoked(session, revoked)
-        _record(session, actor, "key.revoke", revoked, {"tenant": key.tenant, "name": key.name})
+        _record(session, actor, "key.revoke", key, revoked)
         return revoked
 
 
@@ -226,9 +226,16 @@ def _check_edit(session: Session, before: ApiKey, after: ApiKey, now: datetime) 
         check_rates(after.requests, after.rows, plan)
 
 
-def _record(session: Session, actor: Actor, action: str, key: ApiKey, detail: dict[str, object]) -> None:
-    record_change(session, "key", key.id)
-    record_audit(session, actor, action, key.id, detail)
+def _record(session: Session, actor: Actor, action: str, before: ApiKey | None, after: ApiKey) -> None:
+    record_change(session, "key", after.id)
+    known = None if before is None else _facts_over_time(before)
+    record_audit(session, actor, action, after.id, before=known, after=_facts_over_time(after))
+
+
+def _facts_over_time(key: ApiKey) -> dict[str, object]:
+    """A key for the audit trail: what can be edited, and how far its life is."""
+    life = {"revoked_at": _iso(key.revoked_at), "rotated_at": _iso(key.rotated_at), "grace_ends_at": _iso(key.grace_ends_at)}
+    return facts_of_key(key) | life | {"pepper_version": key.pepper_version}
 
 
 def _iso(moment: datetime | None) -> str | None:

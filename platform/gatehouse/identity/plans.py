@@ -29,7 +29,7 @@ def create_plan(database: Database, actor: Actor, plan: Plan) -> Plan:
             raise Refused(said, fact="there is a plan of this name already")
         store.add_plan(session, plan)
         record_change(session, "plan", plan.name)
-        record_audit(session, actor, "plan.create", plan.name, facts_of_plan(plan))
+        record_audit(session, actor, "plan.create", plan.name, after=facts_of_plan(plan))
     return plan
 
 
@@ -43,7 +43,7 @@ def edit_plan(database: Database, actor: Actor, name: str, change: Callable[[Pla
         if before != after:
             store.change_plan(session, after)
             record_change(session, "plan", name)
-            record_audit(session, actor, "plan.edit", name, {"from": facts_of_plan(before), "to": facts_of_plan(after)})
+            record_audit(session, actor, "plan.edit", name, before=facts_of_plan(before), after=facts_of_plan(after))
     return after
 
 

@@ -83,8 +83,7 @@ def edit_tenant(database: Database, actor: Actor, name: str, *, plan: str | None
             if default_model not in granted:
                 raise NotKnown("model", default_model, granted, f"granted to {name}", member="default_model")
         after = replace(before, plan=plan or before.plan, default_model=default_model or before.default_model)
-        facts = {"plan": [before.plan, after.plan], "default_model": [before.default_model, after.default_model]}
-        return _change(session, actor, "tenant.edit", before, after, facts)
+        return _change(session, actor, "tenant.edit", before, after)
 
 
 def suspend_tenant(database: Database, actor: Actor, name: str) -> Tenant:
@@ -137,11 +136,12 @@ def remove_grant(database: Database, actor: Actor, name: str, model: str, *, api
             raise _not_granted_alone(name, model, api_version, versions)
         store.remove_grants(session, tenant, model, api_version)
         grants = store.list_grants(session, tenant)
+        gone: dict[str, object] = {"model": model, "api_version": api_version, "default_model": tenant.default_model}
         if tenant.default_model == model and all(grant.model != model for grant in grants):
             tenant = replace(tenant, default_model=None)
             store.change_tenant(session, tenant)
         record_change(session, "grant", tenant.id)
-        record_audit(session, actor, "grant.remove", name, {"model": model, "api_version": api_version})
+        record_audit(session, actor, "grant.remove", name, before=gone, after={"default_model": tenant.default_model})
         return Granted(tenant, grants, changed=True)
 
 
@@ -159,21 +159,38 @@ def named_tenant(session: Session, name: str) -> Tenant:
     return tenant
 
 
+def new_tenant(name: str, plan: str, default_model: str | None, now: datetime) -> Tenant:
+    """One with an id of its own."""
+    return Tenant(TENANT_ID_PREFIX + random_text(TENANT_ID_CHARACTERS), name, plan, default_model, None, now)
+
+
+def audit_new_tenant(session: Session, actor: Actor, tenant: Tenant) -> None:
+    record_audit(session, actor, "tenant.create", tenant.name, after=facts_of_tenant(tenant))
+
+
+def audit_new_grant(session: Session, actor: Actor, tenant: str, model: str, api_version: str | None) -> None:
+    record_audit(session, actor, "grant.add", tenant, after={"model": model, "api_version": api_version})
+
+
 def _add_tenant(session: Session, actor: Actor, name: str, plan: str) -> Tenant:
-    tenant = Tenant(TENANT_ID_PREFIX + random_text(TENANT_ID_CHARACTERS), name, plan, None, None, datetime.now(UTC))
+    tenant = new_tenant(name, plan, None, datetime.now(UTC))
     store.add_tenant(session, tenant)
     record_change(session, "tenant", tenant.id)
-    record_audit(session, actor, "tenant.create", name, {"id": tenant.id, "plan": plan})
+    audit_new_tenant(session, actor, tenant)
     return tenant
 
 
-def _change(
-    session: Session, actor: Actor, action: str, before: Tenant, after: Tenant, facts: Mapping[str, object] | None = None
-) -> Tenant:
+def facts_of_tenant(tenant: Tenant) -> dict[str, object]:
+    """A tenant for the audit trail."""
+    suspended = tenant.suspended_at and tenant.suspended_at.isoformat()
+    return {"id": tenant.id, "plan": tenant.plan, "default_model": tenant.default_model, "suspended_at": suspended}
+
+
+def _change(session: Session, actor: Actor, action: str, before: Tenant, after: Tenant) -> Tenant:
     if after != before:
         store.change_tenant(session, after)
         record_change(session, "tenant", after.id)
-        record_audit(session, actor, action, after.name, facts)
+        record_audit(session, actor, action, after.name, before=facts_of_tenant(before), after=facts_of_tenant(after))
     return after
 
 
@@ -194,7 +211,7 @@ def _grant(session: Session, actor: Actor, tenant: Tenant, model: str, api_versi
         tenant = replace(tenant, default_model=model)
         store.change_tenant(session, tenant)
     record_change(session, "grant", tenant.id)
-    record_audit(session, actor, "grant.add", tenant.name, {"model": model, "api_version": api_version})
+    audit_new_grant(session, actor, tenant.name, model, api_version)
     return tenant
 
 

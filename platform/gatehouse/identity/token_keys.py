@@ -111,7 +111,7 @@ def rotate_token_key(database: Database, actor: Actor, seal: Seal, now: datetime
         add_token_key(session, key)
         _tidy(session, now)
         record_change(session, "token_key", key.kid)
-        record_audit(session, actor, "token_key.rotate", key.kid)
+        record_audit(session, actor, "token_key.rotate", key.kid, after={"signs_from": key.signs_from.isoformat()})
     return key
 
 
@@ -129,7 +129,7 @@ def retire_key_now(database: Database, actor: Actor, kid: str, now: datetime) ->
             raise Refused(f"token key {kid} is retired already")
         retire_token_key(session, kid, now)
         record_change(session, "token_key", kid)
-        record_audit(session, actor, "token_key.retire", kid)
+        record_audit(session, actor, "token_key.retire", kid, before={"state": state}, after={"state": "retired"})
 
 
 def reseal_token_keys(database: Database, actor: Actor, seal: Seal) -> list[str]:

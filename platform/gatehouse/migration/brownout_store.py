@@ -38,7 +38,7 @@ def plan_brownout(
     endpoint = named_endpoint(session, model, api_version)
     window = planned(endpoint, wish, _new_id(), now, force=force)
     _add(session, endpoint, window, now)
-    _record(session, actor, "brownout", endpoint, window, {"forced": True} if force else {})
+    _record(session, actor, "brownout", endpoint, window, forced=force)
     return Planned(endpoint, window, herald.tell_brownout(session, endpoint, window))
 
 
@@ -51,7 +51,7 @@ def cancel_brownout(session: Session, actor: Actor, herald: Herald, id: str) -> 
         raise Refused(f"no brownout {id[:40]!r} is planned or under way: {listed}", fact="no such brownout is planned or under way")
     endpoint, window = found[0]
     session.execute(delete(BrownoutTable).where(col(BrownoutTable.id) == id))
-    _record(session, actor, "cancel_brownout", endpoint, window)
+    _record(session, actor, "cancel_brownout", endpoint, window, ended=True)
     told = Reached(0, 0) if window.key_id else herald.tell_brownout(session, endpoint, window, BROWNOUT_CANCELLED)
     return Planned(endpoint, window, told)
 
@@ -74,7 +74,7 @@ def end_rehearsal(session: Session, actor: Actor, model: str, api_version: str, 
     for window in endpoint.brownouts:
         if window.key_id == key_id:
             _remove_rehearsals(session, endpoint, key_id)
-            _record(session, actor, "end_rehearsal", endpoint, window)
+            _record(session, actor, "end_rehearsal", endpoint, window, ended=True)
 
 
 def drop_brownouts(session: Session, windows: Collection[Brownout]) -> None:
@@ -95,7 +95,9 @@ def _remove_rehearsals(session: Session, endpoint: Endpoint, key_id: str) -> Non
     session.execute(delete(table).where(*same, col(table.key_id) == key_id))
 
 
-def _record(session: Session, actor: Actor, action: str, endpoint: Endpoint, window: Brownout, more: dict[str, Any] | None = None) -> None:
+def _record(
+    session: Session, actor: Actor, action: str, endpoint: Endpoint, window: Brownout, *, forced: bool = False, ended: bool = False
+) -> None:
     record_change(session, "endpoint", endpoint.name)
     tenant = session.get(TenantTable, window.tenant_id) if window.tenant_id else None
     said: dict[str, Any] = {
@@ -106,8 +108,9 @@ def _record(session: Session, actor: Actor, action: str, endpoint: Endpoint, win
         "tenant": tenant and tenant.name,
         "key": window.key_id,
     }
-    detail = {name: value for name, value in said.items() if value is not None}
-    record_audit(session, actor, f"endpoint.{action}", endpoint.name, detail | (more or {}))
+    known = {name: value for name, value in said.items() if value is not None}
+    sides: dict[str, Any] = {"before": known} if ended else {"after": known}
+    record_audit(session, actor, f"endpoint.{action}", endpoint.name, {"forced": True} if forced else None, **sides)
 
 
 def _new_id() -> str:

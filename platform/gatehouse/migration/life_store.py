@@ -48,8 +48,8 @@ def change_life(
     if wanted.brownouts != seen.brownouts:
         drop_brownouts(session, set(seen.brownouts) - set(wanted.brownouts))
     change = record_change(session, "endpoint", seen.name)
-    detail = {"from": told(seen), "to": told(wanted)} | ({"forced": True} if forced else {})
-    record_audit(session, actor, f"endpoint.{action}", seen.name, detail)
+    detail = {"forced": True} if forced else None
+    record_audit(session, actor, f"endpoint.{action}", seen.name, detail, before=told(seen), after=told(wanted))
     if herald is not None:
         herald.tell_step(session, seen, wanted, change)
     return wanted

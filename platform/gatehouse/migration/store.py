@@ -28,7 +28,7 @@ def create_endpoint(session: Session, actor: Actor, model: str, model_version: s
     values = {"model": model, "api_version": endpoint.api_version, "state": endpoint.state, "stable_version": model_version}
     session.execute(insert(EndpointTable).values(**values, created_at=now, changed_at=now))
     record_change(session, "endpoint", endpoint.name)
-    record_audit(session, actor, "endpoint.create", endpoint.name, {"state": endpoint.state, "stable_version": model_version})
+    record_audit(session, actor, "endpoint.create", endpoint.name, after={"state": endpoint.state, "stable_version": model_version})
     return endpoint
 
 
@@ -47,8 +47,8 @@ def store_release(session: Session, actor: Actor, action: str, seen: Endpoint, w
         return wanted
     same = (col(EndpointTable.model) == seen.model, col(EndpointTable.api_version) == seen.api_version)
     session.execute(update(EndpointTable).where(*same).values(**_versions(wanted), changed_at=datetime.now(UTC)))
-    detail = {"from": _told(seen), "to": _told(wanted)} | ({"forced": True} if forced else {})
-    record_audit(session, actor, f"endpoint.{action}", seen.name, detail)
+    detail = {"forced": True} if forced else None
+    record_audit(session, actor, f"endpoint.{action}", seen.name, detail, before=_told(seen), after=_told(wanted))
     return wanted
 
 
@@ -63,7 +63,7 @@ def activate(session: Session, actor: Actor, model: str, api_version: str) -> En
     statement = update(EndpointTable).where(col(EndpointTable.model) == model, col(EndpointTable.api_version) == api_version)
     session.execute(statement.values(state="active", changed_at=datetime.now(UTC)))
     record_change(session, "endpoint", before.name)
-    record_audit(session, actor, "endpoint.activate", before.name, {"from": before.state})
+    record_audit(session, actor, "endpoint.activate", before.name, before={"state": before.state}, after={"state": "active"})
     return replace(before, state="active")
 
 

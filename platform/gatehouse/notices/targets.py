@@ -44,7 +44,7 @@ def create_target(
     secret = new_secret()
     target_store.add_target(session, tenant_id, url, sealer.close(sealed_name(tenant_id), secret), database_now(session))
     target_store.give_up_stale(session, tenant_id)
-    record_audit(session, actor, "notice_target.create", tenant, {"origin": parsed.origin})
+    record_audit(session, actor, "notice_target.create", tenant, after={"origin": parsed.origin})
     return target_of(session, tenant_id, tenant), secret
 
 
@@ -56,8 +56,8 @@ def edit_target(session: Session, actor: Actor, tenant_id: str, tenant: str, url
     fresh = {"gone": False, "failing_since": None, "failing_reason": None, "lease": None, "lease_ends_at": None}
     target_store.change_target(session, tenant_id, {"url": url, **fresh})
     target_store.give_up_stale(session, tenant_id)
-    detail = {"origin": parsed.origin, "before": read_target(before.url).origin}
-    record_audit(session, actor, "notice_target.edit", tenant, detail)
+    origin = {"origin": read_target(before.url).origin}
+    record_audit(session, actor, "notice_target.edit", tenant, before=origin, after={"origin": parsed.origin})
     return target_of(session, tenant_id, tenant)
 
 
@@ -75,7 +75,7 @@ def rotate_secret(
         "previous_until": until,
     }
     target_store.change_target(session, tenant_id, columns)
-    record_audit(session, actor, "notice_target.rotate", tenant, {"previous_until": until.isoformat() if until else None})
+    record_audit(session, actor, "notice_target.rotate", tenant, after={"previous_until": until.isoformat() if until else None})
     return secret, until
 
 
@@ -83,7 +83,7 @@ def remove_target(session: Session, actor: Actor, tenant_id: str, tenant: str) -
     """Tell the tenant nothing more. Raises Refused."""
     before = target_of(session, tenant_id, tenant)
     target_store.remove_target(session, tenant_id)
-    record_audit(session, actor, "notice_target.remove", tenant, {"before": read_target(before.url).origin})
+    record_audit(session, actor, "notice_target.remove", tenant, before={"origin": read_target(before.url).origin})
 
 
 def reseal_targets(session: Session, actor: Actor, sealer: Sealer) -> list[str]:

@@ -80,7 +80,7 @@ def erase(
     day, erased = day_number(before), 0
     with database.write() as session:
         found = ledger.count_events(session, tenant_id, day)
-        record_audit(session, actor, "usage.erase", tenant, {"before": before.isoformat(), "events": found})
+        record_audit(session, actor, "usage.erase", tenant, {"older_than": before.isoformat(), "events": found})
     try:
         while True:
             with database.write() as session:
