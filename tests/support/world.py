@@ -3,12 +3,16 @@
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from access_table import ANSWERED, Access
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from kept_state import kept_state
 from logged_in import invited, logged_in
 from sample_calls import SampleCall, SampleCalls, Things
@@ -34,6 +38,11 @@ TENANT_OF = {
     "operator's key": OPERATOR_TENANT,
 }
 """Of each caller of the table but nobody."""
+IRIS = "/admin/endpoints/iris/v1"
+ENDPOINT = "/admin/endpoints/{model}/{api_version}"
+_STEPS = ("activate", "release", "promote", "rollback", "undeprecate", "retire", "bridge", "unbridge", "shadow", "unshadow")
+STEPS = frozenset(f"{ENDPOINT}/{step}" for step in _STEPS)
+"""What would end or change the endpoint that all others call: it is asked of one that is in no state for it, or is so already."""
 LATER_S = 400
 PASSWORD = "correct horse battery 17"
 LET_IN = ("key", "operator's key", "admin", "operator", "nobody")
@@ -62,6 +71,10 @@ class World:
         self._tokens |= {caller: self._person_token(caller) for caller in self._people}
         lacking = {scope: TENANT_SCOPES - {scope} for scope in TENANT_SCOPES}
         self._without: dict[Scope | None, str] = {scope: self.stage.key(MINE, scopes=others) for scope, others in lacking.items()}
+        self._hours = count()
+        self._operate(f"{IRIS}/deprecate", {"sunset": _day(60), "successor": "v2"})
+        self._operate(f"{IRIS}/extensions", {"tenant": MINE, "until": _day(90)})
+        self._window = self._brownout()
         self.calls = SampleCalls(self._document(), self._things())
         accepted = live.client.post("/login/accept", json={"code": self._code("matrix-member"), "password": PASSWORD})
         assert accepted.status_code == 204, accepted.text
@@ -96,6 +109,16 @@ class World:
         """A call by whoever this token is of."""
         return self.live.client.request(**call.sent(token))
 
+    def routes(self) -> set[str]:
+        """`METHOD /path` of every route of the app; HEAD is GET's."""
+        dispatcher: Any = self.live.app._road
+        while hasattr(dispatcher, "app"):
+            dispatcher = dispatcher.app
+        api = dispatcher._rest
+        assert isinstance(api, FastAPI)
+        routed = {f"{method} {context.path}" for context in iter_route_contexts(api.routes) for method in context.methods or ()}
+        return {route for route in routed if not route.startswith("HEAD ")} | {f"POST {path}" for path in PREDICTION_PATHS}
+
     def state(self) -> dict[str, list[Any]]:
         """What the deployment keeps now."""
         with self.stage.database.read() as session:
@@ -124,15 +147,23 @@ class World:
                 "key_id": lambda: key_id(self._keys[MINE]),
                 "tenant": lambda: MINE,
                 "plan": lambda: "wide",
+                "person": lambda: self._people["admin"].id,
+                "old": lambda: "v1",
+                "new": lambda: "v2",
+                "brownout_id": lambda: self._window,
             },
             fresh={
                 "key_id": lambda: key_id(self.stage.key(MINE)),
                 "tenant": self._new_tenant,
+                "extensions/tenant": self._extended,
+                "person": lambda: logged_in(self.stage, _name(), Role.TENANT_ADMIN, MINE).id,
+                "brownout_id": self._brownout,
                 "plan": lambda: self.stage.plan(replace(WIDE, name=_name())),
             },
             elsewhere={
                 **{path: {"api_version": lambda: "v2"} for path in (TRANSLATION_PATH, GUIDE_PATH)},
                 "/admin/grants/{tenant}/{model}/{api_version}": {"api_version": lambda: "all"},
+                **{step: {"model": lambda: "line"} for step in STEPS},
             },
             members={
                 "name": _name,
@@ -145,6 +176,13 @@ class World:
                 "key": lambda: self._keys[MINE],
                 "password": lambda: PASSWORD,
                 "code": self._code,
+                "role": lambda: Role.AUDITOR,
+                "to": lambda: "v2",
+                "version": lambda: "1.0.0",
+                "successor": lambda: "v2",
+                "sunset": lambda: _day(60),
+                "until": lambda: _day(90),
+                "starts_at": self._moment,
             },
             bodies=self._bodies(),
             queries={"POST /{api_version}/models/{model}/translate": {"from": "v1"}},
@@ -155,6 +193,7 @@ class World:
         predictions = {f"POST {path}": lambda _: instances(IRIS_ROW) for path in (*PREDICTION_PATHS, TRANSLATION_PATH)}
         return predictions | {
             "POST /account/rehearse-brownout": lambda least: {**least, "key_id": key_id(self._keys[MINE]), "minutes": 0},
+            "PATCH /admin/people/{person}": lambda _: {"role": Role.TENANT_ADMIN},
             "POST /admin/keys/revoke-leaked": lambda _: {"key": self.stage.key(MINE)},
             "POST /login": lambda _: {"name": f"matrix-member@{MINE}", "password": PASSWORD},
         }
@@ -163,6 +202,24 @@ class World:
         name = _name()
         self.stage.tenant(name, "iris")
         return name
+
+    def _extended(self) -> str:
+        name = self._new_tenant()
+        self._operate(f"{IRIS}/extensions", {"tenant": name, "until": _day(90)})
+        return name
+
+    def _brownout(self) -> str:
+        planned: str = self._operate(f"{IRIS}/brownouts", {"starts_at": self._moment()})["id"]
+        return planned
+
+    def _moment(self) -> str:
+        """Of a brownout that meets no other."""
+        return f"{datetime.now(UTC) + timedelta(days=2, hours=next(self._hours)):%Y-%m-%dT%H:%M:%SZ}"
+
+    def _operate(self, path: str, body: Any) -> Any:
+        answer = self.send(SampleCall("POST", path, body=body), self._tokens["operator's key"])
+        assert answer.is_success, answer.text
+        return answer.json()
 
     def _code(self, name: str = "") -> str:
         return invited(self.stage, name or _name(), Role.TENANT_ADMIN, MINE).code
@@ -179,6 +236,10 @@ def world(tmp_path_factory: pytest.TempPathFactory, published: Path, module_data
     with stage.serving(docs="open") as live:
         yield World(live)
     stage.close()
+
+
+def _day(days: int) -> str:
+    return f"{datetime.now(UTC).date() + timedelta(days=days)}"
 
 
 def _name() -> str:
