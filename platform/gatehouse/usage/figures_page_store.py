@@ -48,5 +48,5 @@ def _number(step: str) -> int:
     """One that every database takes."""
     number = int(step)
     if not 0 <= number <= LARGEST:
-        raise ValueError(step)
+        raise ValueError("beyond all figures")
     return number
