@@ -82,5 +82,5 @@ def test_figures_of_one_key_or_model_and_their_sum(called: Database) -> None:
 
 @pytest.mark.parametrize("step", ["-1", "1.5", "x", "", "9" * 50])
 def test_a_place_holds_numbers_that_every_database_takes(step: str) -> None:
-    with pytest.raises(ValueError, match="invalid literal|beyond all figures"):
+    with pytest.raises(ValueError, match=r"invalid literal|beyond all figures"):
         place_kinds([By.DAY])[0](step)
