@@ -1,45 +1,68 @@
 """A secured prediction of Gatehouse against the usual stack: each server on one core, the load on another, in turns, the others frozen.
 
-`python scripts/bench/usual_stack.py [--rounds 5] [--seconds 1] [--connections 64]`
+`python scripts/bench/usual_stack.py [--full] [--only one_row,bulk] [--rounds 5] [--seconds 0.6] [--json FILE] [--chart FILE]`; exit code 1
+where a target is missed. `--full` measures everything, MLServer in an environment of its own included.
 """
 
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from comparison.contenders import bare, echo, gatehouse, tutorial
-from comparison.deployment import Deployment
-from comparison.figures import all_figures
-from comparison.table import comparison_rows, lines_of
-from comparison.turns import Turns, in_turns, places, served
+from comparison.finding import Finding
+from comparison.report import as_text, bars_as_text, machine, write
+from comparison.studies import bulk, callers, footprint, models, one_row, refusals, workers
+from comparison.turns import Turns
+from comparison.workbench import Workbench
 
-from gatehouse.serving.recipes import train_recipe
-
-IRIS = Path(__file__).parents[2] / "models" / "iris"
+Study = Callable[[Workbench], list[Finding]]
+STUDIES: dict[str, Study] = {
+    "one_row": one_row.study,
+    "models": models.study,
+    "bulk": bulk.study,
+    "refusals": refusals.study,
+    "callers": callers.study,
+    "workers": workers.study,
+    "footprint": footprint.study,
+}
+ONLY_IN_FULL = {"models"}
+FULL_SECONDS = 5.0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    given = arguments()
+    seconds = given.seconds or (FULL_SECONDS if given.full else 0.6)
+    chosen = given.only.split(",") if given.only else [name for name in STUDIES if given.full or name not in ONLY_IN_FULL]
+    findings: list[Finding] = []
+    with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder:
+        bench = Workbench(Path(folder), Turns(given.rounds, seconds), given.full, given.wrk or given.full)
+        for name in chosen:
+            for finding in STUDIES[name](bench):
+                print(as_text(finding), flush=True)
+                findings.append(finding)
+    print(bars_as_text(findings))
+    write(findings, {"rounds": given.rounds, "seconds": seconds, "full": given.full}, given.json, given.chart)
+    print(f"{given.rounds} rounds of {seconds:g} s; the machine: {machine()}")
+    return int(any(bar.met is False for finding in findings for bar in finding.bars))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="all of the work, in longer rounds")
+    parser.add_argument("--only", metavar="STUDY,…", help=f"of {', '.join(STUDIES)}")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--seconds", type=float, help=f"of a round; 0.6, or {FULL_SECONDS:g} with --full, unless given")
+    parser.add_argument("--wrk", action="store_true", help="one row once more with wrk, where it is installed")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="an SVG")
     given = parser.parse_args()
-    on = places()
-    with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as name:
-        folder = Path(name)
-        estimator = folder / "iris.joblib"
-        estimator.write_bytes(train_recipe(IRIS, "v1"))
-        deployment = Deployment(folder, {})
-        deployment.prepare()
-        key = deployment.tenant("bench", "iris")
-        contenders = [tutorial(folder, estimator), echo(folder), bare(folder), gatehouse(deployment, key)]
-        with served(contenders, on) as running:
-            samples = in_turns(running, on, Turns(given.rounds, given.seconds), given.connections)
-        print("\n".join(lines_of(comparison_rows(all_figures(samples), samples, "Gatehouse"))))
-        print(deployment.check_events())
-        deployment.close()
-    return 0
+    unknown = set((given.only or "").split(",")) - {"", *STUDIES}
+    if unknown:
+        parser.error(f"no study {', '.join(sorted(unknown))}: choose of {', '.join(STUDIES)}")
+    if given.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return given
 
 
 if __name__ == "__main__":

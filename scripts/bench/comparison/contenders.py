@@ -3,19 +3,24 @@
 import json
 import os
 import sys
-from collections.abc import Callable
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from comparison.deployment import Deployment
 from comparison.exchange import Exchange, post
+from comparison.load import Settle
 from comparison.process_group import ProcessGroup, free_port
 
 BASELINES = Path(__file__).parent / "baselines"
 FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 ROWS = (((5.2, 3.6, 1.5, 0.3), "setosa"), ((6.0, 2.7, 4.5, 1.4), "versicolor"), ((6.7, 3.1, 5.6, 2.3), "virginica"))
 """What the forest says of each; every answer is held against it."""
+
+
+def at_once(statuses: Counter[int], cut_off: int = 0) -> None:
+    """Nothing is left to be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class Contender:
     start: Callable[[set[int]], ProcessGroup]
     ready_path: str
     exchanges: tuple[Exchange, ...]
-    settle: Callable[[Counter[int]], None] = field(default=lambda _statuses: None)
+    settle: Settle = at_once
 
 
 def labelled(path: str, anchor: bytes, body: Callable[[dict[str, float]], object], **fields: str) -> tuple[Exchange, ...]:
@@ -60,11 +65,22 @@ def flask(folder: Path, estimator: Path, packages: Path) -> Contender:
 
     def start(cores: set[int]) -> ProcessGroup:
         port = free_port()
-        words = [sys.executable, "-m", "gunicorn", "--chdir", str(BASELINES), "--bind", f"127.0.0.1:{port}", "flask_tutorial:app"]
+        words = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--chdir",
+            str(BASELINES),
+            "--log-level",
+            "warning",
+            "--bind",
+            f"127.0.0.1:{port}",
+            "flask_tutorial:app",
+        ]
         environment = {**os.environ, "PYTHONPATH": str(packages), "BENCH_ESTIMATOR": str(estimator)}
         return ProcessGroup(words, environment, folder, port, cores)
 
-    return Contender("Flask and gunicorn", start, "/static/", labelled("/predict", b"{", lambda row: row))
+    return Contender("Flask and gunicorn", start, "/", labelled("/predict", b"{", lambda row: row))
 
 
 def echo(folder: Path) -> Contender:

@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, make_url, text
-
 from comparison.load import wait_for
 from comparison.process_group import ProcessGroup, free_port
+from sqlalchemy import Engine, create_engine, make_url, text
 
 GATEHOUSE = str(Path(sys.executable).with_name("gatehouse"))
 WIDE_PLAN = (
@@ -30,6 +30,8 @@ WIDE_SETTINGS = {
 """What a caller on one address needs who stands for many."""
 WITHOUT_EVENT = {401, 408, 429}
 DRAINED_S = 120.0
+STILL_S = 1.5
+"""Longer than the server leaves an event out of its database."""
 
 
 class Deployment:
@@ -71,10 +73,23 @@ class Deployment:
         words = [GATEHOUSE, "serve", "--port", str(port), "--workers", str(workers)]
         return ProcessGroup(words, self.environment | settings, self.folder, port, cores)
 
-    def settle(self, statuses: Counter[int]) -> None:
+    def settle(self, statuses: Counter[int], cut_off: int = 0) -> None:
         """Until those answers are in the database, with the sums. Raises SystemExit where they are not."""
         self.expected += sum(calls for status, calls in statuses.items() if status not in WITHOUT_EVENT)
         wait_for(lambda: self._summed() >= self.expected, DRAINED_S, f"{self.expected:,} calls in the database")
+        if cut_off:
+            more = self._still() - self.expected
+            if more > cut_off:
+                raise SystemExit(f"{more} more calls are in the database than were answered, {cut_off} were cut off")
+            self.expected += more
+
+    def _still(self) -> int:
+        """The calls in the database, once none comes any more."""
+        last = -1
+        while last != (now := self._summed()):
+            last = now
+            time.sleep(STILL_S)
+        return last
 
     def events(self) -> int:
         """Rows of the events' table."""

@@ -12,7 +12,8 @@ from comparison.exchange import Answered, Exchange, Orders, WrongAnswer, whole_a
 PATIENCE_S = 60.0
 SPIN_S = 0.002
 """epoll counts whole milliseconds: what is due sooner is waited for awake."""
-READ = 256 * 1024
+READ, READ_ON = 16 * 1024, 1024 * 1024
+"""Bytes at a time, of a new answer and of one that has begun: a large buffer would cost a small answer its making."""
 USUAL, NEVER = b"HTTP/1.1 200 ", b"\0"
 
 
@@ -73,7 +74,7 @@ class Driver:
                 raise WrongAnswer(f"no answer for {PATIENCE_S:.0f} s")
             for number, _ in events:
                 line = lines[number]
-                data = line.socket.recv(READ)
+                data = line.socket.recv(READ_ON if line.received else READ)
                 tail = line.tail
                 if tail is not None and not line.received and data.startswith(line.head) and data.endswith(tail):
                     self._usual += 1
@@ -96,7 +97,7 @@ class Driver:
             wait = max(0.0, due - now - SPIN_S) if free and due < self._until else SPIN_S
             for number, _ in self._epoll.poll(wait):
                 line = self._lines[number]
-                if self._read(line, line.socket.recv(READ)):
+                if self._read(line, line.socket.recv(READ_ON if line.received else READ)):
                     self._times.append(clock() - line.begun)
                     free.append(line)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from comparison.exchange import Answered, Orders
 from comparison.process_group import ProcessGroup
@@ -34,8 +34,14 @@ class Sample:
     """Of all answers, those of the warm-up too."""
 
 
-def measure(server: ProcessGroup, orders: Orders, cores: set[int], settle: Callable[[Counter[int]], None]) -> Sample:
-    """`settle` returns when the server has done all that those answers left to be done."""
+class Settle(Protocol):
+    """Returns when the server has done all that those answers left to be done; `cut_off` more calls may have been under way."""
+
+    def __call__(self, statuses: Counter[int], cut_off: int = 0) -> None: ...
+
+
+def measure(server: ProcessGroup, orders: Orders, cores: set[int], settle: Settle) -> Sample:
+    """By our own driver."""
     with load_process(orders, cores) as load:
         warm: Counter[int] = load.read()
         settle(warm)
@@ -91,14 +97,19 @@ class LoadProcess:
 
 
 @contextmanager
-def load_process(orders: Orders, cores: set[int]) -> Iterator[LoadProcess]:
-    """A driver with its orders; it warms the server up and then waits."""
+def load_process(orders: Orders, cores: set[int], nice: int = 0) -> Iterator[LoadProcess]:
+    """A driver with its orders; it warms the server up and then waits. One that is not measured gives way by its niceness."""
+
+    def placed() -> None:
+        os.sched_setaffinity(0, cores)
+        os.nice(nice)
+
     with subprocess.Popen(
         [sys.executable, "-m", "comparison.driver"],
         env={**os.environ, "PYTHONPATH": str(BENCH)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        preexec_fn=placed,
     ) as process:
         assert process.stdin is not None
         try:

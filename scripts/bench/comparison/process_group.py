@@ -34,7 +34,7 @@ class ProcessGroup:
             )
 
     def wait_until_ready(self, path: str) -> float:
-        """Seconds from the start until the path is answered 200. Raises SystemExit."""
+        """Seconds from the start until the path is answered. Raises SystemExit."""
         while time.perf_counter() - self._begun < READY_S and self._first.poll() is None:
             if answers(self.port, path):
                 return time.perf_counter() - self._begun
@@ -112,11 +112,11 @@ def descendants(pid: int) -> list[int]:
 
 
 def answers(port: int, path: str) -> bool:
-    """Whether a GET of the path is answered 200."""
+    """Whether a GET of the path is answered as a server does that is ready; it need not have the path."""
     try:
         with socket.create_connection(("127.0.0.1", port), 5) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-            return connection.recv(64).startswith(b"HTTP/1.1 200")
+            return connection.recv(64).startswith((b"HTTP/1.1 200", b"HTTP/1.1 404", b"HTTP/1.1 405"))
     except OSError:
         return False
 

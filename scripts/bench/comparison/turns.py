@@ -2,14 +2,16 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from comparison.contenders import Contender
 from comparison.exchange import Exchange, Orders
-from comparison.load import Sample, measure
+from comparison.load import Sample, Settle, measure
 from comparison.process_group import ProcessGroup, awake
+
+Measure = Callable[[ProcessGroup, Orders, set[int], Settle], Sample]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,14 @@ class Turns:
 
 
 def in_turns(
-    running: Sequence[Running], on: Places, turns: Turns, connections: int, exchanges: dict[str, tuple[Exchange, ...]] | None = None
+    running: Sequence[Running],
+    on: Places,
+    turns: Turns,
+    connections: int,
+    exchanges: Mapping[str, tuple[Exchange, ...]] | None = None,
+    by: Measure = measure,
 ) -> dict[str, list[Sample]]:
-    """The samples of each by its name; each round begins with another one."""
+    """The samples of each by its name; each round begins with another one. `exchanges` are sent instead of the contenders' own."""
     samples: dict[str, list[Sample]] = {each.contender.name: [] for each in running}
     for turn in range(turns.rounds):
         first = turn % len(running)
@@ -75,5 +82,5 @@ def in_turns(
             sent = (exchanges or {}).get(name, each.contender.exchanges)
             orders = Orders(each.server.port, sent, connections, turns.seconds, turns.warm_up_s)
             with awake(each.server):
-                samples[name].append(measure(each.server, orders, on.load, each.contender.settle))
+                samples[name].append(by(each.server, orders, on.load, each.contender.settle))
     return samples
