@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter
 
+from gatehouse.api.admin.audit import audit_router
 from gatehouse.api.admin.endpoint_bridges import endpoint_bridges_router
 from gatehouse.api.admin.endpoint_brownouts import endpoint_brownouts_router
 from gatehouse.api.admin.endpoint_desk import Desks
@@ -38,6 +39,7 @@ def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
     yield migration_router(parts)
     yield usage_router(parts)
     yield status_router(parts)
+    yield audit_router(parts)
 
 
 def _endpoint_routers(parts: AdminParts) -> Iterator[APIRouter]:
