@@ -7,12 +7,15 @@ from typing import Any
 import httpx2
 import pytest
 import secrecy
+from logged_in import invited
 from sqlalchemy import text
 from stage import IRIS_ROW, Live, Stage, instances, key_id
 
 from gatehouse.db.audit import Actor, record_audit
-from gatehouse.principal import TENANT_SCOPES, Scope
+from gatehouse.db.audit_chain import chain_pending
+from gatehouse.principal import TENANT_SCOPES, Role, Scope
 
+PASSWORD = "a walk along the canal 41"
 CANARY = "Canary5c1e9d77f0"
 """No name of a key, or it would rightly be kept."""
 
@@ -53,8 +56,27 @@ def test_row_98_the_search_of_the_whole_suite_finds_a_secret_in_an_error_and_in_
         secrecy.watch_audit(session)
         assert secrecy.found() == []
         record_audit(session, Actor("key:x", "127.0.0.1"), "key.create", "x", {"name": key[22:]})
+        chain_pending(session, stage.database.audit_keys)
         secrecy.watch_audit(session)
         assert secrecy.found() != []
+
+
+def test_row_98_what_people_log_in_by_is_collected_and_found(stage: Stage) -> None:
+    invitation = invited(stage, "ann", Role.AUDITOR)
+    sent = {"code": invitation.code, "password": PASSWORD}
+    with stage.serving() as live:
+        assert live.client.post("/login/accept", json={**sent, "password": f"gatehouse {PASSWORD}"[:7]}).status_code == 422
+        assert live.client.post("/login/accept", json=sent).status_code == 204
+        assert live.client.post("/login", json={"name": "ann", "password": PASSWORD[::-1]}).status_code == 401
+        token = live.client.post("/login", json={"name": "ann", "password": PASSWORD}).json()["access_token"]
+        assert live.get("/admin/plans", token).status_code == 200
+    assert secrecy.found() == []
+    for said in (PASSWORD, PASSWORD[::-1], invitation.code, token):
+        logging.getLogger("gatehouse.calls").warning("%s was sent", said)
+        assert len(secrecy.found()) >= 1, said
+    kept = rows(stage)
+    for said in (PASSWORD, PASSWORD[::-1], invitation.code, token, *token.split(".")[1:]):
+        assert not [name for name, content in kept if said in content], said
 
 
 def test_row_98_no_error_metric_audit_or_usage_row_repeats_what_was_sent(stage: Stage, key: str) -> None:
@@ -62,7 +84,7 @@ def test_row_98_no_error_metric_audit_or_usage_row_repeats_what_was_sent(stage: 
     with stage.serving() as live:
         credentials = [lead, token_of(live, lead), key]
         said = [answer for credential in credentials for answer in answers(live, credential, key_id(key))]
-        said.append(live.get("/metrics", scraper))
+        said += [*logins(live, key), live.get("/metrics", scraper)]
     assert len({answer.status_code for answer in said}) > 6
     kept = rows(stage)
     secret = [part for credential in (*credentials, scraper) for part in (credential, credential[22:-6])]
@@ -117,6 +139,16 @@ def answers(live: Live, credential: str, other: str) -> list[httpx2.Response]:
         send("POST", "/oauth/token", {}, data={"grant_type": CANARY, "scope": credential} | form)
         send("POST", "/oauth/token", {}, data={"grant_type": "client_credentials", "scope": CANARY} | form)
         send("POST", "/oauth/revoke", {}, data={"token": credential, "token_type_hint": CANARY} | form)
+    return found
+
+
+def logins(live: Live, credential: str) -> list[httpx2.Response]:
+    """People's logins, with the credential and a canary in every member."""
+    whole = {"/login": {"name": "nobody", "password": PASSWORD}, "/login/accept": {"code": "once_" + "0" * 32, "password": PASSWORD}}
+    found = [live.client.post(f"{path}?password={CANARY}", json=body | {"password": credential}) for path, body in whole.items()]
+    for path, body in whole.items():
+        for member in (*body, credential):
+            found += [live.client.post(path, json=body | {member: value}) for value in (credential, CANARY, [CANARY], {credential: CANARY})]
     return found
 
 

@@ -1,5 +1,6 @@
 """What the whole suite is searched for: no secret that was issued, and nothing of a credential's shape, in logs, errors and audit rows."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ from gatehouse.identity.api_keys import CHECKSUM_CHARACTERS, SECRET_CHARACTERS
 from gatehouse.middleware.request_log import JsonLines
 
 CLIENTS = ("httpx2", "httpcore2")
+SURE_CHARACTERS, SURE_ALPHABET = 12, 6
 _SHAPES = re.compile(
     r"gate(?:test)?_[0-9A-Za-z]{16}_[0-9A-Za-z]{20,}|eyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}|whsec_[0-9A-Za-z+/]{20,}|once_[0-9A-Za-z]{16,}"
 )
 _RUN = re.compile(rf"[0-9A-Za-z]{{{SECRET_CHARACTERS},}}")
 _issued: set[str] = set()
+_kept: set[str] = set()
 _found: list[str] = []
 
 
@@ -27,10 +30,29 @@ def remember(key: str) -> str:
     return key
 
 
+def keep(text: str) -> str:
+    """A password or another text of no certain shape that must be nowhere from now on; short and dull ones are found by chance."""
+    if len(text) >= SURE_CHARACTERS and len(set(text)) >= SURE_ALPHABET:
+        _kept.add(text)
+    return text
+
+
+def keep_what_is_sent(request: httpx2.Request) -> None:
+    """A hook of a client: what logs a person in is a secret, also where it is refused."""
+    if request.url.path.startswith("/login"):
+        try:
+            sent = json.loads(request.read())
+        except ValueError:
+            return
+        for value in sent.values() if isinstance(sent, dict) else ():
+            if isinstance(value, str) and value != sent.get("name"):
+                keep(value)
+
+
 def secrets_in(text: str) -> list[str]:
-    """What of `text` is secret: whole credentials of any origin, and secrets that were issued, also bare ones."""
+    """What of `text` is secret: whole credentials of any origin, secrets that were issued, also bare ones, and passwords."""
     windows = (run[n : n + SECRET_CHARACTERS] for run in _RUN.findall(text) for n in range(len(run) - SECRET_CHARACTERS + 1))
-    return _SHAPES.findall(text) + [window for window in windows if window in _issued]
+    return _SHAPES.findall(text) + [window for window in windows if window in _issued] + [kept for kept in _kept if kept in text]
 
 
 def watch(where: str, text: str) -> None:

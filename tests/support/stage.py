@@ -24,7 +24,7 @@ import pytest
 import uvicorn
 from contract_text import head
 from estimators import Crowd, Fragile, Line, Slow
-from secrecy import remember, watch_answer, watch_audit
+from secrecy import keep_what_is_sent, remember, watch_answer, watch_audit
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -278,7 +278,7 @@ class Stage:
         thread.start()
         try:
             wait_until(lambda: server.started or not thread.is_alive())
-            hooks = {"response": [watch_answer]}
+            hooks = {"request": [keep_what_is_sent], "response": [watch_answer]}
             # there is no TLS here, and the system's certificates take 25 ms to load
             with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, event_hooks=hooks, verify=False) as client:
                 yield Live(self, app, client, server)
