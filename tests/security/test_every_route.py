@@ -11,7 +11,7 @@ from sample_calls import SampleCall, parameters_of, unlike
 from stage import problem
 from statements import statements
 from wire import head, wire
-from world import World
+from world import ON_SQLITE, World
 
 TABLE = access_table()
 NOT_IDS = frozenset({"api_version", "older", "code", "name"})
@@ -19,7 +19,6 @@ BY_ID = [access for access in TABLE if {*parameters_of(access.path)} - NOT_IDS]
 WRITES = [access for access in TABLE if access.method != "GET" and access.scope is not None]
 ADMIN = [access for access in TABLE if access.path.startswith("/admin")]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-ON_SQLITE = pytest.mark.parametrize("module_database_url", ["sqlite"], indirect=True)
 
 
 def without_id(answer: httpx2.Response) -> tuple[int, str, dict[str, str]]:

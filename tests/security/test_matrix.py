@@ -4,7 +4,9 @@ import httpx2
 import pytest
 from access_table import ANSWERED, Access, access_table
 from stage import problem
-from world import STEPS, TENANT_OF, World
+from world import MINE, ON_SQLITE, STEPS, TENANT_OF, World
+
+from gatehouse.principal import OPERATOR_TENANT, TENANT_SCOPES, Scope
 
 TABLE = access_table()
 
@@ -23,6 +25,20 @@ def test_rows_39_41_and_43_each_caller_gets_what_the_table_says(world: World, ac
         if cell == "own":
             found = [mark for mark in world.marks_beside(TENANT_OF[caller]) if mark in answer.text]
             assert found == [], f"{caller} sees another tenant's"
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("scope", sorted(Scope))
+def test_row_39_a_credential_with_one_scope_enters_the_routes_of_that_scope_alone(world: World, scope: Scope) -> None:
+    key = world.stage.key(MINE if scope in TENANT_SCOPES else OPERATOR_TENANT, scopes=frozenset({scope}))
+    wide = world.key_of("key" if scope in TENANT_SCOPES else "operator's key")
+    for credential in (key, world.access_token(wide, scope)):
+        for access in (access for access in TABLE if access.scope is not None):
+            answer = world.send(world.calls.call(access, fresh=access.scope == scope), credential)
+            if access.scope != scope:
+                assert problem(answer, 403, "scope_missing")["scope"] == access.scope, str(access)
+            else:
+                assert said(answer) != "403", str(access)
 
 
 REFUSALS = {

@@ -43,6 +43,8 @@ ENDPOINT = "/admin/endpoints/{model}/{api_version}"
 _STEPS = ("activate", "release", "promote", "rollback", "undeprecate", "retire", "bridge", "unbridge", "shadow", "unshadow")
 STEPS = frozenset(f"{ENDPOINT}/{step}" for step in _STEPS)
 """What would end or change the endpoint that all others call: it is asked of one that is in no state for it, or is so already."""
+ON_SQLITE = pytest.mark.parametrize("module_database_url", ["sqlite"], indirect=True)
+"""Of what no database can make a difference to."""
 LATER_S = 400
 PASSWORD = "correct horse battery 17"
 LET_IN = ("key", "operator's key", "admin", "operator", "nobody")
@@ -83,6 +85,10 @@ class World:
         document: dict[str, Any] = self.live.get("/openapi.json", self._tokens["operator's key"]).json()
         return document
 
+    def key_of(self, caller: str) -> str:
+        """Of a caller that sends a key."""
+        return self._tokens[caller]
+
     def token(self, caller: str, access: Access) -> str | None:
         """What this caller sends; None for nobody."""
         if access.path == LOGOUT and caller in self._people:
@@ -93,6 +99,11 @@ class World:
 
     def _person_token(self, caller: str) -> str:
         return self._people[caller].token(self.live, LATER_S if caller == "later" else 0)
+
+    def access_token(self, key: str, scope: Scope) -> str:
+        """Got for a key, of one of its scopes."""
+        token: str = self.live.client.post("/oauth/token", data={**self._client(key), "scope": scope.value}).json()["access_token"]
+        return token
 
     def let_in(self, access: Access) -> str:
         """A caller who may call a route, with as much to say as there is."""
@@ -148,6 +159,7 @@ class World:
                 "tenant": lambda: MINE,
                 "plan": lambda: "wide",
                 "person": lambda: self._people["admin"].id,
+                "row_id": lambda: "1",
                 "old": lambda: "v1",
                 "new": lambda: "v2",
                 "brownout_id": lambda: self._window,
@@ -224,8 +236,8 @@ class World:
     def _code(self, name: str = "") -> str:
         return invited(self.stage, name or _name(), Role.TENANT_ADMIN, MINE).code
 
-    def _client(self) -> dict[str, str]:
-        key = self._keys[MINE]
+    def _client(self, key: str = "") -> dict[str, str]:
+        key = key or self._keys[MINE]
         return {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
 
 
