@@ -20,7 +20,7 @@ from gatehouse.db.session import Database
 from gatehouse.errors import CredentialInvalid, KeyConflict, NotFound, Refused
 from gatehouse.identity import keys
 from gatehouse.identity.key_store import ApiKey
-from gatehouse.identity.key_wishes import LATEST_EXPIRY, KeyWish, WishRefused
+from gatehouse.identity.key_wishes import KeyWish, WishRefused
 from gatehouse.identity.keys import CreatedKey, KeyNotUsable, NoSuchKey
 from gatehouse.identity.minters import Minter
 from gatehouse.identity.networks import contains, parse_networks
@@ -34,7 +34,6 @@ Body = Annotated[bytes, Depends(body_of)]
 CHALLENGE = ("WWW-Authenticate", 'Bearer realm="gatehouse", error="invalid_token"')
 OWN_KEY = "own_key"
 MOST_LISTED = 1000
-EXPIRY_REFUSED = f"must be a moment that is still to come, before the year {LATEST_EXPIRY.year}; or leave it out"
 
 
 def keys_router(database: Database, pepper: Pepper, prover: Prover, throttle: Throttle, per_minute: int) -> APIRouter:
@@ -141,8 +140,7 @@ def said_by_http() -> Iterator[None]:
     except KeyNotUsable as refusal:
         raise KeyConflict(sentence(refusal)) from None
     except WishRefused as refusal:
-        detail = EXPIRY_REFUSED if refusal.member == "expires_at" else str(refusal)
-        raise invalid([{"pointer": f"/{refusal.member}", "code": "refused", "detail": detail}]) from None
+        raise invalid([{"pointer": f"/{refusal.member}", "code": "refused", "detail": refusal.fact}]) from None
     except CredentialInvalid as refusal:
         refusal.headers = (CHALLENGE,)
         raise

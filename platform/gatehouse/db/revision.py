@@ -1,5 +1,6 @@
 """The revision: every change of what processes remember is a numbered row, so that each can drop just what changed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -31,15 +32,23 @@ def record_change(session: Session, kind: ChangeKind, id: str) -> int:
     The update of the single revision row holds its lock until commit, so revisions become visible in their own order:
     whoever has seen revision n never finds a smaller one later.
     """
+    return record_changes(session, kind, [id])
+
+
+def record_changes(session: Session, kind: ChangeKind, ids: Sequence[str]) -> int:
+    """Number many changes at once, one for each id and at least one; returns the last number."""
+    count = len(ids)
     statement = (
         update(RevisionTable)
         .where(col(RevisionTable.id) == 1)
-        .values(value=col(RevisionTable.value) + 1)
+        .values(value=col(RevisionTable.value) + count)
         .returning(col(RevisionTable.value))
     )
-    revision: int = session.execute(statement).scalar_one()
-    session.execute(insert(ChangeTable).values(revision=revision, kind=kind, id=id, at=datetime.now(UTC)))
-    return revision
+    last: int = session.execute(statement).scalar_one()
+    at = datetime.now(UTC)
+    rows = [{"revision": last - count + place, "kind": kind, "id": id, "at": at} for place, id in enumerate(ids, 1)]
+    session.execute(insert(ChangeTable), rows)
+    return last
 
 
 def hold_revision(session: Session) -> None:

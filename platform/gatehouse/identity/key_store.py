@@ -171,8 +171,13 @@ def show_key(session: Session, key_id: str) -> ApiKey | None:
 
 
 def add_key(session: Session, key: ApiKey, tenant: Tenant, digest: bytes) -> None:
-    values = {"id": key.id, "tenant_id": tenant.id, "digest": digest, "pepper_version": key.pepper_version, "created_at": key.created_at}
-    session.execute(insert(ApiKeyTable).values(**values, **_editable_columns(key)))
+    session.execute(insert(ApiKeyTable).values(**key_columns(key, tenant.id, digest)))
+
+
+def key_columns(key: ApiKey, tenant_id: str, digest: bytes) -> dict[str, Any]:
+    """The row of a new key."""
+    values = {"id": key.id, "tenant_id": tenant_id, "digest": digest, "pepper_version": key.pepper_version, "created_at": key.created_at}
+    return values | _editable_columns(key)
 
 
 def change_key(session: Session, key: ApiKey) -> None:

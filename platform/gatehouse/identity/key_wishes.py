@@ -19,9 +19,8 @@ LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
 class WishRefused(Refused):
     """One member of a wish cannot be met; the message does not repeat it."""
 
-    def __init__(self, member: str, message: str) -> None:
-        super().__init__(message)
-        self.member = member
+    def __init__(self, member: str, message: str, *, fact: str | None = None) -> None:
+        super().__init__(message, fact=fact, member=member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +40,18 @@ def check_key_name(name: str) -> None:
     try:
         check_name("key", name)
     except Refused as refusal:
-        raise WishRefused("name", str(refusal)) from None
+        raise WishRefused("name", str(refusal), fact=refusal.fact) from None
 
 
 def check_expiry(expires_at: datetime | None, now: datetime) -> None:
     """Raises WishRefused when it lies behind, or where clocks and databases no longer count alike."""
+    fact = f"must be a moment that is still to come, before the year {LATEST_EXPIRY.year}; or leave it out"
     if expires_at is not None and expires_at >= LATEST_EXPIRY:
-        raise WishRefused("expires_at", f"the key would expire in {LATEST_EXPIRY.year} or later: leave the end out, or give an earlier one")
+        said = f"the key would expire in {LATEST_EXPIRY.year} or later: leave the end out, or give an earlier one"
+        raise WishRefused("expires_at", said, fact=fact)
     if expires_at is not None and expires_at <= now:
         said = f"the key would have expired at {expires_at:%Y-%m-%d %H:%M} UTC"
-        raise WishRefused("expires_at", f"{said}: give a moment that is still to come")
+        raise WishRefused("expires_at", f"{said}: give a moment that is still to come", fact=fact)
 
 
 def default_scopes(tenant: Tenant) -> frozenset[Scope]:

@@ -11,6 +11,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 def check_name(noun: str, name: str) -> None:
     """Raises Refused. `_operator` never fits: names start with a letter or digit."""
     if name == OPERATOR_TENANT:
-        raise Refused("_operator is the deployment's own tenant and comes with its first key: gatehouse keys create --tenant _operator")
+        said = "_operator is the deployment's own tenant and comes with its first key"
+        raise Refused(f"{said}: gatehouse keys create --tenant _operator", fact=said)
     if NAME.fullmatch(name) is None:
-        raise Refused(f"a {noun}'s name has 1 to 63 small letters, digits, '-' and '_' and starts with a letter or digit, not {name!r}")
+        said = f"a {noun}'s name has 1 to 63 small letters, digits, '-' and '_' and starts with a letter or digit"
+        raise Refused(f"{said}, not {name!r}", fact=said)
