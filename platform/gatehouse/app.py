@@ -44,12 +44,14 @@ from gatehouse.middleware.framing import Framing
 from gatehouse.middleware.problems import Problems, problem_response
 from gatehouse.middleware.recognition import Recognition
 from gatehouse.middleware.refusal_pace import RefusalPace
+from gatehouse.middleware.refused_admin import RefusedAdmin
 from gatehouse.middleware.request_log import RequestLog
 from gatehouse.middleware.security_headers import SecurityHeaders
 from gatehouse.notices.sender import Sender
 from gatehouse.notices.store import DeliveryStore
 from gatehouse.principal import Principal
 from gatehouse.readings import (
+    audit_readings,
     connection_readings,
     credential_readings,
     limit_readings,
@@ -58,11 +60,13 @@ from gatehouse.readings import (
     usage_readings,
     work_readings,
 )
+from gatehouse.server.audit_desk import AuditDesk
 from gatehouse.server.changes import ChangeFollower
 from gatehouse.server.connections import Connections
 from gatehouse.server.joining import wait_until_counted
 from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.process import ProcessRow
+from gatehouse.server.refusal_book import RefusalBook
 from gatehouse.server.standing import Standing, standing_text
 from gatehouse.serving.batching import Batching
 from gatehouse.serving.turns import Turns, share_evenly
@@ -107,6 +111,8 @@ class Application:
         self.serving = Serving(settings, database)
         self.metering = Metering(settings, database, process_id, self.limits.quota)
         self.sender = Sender(DeliveryStore(database), partial(readable, self.identity.seal), settings.target_networks)
+        self.refusals = RefusalBook(database)
+        self.audit = AuditDesk(database, self.refusals)
         self._compose_metrics()
         self._compose_road()
 
@@ -149,6 +155,7 @@ class Application:
         road = Framing(road, AllowedHosts(settings.host_names, settings.listen_port))
         road = self.pace = RefusalPace(road)
         road = Problems(road, settings.base_url, meter.record_refused, partial(page_without_key, settings.base_url))
+        road = RefusedAdmin(road, self.refusals)
         road = SecurityHeaders(road)
         self._road: ASGIApp = RequestLog(road, settings.trusted_networks, self.calls.count)
 
@@ -200,6 +207,7 @@ class Application:
         self.identity.uses.start()
         self.limits.tender.start()
         self.sender.start()
+        self.audit.start()
         self.serving.start()
         self.metrics.start()
 
@@ -216,6 +224,7 @@ class Application:
         self.workers.close()
         self.threads.shutdown()
         self.metrics.close()
+        self.audit.close()
         self.database.close()
 
     def _changed(self, changes: list[Change], revision: int) -> None:
@@ -241,6 +250,7 @@ class Application:
             *limit_readings(lambda: self.live_processes, limits.rates, limits.quota, limits.watch, limits.observed, limits.idempotency),
             *usage_readings(metering.meter, metering.spool),
             *notice_readings(self.sender),
+            *audit_readings(self.audit),
             *shadow_readings(serving.shadows, serving.shadow_book),
             *connection_readings(self.connections),
             *work_readings(limits.concurrency, self.batching, self.lag, lambda: self.pace.waiting),

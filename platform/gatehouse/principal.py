@@ -98,6 +98,11 @@ class Principal:
         """The id of the person or the key."""
         return self.person_id or self.key_id
 
+    @property
+    def actor(self) -> str:
+        """The same as the audit trail names it."""
+        return f"{'person' if self.person_id else 'key'}:{self.caller}"
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:

@@ -13,6 +13,7 @@ from gatehouse.limits.watch import Watch
 from gatehouse.limits.wrong_secrets import WrongSecrets
 from gatehouse.metrics.reading import Reading
 from gatehouse.notices.sender import Sender
+from gatehouse.server.audit_desk import AuditDesk
 from gatehouse.server.connections import Connections
 from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.shadow_book import ShadowBook
@@ -80,6 +81,11 @@ def notice_readings(sender: Sender) -> list[Reading]:
         Reading("notices_waiting", "Webhooks that are to be delivered to a target.", lambda: sender.backlog.waiting, over="max"),
         Reading("notice_targets_failing", "Targets that take no webhooks.", lambda: sender.backlog.failing, over="max"),
     ]
+
+
+def audit_readings(desk: AuditDesk) -> list[Reading]:
+    """How far the audit trail is, as the log was told."""
+    return [Reading("audit_rows", "Rows in the chain of the audit trail.", lambda: desk.head.sequence if desk.head else 0, over="max")]
 
 
 def shadow_readings(shadows: Shadows, book: ShadowBook) -> list[Reading]:

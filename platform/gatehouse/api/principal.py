@@ -40,4 +40,4 @@ def needs(scope: Scope) -> Callable[[Request], Principal]:
 def actor_of(request: Request, principal: Principal) -> Actor:
     """Who asks, for the audit trail: the person or key, the address it asks from, and the call."""
     call = call_of(request)
-    return Actor(f"{'person' if principal.person_id else 'key'}:{principal.caller}", call.address[:63], call.request_id)
+    return Actor(principal.actor, call.address[:63], call.request_id)

@@ -44,14 +44,16 @@ def record_audit(
     *,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
+    at: datetime | None = None,
 ) -> None:
     """Add one row to the caller's transaction, which must be one of Database.write: that writes it right before the commit.
 
     `before` and `after` are what changed, as members of the same names of `detail`. None of them ever holds a secret.
+    `at` is when it happened, where that was before now.
     """
     sides = {name: dict(facts) for name, facts in (("before", before), ("after", after)) if facts is not None}
     text = json.dumps(dict(detail or {}) | sides, sort_keys=True, separators=(",", ":"))
-    facts = AuditFacts(datetime.now(UTC), actor.name, actor.source, actor.request_id, action, subject, text)
+    facts = AuditFacts(at or datetime.now(UTC), actor.name, actor.source, actor.request_id, action, subject, text)
     session.info.setdefault(_PENDING, []).append(facts)
 
 

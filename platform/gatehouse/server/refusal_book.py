@@ -1,0 +1,142 @@
+"""Refused admin calls on their way into the audit trail: the first ones of each caller by themselves, the others counted."""
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+
+from gatehouse.call import Call
+from gatehouse.db.audit import Actor, record_audit
+from gatehouse.db.session import Database
+from gatehouse.limits.failed_credentials import network_of
+
+LOGGER = logging.getLogger("gatehouse.audit")
+ACTION = "admin.refused"
+NOBODY = "nobody"
+WINDOW_S = 60.0
+FIRST_OF_CALLER = 30
+"""Rows of one caller who proved who it is, within WINDOW_S."""
+FIRST_OF_NETWORK = 5
+"""Rows of callers of one network who did not."""
+FIRST_OF_NOBODY = 60
+"""Rows of all of these together: a flood from everywhere is one row more."""
+MOST_WAITING = 1_000
+"""Rows that are kept while the database cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCall:
+    """What a row will say."""
+
+    at: datetime
+    actor: Actor
+    subject: str
+    detail: dict[str, object]
+    written: Callable[[], None] = lambda: None
+
+
+@dataclass(slots=True)
+class Counted:
+    """Refusals of one window that have no rows of their own."""
+
+    since: datetime
+    source: str
+    codes: Counter[str] = field(default_factory=Counter)
+
+
+class RefusalBook:
+    """Thread-safe. `wake` is called when something waits to be written; `write_waiting` is for one thread that may block."""
+
+    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._monotonic = monotonic
+        self._lock = Lock()
+        self._waiting: deque[RefusedCall] = deque()
+        self._since = monotonic()
+        self._rows: Counter[str] = Counter()
+        self._counted: dict[str, Counted] = {}
+        self._failing = False
+        self.wake: Callable[[], None] | None = None
+
+    def note(self, call: Call, subject: str, status: int, written: Callable[[], None]) -> bool:
+        """One more refusal; whether a row of its own is written now, after which `written` is called."""
+        proved = call.principal is not None
+        actor = Actor(call.principal.actor if call.principal else NOBODY, call.address[:63], call.request_id)
+        code = call.code or str(status)
+        with self._lock:
+            if not self._has_room(actor, proved):
+                self._count(actor, proved, code)
+                return False
+            detail: dict[str, object] = {"status": status, "code": code}
+            if call.reason and call.reason != code:
+                detail["reason"] = call.reason
+            at = datetime.now(UTC)
+            self._waiting.append(RefusedCall(at, actor, subject, detail, written if proved else lambda: None))
+        if not proved or self.wake is None:
+            return False
+        self.wake()
+        return True
+
+    def write_waiting(self) -> None:
+        """Write what waits, and what the last window counted. What cannot be written waits on; raises nothing."""
+        with self._lock:
+            self._end_window()
+            batch = list(self._waiting)
+        if not batch:
+            return
+        try:
+            with self._database.write() as session:
+                for each in batch:
+                    record_audit(session, each.actor, ACTION, each.subject, each.detail, at=each.at)
+        except Exception as error:  # whatever it is: a refusal was answered, and the thread must go on
+            self._say_failing(error)
+            return
+        self._failing = False
+        with self._lock:
+            for _ in batch:
+                self._waiting.popleft()
+        for each in batch:
+            each.written()
+
+    def close(self) -> None:
+        """Write what there is, the counted ones of a window under way too."""
+        with self._lock:
+            self._since -= WINDOW_S
+        self.write_waiting()
+
+    def _has_room(self, actor: Actor, proved: bool) -> bool:
+        self._end_window()
+        if len(self._waiting) >= MOST_WAITING:
+            return False
+        if proved:
+            self._rows[actor.name] += 1
+            return self._rows[actor.name] <= FIRST_OF_CALLER
+        network = network_of(actor.source)
+        if self._rows[NOBODY] >= FIRST_OF_NOBODY or self._rows[network] >= FIRST_OF_NETWORK:
+            return False
+        self._rows[NOBODY] += 1
+        self._rows[network] += 1
+        return True
+
+    def _count(self, actor: Actor, proved: bool, code: str) -> None:
+        source = actor.source if proved else "several"
+        self._counted.setdefault(actor.name, Counted(datetime.now(UTC), source)).codes[code] += 1
+
+    def _end_window(self) -> None:
+        now = self._monotonic()
+        if now - self._since < WINDOW_S:
+            return
+        self._since = now
+        self._rows.clear()
+        counted, self._counted = self._counted, {}
+        for name, each in counted.items():
+            detail: dict[str, object] = {"calls": each.codes.total(), "codes": dict(each.codes), "since": each.since.isoformat()}
+            self._waiting.append(RefusedCall(datetime.now(UTC), Actor(name, each.source), "further calls under /admin", detail))
+
+    def _say_failing(self, error: Exception) -> None:
+        if not self._failing:
+            LOGGER.warning("refused admin calls cannot be written into the audit trail yet (%s)", type(error).__name__)
+        self._failing = True
