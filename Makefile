@@ -6,7 +6,7 @@ BIN = .venv/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test browser nginx soak bench lint format types imports migrations wheel serving-environment sbom audit check clean reset
+.PHONY: help run test browser nginx soak bench bench-full profile lint format types imports migrations wheel serving-environment sbom audit check clean reset
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,13 @@ soak: $(READY) ## the full-length tests, at most 60 minutes
 
 bench: $(READY) ## speed, measured by each script of scripts/bench
 	@set -e; for script in scripts/bench/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+bench-full: $(READY) ## all of the comparison with the usual stack, MLServer included: an hour or two
+	@$(BIN)/python scripts/bench/usual_stack.py --full --json .bench/usual_stack.json --chart .bench/usual_stack.svg
+	@$(BIN)/python scripts/bench/stages.py --seconds 5
+
+profile: $(READY) ## a flame graph of a loaded server, as .bench/profile.svg
+	@PYTHONPATH=scripts/bench $(BIN)/python -m comparison.flame
 
 lint: $(READY) ## style and likely mistakes
 	@$(BIN)/ruff check .
@@ -66,7 +73,7 @@ audit: $(READY) ## known vulnerabilities of what uv.lock names; asks osv.dev
 check: lint types imports migrations wheel serving-environment ## all of the above that find mistakes without running the suite
 
 clean: ## remove the environment and all caches; never touches .gatehouse
-	@rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis
+	@rm -rf .venv .bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis
 	@find platform models alembic scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset: ## remove .gatehouse: database, keys, models and settings of this deployment (asks first)

@@ -23,8 +23,13 @@ class Exchange:
     constant_from: bytes | None = None
     """From here on each answer's body is the same, so that it is read in full once and compared afterwards; None: none is."""
 
+    or_status: int | None = None
+    """What may be answered as well, whatever it holds."""
+
     def check(self, answer: "Answer") -> None:
         """Raises WrongAnswer."""
+        if answer.status == self.or_status:
+            return
         if answer.status != self.status:
             raise WrongAnswer(f"{answer.status} instead of {self.status}: {answer.body[:300]!r}")
         for fragment, times in self.holds:

@@ -31,7 +31,9 @@ def study(bench: Workbench) -> list[Finding]:
     keys = made_tenants(deployment)
     ours = gatehouse(deployment, key)
     with served([ours], bench.on) as (server,):
-        kinds = {ONE: ours.exchanges, MANY: in_turn(keys), TOKEN: with_token(token(server.server.port, key))}
+        with awake(server.server):
+            text = token(server.server.port, key)
+        kinds = {ONE: ours.exchanges, MANY: in_turn(keys), TOKEN: with_token(text)}
         turns = [Running(replace(ours, name=name, exchanges=each), server.server, 0.0) for name, each in kinds.items()]
         # each thousand of callers is known only after a thousand calls
         samples = in_turns(turns, bench.on, replace(bench.turns, warm_up_s=max(1.0, bench.turns.warm_up_s)), CONNECTIONS)

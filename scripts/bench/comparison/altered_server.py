@@ -1,0 +1,74 @@
+"""`gatehouse` with clocks around its stages, or without some of them: for the bench only. Nothing of it is in the package.
+
+`python -m comparison.altered_server --clocks FILE serve …` or `--without limits,metering serve …`
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from comparison.clocks import Clocks
+from comparison.road import STAGES, owner_of
+
+from gatehouse.cli import main as gatehouse
+
+REAL_CALLS = 200
+"""After so many a function that is left out answers what it answered last."""
+
+
+def leave_out(parts: set[str]) -> None:
+    """What belongs to those parts of security is done for the first calls only. Raises StageGone."""
+    for stage in STAGES:
+        if stage.security in parts:
+            for function in stage.functions:
+                owner, name = owner_of(function)
+                setattr(owner, name, remembered(getattr(owner, name)))
+
+
+def remembered(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same answer for ever, once warm."""
+    calls, last = 0, None
+
+    if inspect.iscoroutinefunction(work):
+
+        @wraps(work)
+        async def later(*given: Any, **named: Any) -> Any:
+            nonlocal calls, last
+            if calls >= REAL_CALLS:
+                return last
+            last = await work(*given, **named)
+            calls += 1
+            return last
+
+        return later
+
+    @wraps(work)
+    def at_once(*given: Any, **named: Any) -> Any:
+        nonlocal calls, last
+        if calls >= REAL_CALLS:
+            return last
+        last = work(*given, **named)
+        calls += 1
+        return last
+
+    return at_once
+
+
+def main() -> int:
+    how, what, *sys.argv[1:] = sys.argv[1:]
+    if how == "--without":
+        leave_out(set(what.split(",")))
+        return int(gatehouse() or 0)
+    clocks = Clocks()
+    clocks.put()
+    try:
+        return int(gatehouse() or 0)  # type: ignore[func-returns-value]
+    finally:
+        clocks.write(Path(what))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
