@@ -13,11 +13,12 @@ from rich.console import Console
 from gatehouse.cli.contract_choice import named_contract
 from gatehouse.cli.deployment import Deployment, open_deployment, settings_or_refusal
 from gatehouse.cli.first_call import first_call
-from gatehouse.cli.first_settings import REPOSITORY, add_missing_secrets, make_settings, set_port, settings_file
+from gatehouse.cli.first_settings import REPOSITORY, add_missing_secrets, make_settings, set_port
 from gatehouse.cli.output import example
 from gatehouse.cli.publishing import PublishWish, publish_model
 from gatehouse.cli.serve import listen, serve_settings
 from gatehouse.cli.serve_metrics import metrics_served
+from gatehouse.cli.settings_file import settings_file
 from gatehouse.cli.signing_key import PUBLISHING_KEY, signer_of, trusted_keys_folder
 from gatehouse.errors import Refused
 from gatehouse.identity.key_wishes import KeyWish
