@@ -77,13 +77,10 @@ class World:
         self._operate(f"{IRIS}/deprecate", {"sunset": _day(60), "successor": "v2"})
         self._operate(f"{IRIS}/extensions", {"tenant": MINE, "until": _day(90)})
         self._window = self._brownout()
-        self.calls = SampleCalls(self._document(), self._things())
+        self.document: dict[str, Any] = live.get("/openapi.json", self._tokens["operator's key"]).json()
+        self.calls = SampleCalls(self.document, self._things())
         accepted = live.client.post("/login/accept", json={"code": self._code("matrix-member"), "password": PASSWORD})
         assert accepted.status_code == 204, accepted.text
-
-    def _document(self) -> dict[str, Any]:
-        document: dict[str, Any] = self.live.get("/openapi.json", self._tokens["operator's key"]).json()
-        return document
 
     def key_of(self, caller: str) -> str:
         """Of a caller that sends a key."""
