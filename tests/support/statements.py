@@ -10,6 +10,7 @@ from stage import Live
 BESIDE_THE_ROAD = (
     "changes",
     "key-uses",
+    "audit",
     "usage-recorder",
     "process",
     "notices-database",
