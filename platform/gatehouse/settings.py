@@ -311,9 +311,9 @@ def anything_set() -> bool:
     return any(value and name.startswith(PREFIX) and not name.startswith(passed) for name, value in os.environ.items())
 
 
-def given_values() -> tuple[dict[str, str], dict[str, str]]:
-    """What the state folder's file and what the environment sets, by the whole name, as it stands there. Raises SettingsInvalid."""
-    in_file = _read_file(find_state_dir(os.environ, Path.cwd()) / SETTINGS_FILE)
+def given_values(file: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """What the file and what the environment sets, by the whole name, as it stands there. Raises SettingsInvalid."""
+    in_file = _read_file(file)
     above = {name.upper(): value for name, value in os.environ.items() if value and name.upper().startswith(PREFIX)}
     return {PREFIX + field.upper(): value for field, value in in_file.items()}, above
 

@@ -67,7 +67,7 @@ def settings_or_refusal() -> Settings:
 def _where_settings_come_from() -> str:
     file = find_state_dir(os.environ, Path.cwd()) / SETTINGS_FILE
     if file.is_file():
-        return f" (in {file}, or in the environment; gatehouse dev adds it to a deployment that it made)"
+        return f" (in {file}, or in the environment; gatehouse secrets create --write adds it)"
     return f" ({file} does not exist: gatehouse dev makes a local deployment, GATEHOUSE_STATE_DIR names another)"
 
 

@@ -33,7 +33,7 @@ def make_settings(file: Path, port: int | None = None) -> None:
 
 def add_missing_secrets(file: Path) -> list[str]:
     """Give a development deployment that an older version made the secrets that came since; their names. Raises Refused."""
-    in_file, above = what_is_set()
+    in_file, above = what_is_set(file)
     missing = [name for name in SECRETS if name not in in_file | above]
     if not missing or in_file.get("GATEHOUSE_ENVIRONMENT") != "development":
         return []

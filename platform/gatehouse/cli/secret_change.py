@@ -75,7 +75,7 @@ def without(secret: VersionedSecret, settings: Settings, versions: set[int]) -> 
 def write_settings(secret: SecretSetting, values: Values) -> str:
     """Into the file of this state folder, which it says; none of it where no server would start by it. Raises Refused."""
     file = settings_file()
-    in_file, above = what_is_set()
+    in_file, above = what_is_set(file)
     if fixed := [name for name in (secret.name, *values) if name in above]:
         elsewhere = f"gatehouse secrets create --only {secret.name} --next says what to set there"
         raise Refused(f"{fixed[0]} is set in the environment, which wins over {file}: {elsewhere}")

@@ -12,7 +12,7 @@ from gatehouse.settings import Settings, SettingsInvalid, read_settings
 
 def secret_findings() -> Iterator[Finding]:
     """Everything, also where no server would start. Raises Refused where the file cannot be read as settings."""
-    in_file, above = what_is_set()
+    in_file, above = what_is_set(settings_file())
     strength = list(strength_findings(in_file, above))
     yield from strength
     yield from folder_findings(settings_file().parent, (in_file | above).get("GATEHOUSE_ENVIRONMENT", "production"))

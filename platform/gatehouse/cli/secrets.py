@@ -88,7 +88,7 @@ def check(json: Json = False) -> None:
 
 
 def _make(only: SecretSetting | None, json: bool, *, write: bool) -> None:
-    in_file, above = what_is_set()
+    in_file, above = what_is_set(settings_file())
     given = in_file | above
     wanted = SECRETS if only is None else {only.name: only}
     missing = {name: fresh_secret() for name in wanted if not given.get(name) or is_example(given[name])}

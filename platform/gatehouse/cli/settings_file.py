@@ -16,14 +16,14 @@ def settings_file() -> Path:
     return find_state_dir(os.environ, Path.cwd()) / SETTINGS_FILE
 
 
-def what_is_set() -> tuple[dict[str, str], dict[str, str]]:
+def what_is_set(file: Path) -> tuple[dict[str, str], dict[str, str]]:
     """By the file, and above it by the environment, whether or not a server would start by it. Raises Refused."""
     try:
-        return given_values()
+        return given_values(file)
     except SettingsInvalid as error:
         raise Refused(str(error)) from None
     except UnicodeDecodeError as error:
-        raise Refused(f"{settings_file()} cannot be read: {error}") from None
+        raise Refused(f"{file} cannot be read: {error}") from None
 
 
 def change_settings(file: Path, values: Mapping[str, str], removed: Collection[str] = ()) -> None:
