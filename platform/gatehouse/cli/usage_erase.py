@@ -11,8 +11,7 @@ from gatehouse.cli.progress import progress_bar
 from gatehouse.cli.usage_lines import counted
 from gatehouse.cli.wishes import instant
 from gatehouse.identity.tenants import named_tenant
-from gatehouse.migration.shadow_retention_store import remove_shadows
-from gatehouse.usage.retention import erase as erase_events
+from gatehouse.operating.erasing import erase_usage
 
 
 def erase(
@@ -30,15 +29,11 @@ def erase(
     end = datetime.now(UTC).date().replace(day=1) if before is None else instant(before).date()
     with open_deployment() as deployment:
         with deployment.database.read() as session:
-            tenant_id = named_tenant(session, tenant).id
+            named_tenant(session, tenant)
         if not yes:
             typer.confirm(f"Take away all events of {tenant} before {end}? Their sums stay.", abort=True)
         with progress_bar("erase", 1) as begin:
-            erased = erase_events(
-                deployment.database, deployment.actor, tenant_id, tenant, end, lambda done, found: begin(f"{done:,} of {found:,} events")
-            )
-        with deployment.database.write() as session:
-            remove_shadows(session, tenant_id, end)
+            erased, _ = erase_usage(deployment, tenant, end, lambda done, found: begin(f"{done:,} of {found:,} events"))
     if json:
         print_json({"tenant": tenant, "before": end.isoformat(), "events": erased})
         return

@@ -30,7 +30,7 @@ def place_of(figures: Figures, by: Sequence[By]) -> Place:
 
 def place_kinds(by: Sequence[By]) -> list[Any]:
     """What reads each step of a place from its text; raises ValueError."""
-    kinds: dict[By, list[Any]] = {By.DAY: [_number], By.HOUR: [_number], By.STATUS: [_number], By.TENANT: [str, str]}
+    kinds: dict[By, list[Any]] = {By.DAY: [day_step], By.HOUR: [day_step], By.STATUS: [day_step], By.TENANT: [str, str]}
     return [kind for each in By if each in by for kind in kinds.get(each, [str])]
 
 
@@ -44,8 +44,8 @@ def _values(figures: Figures, by: By) -> list[Any]:
     return [getattr(figures, "key_id" if by is By.KEY else by.value)]
 
 
-def _number(step: str) -> int:
-    """One that every database takes."""
+def day_step(step: str) -> int:
+    """Number of a day, an hour or a status. Raises ValueError for what no database takes."""
     number = int(step)
     if not 0 <= number <= LARGEST:
         raise ValueError("beyond all figures")

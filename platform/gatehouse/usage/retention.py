@@ -69,11 +69,20 @@ def prune(session: Session, tenant_id: str, before: int, reason: str, now: datet
 
 
 def erase(
-    database: Database, actor: Actor, tenant_id: str, tenant: str, before: date, progress: Callable[[int, int], None], batch: int = BATCH
+    database: Database,
+    actor: Actor,
+    tenant_id: str,
+    tenant: str,
+    before: date,
+    progress: Callable[[int, int], None],
+    batch: int = BATCH,
+    *,
+    enough: Callable[[], bool] = lambda: False,
 ) -> int:
     """Take away all events of a tenant before a day, on request; its sums stay and are sealed. Returns how many.
 
-    `progress` is called with events taken away and events in all. Raises Refused.
+    `progress` is called with events taken away and events in all; `enough`, after each batch, may leave the rest for later.
+    Raises Refused.
     """
     now = utc_now()
     check_month(before, now)
@@ -89,12 +98,16 @@ def erase(
                 return erased
             erased += removed
             progress(erased, max(found, erased))
+            if enough():
+                return erased
     except ledger.Unequal as error:
-        raise Refused(f"{error}: nothing of that day was erased; gatehouse usage verify --tenant {tenant} says what differs") from None
+        fact = f"{error}: nothing of that day was erased"
+        raise Refused(f"{fact}; gatehouse usage verify --tenant {tenant} says what differs", fact=fact) from None
 
 
 def check_month(before: date, now: datetime) -> None:
     """Raises Refused."""
     first = now.date().replace(day=1)
     if before > first:
-        raise Refused(f"events since {first} stay until the month is over, because its quota is counted by them; erase before {first}")
+        fact = f"events since {first} stay until the month is over, because its quota is counted by them; erase before {first}"
+        raise Refused(fact, member="before")

@@ -29,9 +29,10 @@ RETRY_AFTER_S = "5"
 class Desks:
     """Hands out what changes are made with."""
 
-    def __init__(self, parts: AdminParts, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, parts: AdminParts, clock: Callable[[], float] = time.monotonic, turn_wait_s: float = TURN_WAIT_S) -> None:
         self._parts = parts
         self._clock = clock
+        self._turn_wait_s = turn_wait_s
         self._proving = Lock()
 
     def desk(self, request: Request, principal: Principal, model: str, api_version: str, pause: Pause = no_pause) -> Desk:
@@ -70,7 +71,7 @@ class Desks:
 
         Raises Overloaded while others are at it; the pause raises Refused when the time is up.
         """
-        if not self._proving.acquire(timeout=TURN_WAIT_S):
+        if not self._proving.acquire(timeout=self._turn_wait_s):
             raise Overloaded("Other releases are being proved here.", headers=[("Retry-After", RETRY_AFTER_S)])
         until = self._clock() + LONGEST_PROOF_S
 

@@ -23,6 +23,7 @@ from gatehouse.api.admin.plans import plans_router
 from gatehouse.api.admin.status import status_router
 from gatehouse.api.admin.tenants import tenants_router
 from gatehouse.api.admin.usage import usage_router
+from gatehouse.api.admin.usage_events import usage_events_router
 
 
 def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
@@ -38,6 +39,7 @@ def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
     yield from _endpoint_routers(parts)
     yield migration_router(parts)
     yield usage_router(parts)
+    yield usage_events_router(parts)
     yield status_router(parts)
     yield audit_router(parts)
 
