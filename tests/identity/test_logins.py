@@ -1,8 +1,10 @@
 """Logins: the same work whoever it is, passwords that change meanwhile, hashes that are renewed, refusals in the audit trail."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from stage import ACTOR
 from gatehouse.db.session import Database, open_database
 from gatehouse.db.tables import AuditTable, PersonTable
 from gatehouse.errors import CredentialInvalid, Overloaded
-from gatehouse.identity import people
+from gatehouse.identity import people, person_store
 from gatehouse.identity.login_trail import MOST, WINDOW_S, LoginTrail
 from gatehouse.identity.logins import Logins
 from gatehouse.identity.passwords import Passwords
@@ -138,6 +140,26 @@ def test_a_password_that_is_replaced_while_it_is_proven_logs_nobody_in(each_data
     assert refused.value.reason == "person_changed"
     assert people.show_person(database, "wrong@acme").last_login_at is None
     assert logins.log_in("wrong@acme", OTHER, *HERE)
+
+
+def test_no_password_is_set_between_the_last_look_at_the_old_one_and_the_login(
+    each_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logins = logins_of(each_database)
+    code = people.reset_password(each_database, ACTOR, "wrong@acme", PEPPERS.current).code
+    setting = threading.Thread(target=logins.accept, args=(code, OTHER, *HERE))
+    mark_login = person_store.mark_login
+
+    def marked(session: Session, person_id: str, at: datetime) -> None:
+        setting.start()
+        setting.join(0.3)
+        assert setting.is_alive(), "it waits for the login's transaction"
+        mark_login(session, person_id, at)
+
+    monkeypatch.setattr(person_store, "mark_login", marked)
+    who = logins.log_in("wrong@acme", GOOD, *HERE)
+    setting.join(20)
+    assert dated_from(people.show_person(each_database, "wrong@acme").password_set_at) > who.at
 
 
 def stored_hash(database: Database, name: str) -> str:
