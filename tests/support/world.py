@@ -191,6 +191,7 @@ class World:
                 "successor": lambda: "v2",
                 "sunset": lambda: _day(60),
                 "until": lambda: _day(90),
+                "before": lambda: "2000-01-01",
                 "starts_at": self._moment,
             },
             bodies=self._bodies(),
