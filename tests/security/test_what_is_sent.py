@@ -14,10 +14,8 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 from stage import IRIS_ROW, MIXED_ROW, Live, Stage, instances, problem
 from wire import head, post, wire
 
@@ -160,34 +158,6 @@ def test_row_69_the_content_type_is_one_and_json(live: Live, key: str, content_t
     with wire(live.port) as connection:
         connection.send(head(f"POST {IRIS}", f"Authorization: Bearer {key}", *fields, f"Content-Length: {len(GOOD)}"), GOOD)
         assert connection.answer().status == 415
-
-
-# ------------------------------------------------------------ 70: schemathesis
-
-
-def test_row_70_no_generated_call_gets_a_500_or_an_answer_that_the_document_does_not_know(live: Live, key: str) -> None:
-    document = live.get("/openapi.json", key).json()
-    assert len(document["paths"]) > 10
-    schema = schemathesis.openapi.from_dict(document)
-    checks = [schemathesis.checks.not_a_server_error, status_code_conformance, content_type_conformance]
-    called = set()
-    for result in schema.get_all_operations():
-        operation = result.ok()
-        if "fragile" in operation.path or "slow" in operation.path:
-            continue  # they are made to fail on rows that fit their contract
-
-        @settings(max_examples=20, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
-        @given(case=operation.as_strategy() | operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE))
-        def probe(case: Any) -> None:
-            answer = case.call(base_url=live.base_url, headers={"Authorization": f"Bearer {key}"})
-            case.validate_response(answer, checks=checks)
-            called.add((case.operation.path, answer.status_code))
-
-        probe()
-    answered = {path for path, status in called if status == 200}
-    assert "/account" in answered
-    assert any(path.endswith("/predict") for path in answered)
-    assert any(path.endswith("/predict") and status == 422 for path, status in called)
 
 
 # --------------------------------------------------------------- 71: no echoes
