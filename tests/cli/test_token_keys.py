@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_keys import AUDIT_KEYS
 from sqlmodel import col, select
 
 from gatehouse.db.session import open_database
@@ -23,7 +24,7 @@ def secret() -> str:
 
 def started(state_dir: Path) -> list[TokenKey]:
     """What a server does at its start."""
-    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}")
+    database = open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)
     keys = load_token_keys(database, Seal(secret().encode()))
     database.close()
     return keys
@@ -65,7 +66,11 @@ def test_row_38_a_key_is_listed_rotated_retired_and_audited(gatehouse: Any, stat
     with database.read() as session:
         rows = session.exec(select(AuditTable).order_by(col(AuditTable.id))).all()
     database.close()
-    assert [(row.action, row.subject) for row in rows][:2] == [("token_key.rotate", new["id"]), ("token_key.retire", new["id"])]
+    assert [(row.action, row.subject) for row in rows][:3] == [
+        ("token_key.create", first.kid),
+        ("token_key.rotate", new["id"]),
+        ("token_key.retire", new["id"]),
+    ]
 
 
 def test_the_first_rotation_of_a_new_deployment_makes_a_key_that_signs_at_once(gatehouse: Any) -> None:

@@ -306,7 +306,7 @@ def over(database: Database) -> dict[str, tuple[type[Exception], Minter]]:
     old_token, own_token = by_token(database, rotated), by_token(database, twice, jti="revoked")
     keys.revoke_key(database, ALICE, id_of(revoked))
     keys.rotate_key(database, ALICE, id_of(rotated), PEPPER, timedelta(0))
-    revoke_token(database, VERIFIER.verify(own_token.credential, time.time()), time.time())
+    revoke_token(database, VERIFIER.verify(own_token.credential, time.time()), time.time(), ALICE)
     for _ in range(2):
         keys.rotate_key(database, ALICE, id_of(twice), PEPPER)
     keys.edit_key(database, ALICE, id_of(elsewhere), lambda key: replace(key, networks=parse_networks(["192.0.2.0/24"])))

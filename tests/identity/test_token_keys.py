@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from stage import ACTOR
 
+from gatehouse.db.audit_trail import AuditFilter, detail_of, stream_entries
 from gatehouse.db.revision import changes_since
 from gatehouse.db.session import Database
 from gatehouse.errors import NotKnown, Refused
@@ -307,21 +308,23 @@ def test_a_revoked_token_is_kept_until_no_clock_takes_it_for_valid(database: Dat
         return TokenClaims("ten_1", "key1", frozenset(), jti, "kid", int(expires_at) - 900, int(expires_at))
 
     for _ in range(2):
-        revoke_token(database, claims("first", now + 60), now)
+        revoke_token(database, claims("first", now + 60), now, ACTOR)
     assert (is_revoked(database, "first"), is_revoked(database, "second")) == (True, False)
-    revoke_token(database, claims("second", now + 900), now + 60 + CLOCKS_APART.total_seconds() - 2)
+    revoke_token(database, claims("second", now + 900), now + 60 + CLOCKS_APART.total_seconds() - 2, ACTOR)
     assert is_revoked(database, "first")
-    revoke_token(database, claims("third", now + 900), now + 60 + CLOCKS_APART.total_seconds() + 2)
+    revoke_token(database, claims("third", now + 900), now + 60 + CLOCKS_APART.total_seconds() + 2, ACTOR)
     assert [is_revoked(database, jti) for jti in ("first", "second", "third")] == [False, True, True]
     with database.read() as session:
         assert [(change.kind, change.id) for change in changes_since(session, 0)] == [
             ("token", jti) for jti in ("first", "second", "third")
         ]
+        rows = [(row.action, row.subject, detail_of(row)) for row in stream_entries(session, AuditFilter())]
+    assert rows == [("token.revoke", jti, {"holder": "key1"}) for jti in ("first", "second", "third")]
 
 
 def test_an_ended_revocation_is_forgotten_at_the_next_start(sqlite_database: Database) -> None:
     ended = TokenClaims("ten_1", "key1", frozenset(), "ended", "kid", 1000, 1900)
-    revoke_token(sqlite_database, ended, 1000)
+    revoke_token(sqlite_database, ended, 1000, ACTOR)
     assert is_revoked(sqlite_database, "ended")
     load_token_keys(sqlite_database, SEAL)
     assert not is_revoked(sqlite_database, "ended")

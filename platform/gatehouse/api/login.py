@@ -13,9 +13,10 @@ from gatehouse.api.json_body import invalid, parsed
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import CHALLENGE, Body, takes
 from gatehouse.api.openapi_problems import problem_ref
-from gatehouse.api.principal import call_of, caller_of
+from gatehouse.api.principal import actor_of, call_of, caller_of
 from gatehouse.api.throttle import Throttle, by_address, by_key
 from gatehouse.api.token import signer_at
+from gatehouse.db.audit import Actor
 from gatehouse.errors import CredentialInvalid, LoginNeeded
 from gatehouse.identity.key_wishes import WishRefused
 from gatehouse.identity.logins import CodeRefused, LoggedIn, Logins
@@ -68,7 +69,7 @@ class LoginParts:
     failures: FailedLogins
     signer: Callable[[float], TokenIssuer]
     verify: Callable[[str, float], TokenClaims | PersonClaims]
-    revoke: Callable[[TokenClaims | PersonClaims, float], None]
+    revoke: Callable[[TokenClaims | PersonClaims, float, Actor], None]
     now: Callable[[], float] = time.time
 
 
@@ -119,9 +120,11 @@ def login_router(parts: LoginParts, throttle: Throttle, per_minute: int) -> APIR
     )
     @throttle.limit(f"{per_minute}/minute", key_func=by_key)
     def log_out(request: Request) -> Response:
-        if not caller_of(request).person_id:
+        principal = caller_of(request)
+        if not principal.person_id:
             raise LoginNeeded()
-        parts.revoke(parts.verify(call_of(request).credential, parts.now()), parts.now())
+        claims = parts.verify(call_of(request).credential, parts.now())
+        parts.revoke(claims, parts.now(), actor_of(request, principal))
         return Response(status_code=204)
 
     return router

@@ -7,6 +7,7 @@ from fastapi import Request
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.db.audit import Actor
 from gatehouse.errors import CredentialMissing, ScopeMissing
+from gatehouse.identity.tokens import PersonClaims, TokenClaims
 from gatehouse.principal import Principal, Scope
 
 
@@ -35,6 +36,13 @@ def needs(scope: Scope) -> Callable[[Request], Principal]:
 
     principal_with_scope.__name__ = f"needs_{scope.name.lower()}"
     return principal_with_scope
+
+
+def holder_of(request: Request, claims: TokenClaims | PersonClaims) -> Actor:
+    """Whose token is sent, for the audit trail, where the token is not what lets the call in."""
+    call = call_of(request)
+    name = f"person:{claims.person_id}" if isinstance(claims, PersonClaims) else f"key:{claims.key_id}"
+    return Actor(name, call.address[:63], call.request_id)
 
 
 def actor_of(request: Request, principal: Principal) -> Actor:

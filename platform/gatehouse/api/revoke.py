@@ -8,7 +8,9 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from gatehouse.api.oauth import NO_STORE, OAUTH_ERRORS, OAuthError, OAuthForm, Prove, described_form, form_body, prove_client, read_form
+from gatehouse.api.principal import holder_of
 from gatehouse.api.throttle import Throttle, by_address
+from gatehouse.db.audit import Actor
 from gatehouse.identity.api_keys import looks_like_key
 from gatehouse.identity.tokens import PersonClaims, TokenClaims, TokenRefused
 
@@ -18,7 +20,7 @@ UNSUPPORTED = "Only access tokens are revoked here. An API key is revoked under 
 def revocation_router(
     prove: Prove,
     verify: Callable[[str, float], TokenClaims | PersonClaims],
-    revoke: Callable[[TokenClaims | PersonClaims, float], None],
+    revoke: Callable[[TokenClaims | PersonClaims, float, Actor], None],
     throttle: Throttle,
     per_minute: int,
     now: Callable[[], float] = time.time,
@@ -45,7 +47,7 @@ def revocation_router(
         form = read_form(request, body)
         login = own_login(form, verify, now())
         if login is not None:
-            revoke(login, now())
+            revoke(login, now(), holder_of(request, login))
             return Response(headers=NO_STORE)
         principal = prove_client(prove, request, form.client).principal
         token = token_of(form)
@@ -54,7 +56,7 @@ def revocation_router(
         except TokenRefused:
             return Response(headers=NO_STORE)  # it is worth nothing anyway (RFC 7009 2.2)
         if isinstance(claims, TokenClaims) and (claims.tenant_id, claims.key_id) == (principal.tenant_id, principal.key_id):
-            revoke(claims, now())
+            revoke(claims, now(), holder_of(request, claims))
         return Response(headers=NO_STORE)
 
     return router

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.revision import hold_revision, record_change
 from gatehouse.db.session import Database
 from gatehouse.identity.token_keys import CLOCKS_APART
@@ -9,7 +10,7 @@ from gatehouse.identity.token_store import add_revoked_token, remove_revoked_tok
 from gatehouse.identity.tokens import PersonClaims, TokenClaims
 
 
-def revoke_token(database: Database, claims: TokenClaims | PersonClaims, now: float) -> None:
+def revoke_token(database: Database, claims: TokenClaims | PersonClaims, now: float, actor: Actor) -> None:
     """Stop this token everywhere; more than once does no harm. What has ended by itself is forgotten on the way."""
     moment = datetime.fromtimestamp(now, UTC)
     with database.write() as session:
@@ -20,6 +21,7 @@ def revoke_token(database: Database, claims: TokenClaims | PersonClaims, now: fl
         holder = claims.person_id if isinstance(claims, PersonClaims) else claims.key_id
         add_revoked_token(session, claims.jti, holder, datetime.fromtimestamp(claims.expires_at, UTC), moment)
         record_change(session, "token", claims.jti)
+        record_audit(session, actor, "token.revoke", claims.jti, {"holder": holder})
 
 
 def is_revoked(database: Database, jti: str) -> bool:

@@ -168,8 +168,10 @@ def audit_new_tenant(session: Session, actor: Actor, tenant: Tenant) -> None:
     record_audit(session, actor, "tenant.create", tenant.name, after=facts_of_tenant(tenant))
 
 
-def audit_new_grant(session: Session, actor: Actor, tenant: str, model: str, api_version: str | None) -> None:
-    record_audit(session, actor, "grant.add", tenant, after={"model": model, "api_version": api_version})
+def audit_new_grant(session: Session, actor: Actor, tenant: str, model: str, api_version: str | None, *, default: bool = False) -> None:
+    """`default`: the tenant had no grant, and so no default model."""
+    after = {"model": model, "api_version": api_version} | ({"default_model": model} if default else {})
+    record_audit(session, actor, "grant.add", tenant, after=after)
 
 
 def _add_tenant(session: Session, actor: Actor, name: str, plan: str) -> Tenant:
@@ -211,7 +213,7 @@ def _grant(session: Session, actor: Actor, tenant: Tenant, model: str, api_versi
         tenant = replace(tenant, default_model=model)
         store.change_tenant(session, tenant)
     record_change(session, "grant", tenant.id)
-    audit_new_grant(session, actor, tenant.name, model, api_version)
+    audit_new_grant(session, actor, tenant.name, model, api_version, default=not before)
     return tenant
 
 

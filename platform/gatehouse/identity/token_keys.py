@@ -29,6 +29,8 @@ from gatehouse.identity.token_store import (
 )
 from gatehouse.identity.tokens import LIFETIME_S
 
+STARTED = Actor("gatehouse", "start")
+"""Who makes the first key."""
 LEAD = timedelta(seconds=10)
 """From publishing to signing: many polls of the changes, and more than the clocks of two machines may differ."""
 CLOCKS_APART = timedelta(seconds=60)
@@ -81,7 +83,9 @@ def load_token_keys(database: Database, seal: Seal) -> list[TokenKey]:
     with database.write() as session:
         hold_revision(session)  # processes that start together on a new database must end with the same key
         if not list_token_keys(session):
-            add_token_key(session, _new_key(seal, now, now))
+            first = _new_key(seal, now, now)
+            add_token_key(session, first)
+            record_audit(session, STARTED, "token_key.create", first.kid, after={"signs_from": first.signs_from.isoformat()})
         _tidy(session, now)
         keys = list_token_keys(session)
     signing = signing_life(lives_of(keys), now)
