@@ -13,6 +13,10 @@ PREDICTION_PATHS = ("/{api_version}/predict", "/{api_version}/models/{model}/pre
 TRANSLATION_PATH = "/{api_version}/models/{model}/translate"
 """Takes bodies as large as a prediction's, and is none."""
 GUIDE_PATH = "/{api_version}/models/{model}/migrate-from/{older}"
+TENANT_IMPORT_PATH = "/admin/tenants/import"
+KEY_IMPORT_PATH = "/admin/keys/import"
+IMPORT_PATHS = frozenset({TENANT_IMPORT_PATH, KEY_IMPORT_PATH})
+"""Take whole files, of operators alone."""
 JWKS_PATH = "/.well-known/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 PUBLIC_PATHS = frozenset(

@@ -1,14 +1,16 @@
 """How callers come in: what their connections may do, which paths need no credential, and how large a body may be."""
 
 from gatehouse.api.docs import ASSET_NAMES, ASSET_PREFIX
-from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, is_translation
+from gatehouse.api.paths import IMPORT_PATHS, OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS, is_translation
 from gatehouse.call import Call
+from gatehouse.identity.import_lines import MOST_BYTES
 from gatehouse.middleware.admission import Access
+from gatehouse.principal import Scope
 from gatehouse.server.connections import ConnectionLimits
 from gatehouse.settings import Settings
 
 OTHER_BODY_BYTES = 16 * 1024
-"""The cap of every body that is neither a prediction's nor to be translated into one."""
+"""The cap of every body that is neither a prediction's, nor to be translated into one, nor an operator's file."""
 
 
 def connection_limits(settings: Settings) -> ConnectionLimits:
@@ -32,6 +34,8 @@ def access_of(settings: Settings) -> Access:
 
 def body_cap(settings: Settings, call: Call) -> int:
     """How many bytes the body of a call may have."""
+    if call.path in IMPORT_PATHS and call.principal is not None and Scope.ADMIN_WRITE in call.principal.scopes:
+        return MOST_BYTES
     if call.principal is None or (call.route is None and not is_translation(call.path)):
         return OTHER_BODY_BYTES
     return min(settings.max_body_bytes, call.principal.plan.bytes_per_call)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlmodel import Session
@@ -59,6 +59,15 @@ class ImportedKeys:
     made: Sequence[ImportedKey] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A key before it has its id, and what was drawn for it."""
+
+    tenant_id: str
+    key: ApiKey
+    minted: MintedKey
+
+
 def no_bounds(_session: Session, _keys: Sequence[ApiKey]) -> None:
     """Whoever works at the deployment's shell gives what there is."""
 
@@ -83,21 +92,27 @@ def import_keys(
     progress(f"comparing {len(lines):,} lines with what is there")
     with database.read() as session:  # before anybody has to wait: a file with faults holds up nobody
         tenants = checked_tenants(session, lines)
+        wished = [_wished(line, tenants[line.tenant], pepper, now) for line in lines]
+        bounds(session, wished)
     if dry_run:
         return ImportedKeys(len(lines))
     progress(f"drawing {len(lines):,} secrets")
-    minted = [mint_key(pepper.secret) for _ in lines]
-    made = [ImportedKey(_key(line, tenants[line.tenant], mint, pepper, now), mint.text) for line, mint in zip(lines, minted, strict=True)]
+    drawn = [_Drawn(tenants[line.tenant].id, key, mint_key(pepper.secret)) for line, key in zip(lines, wished, strict=True)]
     progress(f"writing {len(lines):,} keys")
     with database.write() as session:  # no tenant goes away, or changes its name, between the comparison and here
         hold_revision(session)
-        bounds(session, [each.key for each in made])
-        rows = ((tenants[line.tenant].id, each.key, mint.digest) for line, each, mint in zip(lines, made, minted, strict=True))
-        import_store.add_keys(session, rows)
-        record_changes(session, "key", [each.key.id for each in made])
-        for each in made:
-            record_audit(session, actor, "key.create", each.key.id, after=facts_of_key(each.key))
-    return ImportedKeys(len(lines), made)
+        bounds(session, wished)
+        return ImportedKeys(len(lines), _written(session, actor, drawn))
+
+
+def _written(session: Session, actor: Actor, drawn: Sequence[_Drawn]) -> list[ImportedKey]:
+    made = [ImportedKey(replace(each.key, id=each.minted.id), each.minted.text) for each in drawn]
+    rows = ((each.tenant_id, new.key, each.minted.digest) for each, new in zip(drawn, made, strict=True))
+    import_store.add_keys(session, rows)
+    record_changes(session, "key", [new.key.id for new in made])
+    for new in made:
+        record_audit(session, actor, "key.create", new.key.id, facts_of_key(new.key))
+    return made
 
 
 def key_lines(lines: Sequence[Line], now: datetime) -> list[KeyLine]:
@@ -136,10 +151,10 @@ def checked_tenants(session: Session, lines: Sequence[KeyLine]) -> Mapping[str, 
     return tenants
 
 
-def _key(line: KeyLine, tenant: Tenant, minted: MintedKey, pepper: Pepper, now: datetime) -> ApiKey:
+def _wished(line: KeyLine, tenant: Tenant, pepper: Pepper, now: datetime) -> ApiKey:
     wish = line.wish
     return ApiKey(
-        id=minted.id,
+        id="",
         tenant=tenant.name,
         name=wish.name,
         scopes=default_scopes(tenant) if wish.scopes is None else frozenset(wish.scopes),

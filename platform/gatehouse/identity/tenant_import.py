@@ -64,9 +64,8 @@ def tenant_lines(lines: Sequence[Line]) -> list[TenantLine]:
         name = line.cells["name"]
         with faults.of(line.number, "name"):
             check_name("tenant", name)
-        if name in first:
-            faults.add(line.number, "name", f"stands in line {first[name]} already")
-        first.setdefault(name, line.number)
+            if first.setdefault(name, line.number) != line.number:
+                faults.add(line.number, "name", f"stands in line {first[name]} already")
     faults.check()
     return [
         TenantLine(line.number, line.cells["name"], line.cells["plan"] or DEFAULT_PLAN, tuple(dict.fromkeys(line.cells["models"].split())))

@@ -12,6 +12,7 @@ from gatehouse.api.admin.endpoint_life import endpoint_life_router
 from gatehouse.api.admin.endpoint_shadows import endpoint_shadows_router
 from gatehouse.api.admin.endpoints import endpoints_router
 from gatehouse.api.admin.grants import grants_router
+from gatehouse.api.admin.imports import imports_router
 from gatehouse.api.admin.key_changes import key_changes_router
 from gatehouse.api.admin.keys import admin_keys_router
 from gatehouse.api.admin.leaked_keys import leaked_keys_router
@@ -33,6 +34,7 @@ def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
     yield admin_keys_router(parts)
     yield key_changes_router(parts)
     yield leaked_keys_router(parts)
+    yield imports_router(parts)
     yield grants_router(parts)
     yield admin_people_router(parts)
     yield people_changes_router(parts)
