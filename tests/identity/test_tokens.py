@@ -5,13 +5,13 @@ from typing import Any
 
 import jwt
 import pytest
-from forge import Forge, b64, new_pair, twin
+from forge import Forge, Raw, b64, new_pair, twin
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gatehouse.identity import tokens
-from gatehouse.identity.tokens import LIFETIME_S, MAX_CHARACTERS, SigningKey, TokenIssuer, TokenRefused, TokenVerifier
-from gatehouse.principal import Scope
+from gatehouse.identity.tokens import LIFETIME_S, MAX_CHARACTERS, PersonClaims, SigningKey, TokenIssuer, TokenRefused, TokenVerifier
+from gatehouse.principal import Role, Scope
 
 ISSUER = "https://gatehouse.test"
 NOW = 1_800_000_000
@@ -32,7 +32,20 @@ CLAIMS = {
     "nbf": NOW,
     "exp": NOW + 900,
 }
+PERSON_CLAIMS = {
+    "iss": ISSUER,
+    "aud": "people",
+    "sub": "per_1",
+    "tenant": "ten_1",
+    "role": "auditor",
+    "jti": "jti1",
+    "iat": NOW,
+    "nbf": NOW,
+    "exp": NOW + 900,
+}
 FORGE = Forge(PRIVATE, HEADER, CLAIMS)
+OF_A_PERSON = Forge(PRIVATE, HEADER, PERSON_CLAIMS)
+BOTH = pytest.mark.parametrize("forge", [FORGE, OF_A_PERSON], ids=["key", "person"])
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +110,7 @@ def test_row_28_and_32_no_token_is_issued_for_longer_than_15_minutes(verifier: T
     assert verifier.verify(issued(expires_at=NOW + 30), NOW).expires_at == NOW + 30
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("now", "why"),
     [
@@ -108,10 +122,11 @@ def test_row_28_and_32_no_token_is_issued_for_longer_than_15_minutes(verifier: T
         (NOW - 5.001, "token_from_the_future"),
     ],
 )
-def test_row_31_the_leeway_is_0_s_for_exp_and_5_s_for_iat(verifier: TokenVerifier, now: float, why: str | None) -> None:
-    assert reason(verifier, FORGE.token(), now) == why
+def test_row_31_the_leeway_is_0_s_for_exp_and_5_s_for_iat(verifier: TokenVerifier, forge: Forge, now: float, why: str | None) -> None:
+    assert reason(verifier, forge.token(), now) == why
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("claims", "why"),
     [
@@ -128,8 +143,10 @@ def test_row_31_the_leeway_is_0_s_for_exp_and_5_s_for_iat(verifier: TokenVerifie
     ],
     ids=str,
 )
-def test_rows_28_and_31_times_are_judged_to_the_second(verifier: TokenVerifier, claims: dict[str, int], why: str | None) -> None:
-    assert reason(verifier, FORGE.token(claims=claims)) == why
+def test_rows_28_and_31_times_are_judged_to_the_second(
+    verifier: TokenVerifier, forge: Forge, claims: dict[str, int], why: str | None
+) -> None:
+    assert reason(verifier, forge.token(claims=claims)) == why
 
 
 def test_row_30_a_long_or_nested_text_never_reaches_the_parser(verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,10 +173,11 @@ def test_any_text_is_refused_and_nothing_worse(verifier: TokenVerifier, text: st
     assert reason(verifier, text) is not None
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@BOTH
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_token_with_any_one_character_changed_is_refused(verifier: TokenVerifier, data: st.DataObject) -> None:
-    token = FORGE.token()
+def test_a_token_with_any_one_character_changed_is_refused(verifier: TokenVerifier, forge: Forge, data: st.DataObject) -> None:
+    token = forge.token()
     place = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.characters().filter(lambda character: character != token[place]))
     assert reason(verifier, token[:place] + other + token[place + 1 :]) is not None
@@ -172,20 +190,71 @@ JSON = st.recursive(
 )
 
 
+@BOTH
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(sorted(CLAIMS)), JSON)
-def test_row_27_a_rightly_signed_claim_of_any_json_is_refused_or_right(verifier: TokenVerifier, claim: str, value: Any) -> None:
-    token = FORGE.of_bytes(json.dumps(HEADER).encode(), json.dumps(CLAIMS | {claim: value}).encode())
+@given(st.sampled_from(sorted(CLAIMS | PERSON_CLAIMS)), JSON)
+def test_row_27_a_rightly_signed_claim_of_any_json_is_refused_or_right(
+    verifier: TokenVerifier, forge: Forge, claim: str, value: Any
+) -> None:
+    token = forge.of_bytes(json.dumps(HEADER).encode(), json.dumps(forge.claims | {claim: value}).encode())
     if reason(verifier, token) is None:
-        assert type(value) is type(CLAIMS[claim])
-        assert claim in ("jti", "tenant", "nbf") or value == CLAIMS[claim]
+        assert type(value) is type(forge.claims[claim])
+        free = ("jti", "tenant", "nbf", "sub") if forge is OF_A_PERSON else ("jti", "tenant", "nbf")
+        assert claim in free or value == forge.claims[claim]
 
 
+@BOTH
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["alg", "typ", "kid", "crit", "b64", "zip", "jwk", "jku"]), JSON)
-def test_rows_19_to_23_a_rightly_signed_header_of_any_json_is_refused(verifier: TokenVerifier, member: str, value: Any) -> None:
+def test_rows_19_to_23_a_rightly_signed_header_of_any_json_is_refused(
+    verifier: TokenVerifier, forge: Forge, member: str, value: Any
+) -> None:
     if HEADER.get(member) != value:
-        assert reason(verifier, FORGE.token({member: value})) is not None
+        assert reason(verifier, forge.token({member: value})) is not None
+
+
+@BOTH
+def test_rows_27_and_29_each_claim_is_there_once_and_no_other(verifier: TokenVerifier, forge: Forge) -> None:
+    assert reason(verifier, forge.token()) is None
+    for claim in forge.claims:
+        assert reason(verifier, forge.token(without=claim)) is not None
+        for odd in (None, True, 1.5, [], {}, "", " ", "a\x00", "x" * 65, Raw(b"1e999"), Raw(b"NaN")):
+            assert reason(verifier, forge.token(claims={claim: odd})) is not None, (claim, odd)
+        doubled = json.dumps(forge.claims)[:-1] + f", {json.dumps(claim)}: {json.dumps(forge.claims[claim])}}}"
+        assert reason(verifier, forge.of_bytes(json.dumps(HEADER).encode(), doubled.encode())) == "token_json"
+    assert reason(verifier, forge.token(claims={"further": "x"})) == "token_claims"
+
+
+def test_row_27_no_claim_of_a_key_makes_a_person_nor_the_other_way_round(verifier: TokenVerifier) -> None:
+    for claims in (
+        CLAIMS | {"aud": "people"},
+        CLAIMS | {"aud": "people", "role": "operator"},
+        CLAIMS | {"role": "operator"},
+        PERSON_CLAIMS | {"aud": ISSUER},
+        PERSON_CLAIMS | {"aud": ["people", ISSUER]},
+        PERSON_CLAIMS | {"aud": [ISSUER]},
+        PERSON_CLAIMS | {"aud": "People"},
+        PERSON_CLAIMS | {"scope": "admin:write"},
+        PERSON_CLAIMS | {"client_id": "per_1"},
+        PERSON_CLAIMS | {"role": "king"},
+        PERSON_CLAIMS | {"role": "Operator"},
+        PERSON_CLAIMS | {"role": ["operator"]},
+        PERSON_CLAIMS | {"iss": "people"},
+    ):
+        assert reason(verifier, Forge(PRIVATE, HEADER, claims).token()) is not None, claims
+    person = verifier.verify(OF_A_PERSON.token(), NOW)
+    assert isinstance(person, PersonClaims)
+    assert (person.person_id, person.tenant_id, person.role, person.issued_at) == ("per_1", "ten_1", Role.AUDITOR, NOW)
+
+
+def test_pyjwt_proves_a_persons_token(verifier: TokenVerifier) -> None:
+    issuer = TokenIssuer(ISSUER, SigningKey("kid1", PRIVATE))
+    token = issuer.issue_to_person(tenant_id="ten_1", person_id="per_1", role=Role.AUDITOR, jti="jti1", now=NOW)
+    options: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+    assert jwt.decode(token, PUBLIC, algorithms=["ES256"], audience="people", issuer=ISSUER, options=options) == PERSON_CLAIMS
+    with pytest.raises(jwt.InvalidAudienceError):
+        jwt.decode(token, PUBLIC, algorithms=["ES256"], audience=ISSUER, issuer=ISSUER, options=options)
+    assert isinstance(verifier.verify(token, NOW), PersonClaims)
 
 
 def test_row_10_neither_a_refusal_nor_a_printed_key_holds_what_is_secret(verifier: TokenVerifier) -> None:

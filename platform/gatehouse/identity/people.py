@@ -176,8 +176,10 @@ def facts_of_person(person: Person) -> dict[str, object]:
 def _invite(session: Session, actor: Actor, name: str, role: Role, tenant: Tenant, pepper: Pepper) -> Invited:
     full_name = login_name(name, tenant.name)
     if person_store.show_person(session, full_name) is not None:
-        said = f"{full_name} is there already"
-        raise Refused(f"{said}: for another password, gatehouse people reset {full_name}", fact=said)
+        raise Refused(
+            f"{full_name} is there already: for another password, gatehouse people reset {full_name}",
+            fact="there is a person of this name already",
+        )
     if person_store.count_people(session, tenant.id) >= MOST_PEOPLE:
         raise Refused(f"there are {MOST_PEOPLE} people of {tenant.name} already: remove those who are gone")
     now = datetime.now(UTC)
@@ -243,8 +245,10 @@ def _check_operator_left(session: Session, person: Person) -> None:
     if person.role is not Role.OPERATOR or person.state != "active":
         return
     if not any(other.state == "active" for other in person_store.other_operators(session, person.id)):
-        said = f"{person.name} is the last operator who can log in"
-        raise Refused(f"{said}: gatehouse people invite NAME --role operator first", fact=f"{said}: invite another one first")
+        raise Refused(
+            f"{person.name} is the last operator who can log in: gatehouse people invite NAME --role operator first",
+            fact="this is the last operator who can log in: invite another one first",
+        )
 
 
 def _or(names: tuple[Role, ...]) -> str:
