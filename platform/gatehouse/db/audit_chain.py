@@ -1,4 +1,4 @@
-"""The chain of the audit trail: each row is sealed together with the seal of the row before (docs/adr/0025)."""
+"""The chain of the audit trail: each row is sealed together with the seal of the row before (docs/adr/0026)."""
 
 import hashlib
 import json
