@@ -11,6 +11,7 @@ import typer
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.json_input import read_text
 from gatehouse.cli.key_answers import COLUMNS, facts, row, said_of_grace, say_key, say_new_key, say_rotated_key
+from gatehouse.cli.key_import import import_key_file
 from gatehouse.cli.output import Json, day, example, print_json, print_table
 from gatehouse.cli.showing import check_there_is_output, told_if_not_shown
 from gatehouse.cli.waiting import Wait, wait_for_servers
@@ -73,6 +74,9 @@ def create(
                 print_json({**facts(made.key), "key": made.text})
             else:
                 say_new_key(deployment, made)
+
+
+app.command("import", epilog=example("gatehouse keys import keys.csv > new-keys.csv"))(import_key_file)
 
 
 @app.command("list", epilog=example("gatehouse keys list --tenant acme"))

@@ -1,12 +1,14 @@
 """`gatehouse tenants`: customer organisations."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gatehouse.cli.access import described, grants_of, say_access
 from gatehouse.cli.deployment import open_deployment
-from gatehouse.cli.output import Json, day, example, moment, print_json, print_table
+from gatehouse.cli.output import Json, day, example, print_json, print_table
+from gatehouse.cli.tenant_facts import facts
+from gatehouse.cli.tenant_import import import_tenant_file
 from gatehouse.cli.waiting import Wait, wait_for_servers
 from gatehouse.cli.wishes import names
 from gatehouse.identity import tenants
@@ -39,6 +41,9 @@ def create(
             return
         typer.echo(f"{tenant} is a tenant on plan {plan} ({made.tenant.id})")
         say_access(deployment, made.tenant, made.grants, then=f"gatehouse keys create --tenant {tenant}")
+
+
+app.command("import", epilog=example("gatehouse tenants import tenants.csv --dry-run"))(import_tenant_file)
 
 
 @app.command("list", epilog=example("gatehouse tenants list --json"))
@@ -103,19 +108,6 @@ def resume(tenant: Name, json: Json = False) -> None:
             return
         typer.echo(f"{tenant} is not suspended; its keys work")
         say_access(deployment, changed, grants, then=f"gatehouse keys list --tenant {tenant}")
-
-
-def facts(tenant: Tenant, grants: list[Grant]) -> dict[str, Any]:
-    """A tenant for programs."""
-    return {
-        "id": tenant.id,
-        "name": tenant.name,
-        "plan": tenant.plan,
-        "default_model": tenant.default_model,
-        "grants": [{"model": grant.model, "api_version": grant.api_version} for grant in grants],
-        "suspended_at": moment(tenant.suspended_at),
-        "created_at": moment(tenant.created_at),
-    }
 
 
 def _row(tenant: Tenant, grants: list[Grant]) -> tuple[str, ...]:
