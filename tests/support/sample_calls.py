@@ -22,6 +22,7 @@ class SampleCall:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     form: Mapping[str, str] | None = None
+    csv: str | None = None
 
     def sent(self, token: str | None) -> Json:
         """The arguments of a client's `request`."""
@@ -29,6 +30,8 @@ class SampleCall:
         if self.method != "GET":
             headers["if-match"] = "*"
         asked: Json = {"method": self.method, "url": self.path, "headers": headers, "params": dict(self.query)}
+        if self.csv is not None:
+            return asked | {"content": self.csv, "headers": headers | {"content-type": "text/csv"}}
         if self.body is not None:
             asked["json"] = self.body
         return asked | ({"data": dict(self.form)} if self.form else {})
@@ -48,6 +51,8 @@ class Things:
     elsewhere: Mapping[str, Mapping[str, Make]]
     """By path: parameters that are others there."""
     forms: Mapping[str, Callable[[], Mapping[str, str]]]
+    files: Mapping[str, Make]
+    """CSV."""
 
     def makers(self, path: str, *, fresh: bool) -> Iterator[Mapping[str, Make]]:
         """Where to look for a parameter, first to last."""
@@ -67,10 +72,11 @@ class SampleCalls:
     def call(self, access: Access, *, fresh: bool = False, **chosen: str) -> SampleCall:
         """A valid call of what is there, made just now where it is `fresh`; `chosen` parameters of the path are these instead."""
         route, things = str(access), self._things
-        form, path = things.forms.get(route), access.path
+        form, file, path = things.forms.get(route), things.files.get(route), access.path
         for name, value in {**self.parameters(access, fresh=fresh), **chosen}.items():
             path = path.replace(f"{{{name}}}", value)
-        return SampleCall(access.method, path, things.queries.get(route, {}), self._body(access), form() if form else None)
+        query, body = things.queries.get(route, {}), self._body(access)
+        return SampleCall(access.method, path, query, body, form() if form else None, file() if file else None)
 
     def parameters(self, access: Access, *, fresh: bool = False) -> dict[str, str]:
         """What stands for each parameter of a route's path."""

@@ -197,6 +197,10 @@ class World:
             bodies=self._bodies(),
             queries={"POST /{api_version}/models/{model}/translate": {"from": "v1"}},
             forms={"POST /oauth/token": self._client, "POST /oauth/revoke": lambda: {**self._client(), "token": "a.b.c"}},
+            files={
+                "POST /admin/tenants/import": lambda: f"name\n{_name()}\n",
+                "POST /admin/keys/import": lambda: f"tenant,name\n{MINE},{_name()}\n",
+            },
         )
 
     def _bodies(self) -> dict[str, Callable[[dict[str, Any]], Any]]:

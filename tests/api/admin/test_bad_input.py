@@ -11,16 +11,22 @@ from typing import Any
 
 import pytest
 from access_table import Access, access_table
+from logged_in import logged_in
 from sample_calls import SampleCall
 from stage import problem
 from world import World
+
+from gatehouse.principal import Role
 
 TABLE = access_table()
 CHANGES = [access for access in TABLE if access.method != "GET" and access.path.startswith(("/admin", "/account"))]
 READS = [access for access in TABLE if access.method == "GET" and access.path.startswith(("/admin", "/account"))]
 EDITS = [access for access in CHANGES if access.method == "PATCH" and access.path.startswith("/admin")]
-ODD_TEXTS = ("%", "_%", "a%b", "\x00", "a\x00b", "'", "\u202e", "..", "x" * 5000, " ", "Ünïcode", "\U0001f4a9")
+ODD_TEXTS = ("%", "_%", "a%b", "\x00", "a\x00b", "'", "\u202e", "..", "x" * 1500, " ", "Ünïcode", "\U0001f4a9")
 ODD_LIMITS = ("0", "-1", "201", "99999999999999999999", "1.5", "x", "")
+
+
+OTHER: dict[str, Any] = {"/admin/tenants/{tenant}": {"plan": "trial"}, "/admin/people/{person}": {"role": Role.OPERATOR}}
 
 
 def let_in(world: World, access: Access) -> str:
@@ -77,8 +83,10 @@ def test_wildcards_nul_and_long_texts_in_a_filter_are_refused_or_find_nothing(wo
     for name in filters:
         for text in ODD_TEXTS:
             answer = world.send(replace(world.calls.call(access), query={name: text}), token)
-            assert answer.status_code in (404, 422), (name, text, answer.text[:300])
-    problem(world.send(replace(world.calls.call(access), query={"nobody_knows": "%"}), token), 422, "invalid_input") if filters else None
+            nothing = answer.is_success and answer.json().get("items") == []
+            assert nothing or answer.status_code in (404, 422), (name, text, answer.text[:300])
+    if filters:
+        assert refused_parameter(world, access, nobody_knows="%") == {"nobody_knows"}
 
 
 # ----------------------------------------------------------------- changes
@@ -127,7 +135,11 @@ def matched(world: World, call: SampleCall, token: str, tag: str | None) -> Any:
 
 @pytest.mark.parametrize("access", EDITS, ids=str)
 def test_of_two_operators_who_edit_at_once_one_wins_and_the_other_is_told(world: World, access: Access) -> None:
-    call, barrier = world.calls.call(access, fresh=True), Barrier(2)
+    barrier, call = Barrier(2), world.calls.call(access, fresh=True)
+    if access.path in OTHER:  # what the matrix sends leaves these as they are
+        call = replace(call, body=OTHER[access.path])
+    if access.path == "/admin/people/{person}":
+        call = replace(call, path=f"/admin/people/{logged_in(world.stage, 'matrix-rising', Role.AUDITOR).id}")
     tokens = [world.key_of("operator's key"), world.key_of("operator")]
     tag = world.live.get(call.path, tokens[0]).headers["etag"]
 
