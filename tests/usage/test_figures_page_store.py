@@ -39,6 +39,7 @@ def pages(database: Database, wanted: UsageFilter, by: list[By], limit: int) -> 
         with database.read() as session:
             page = page_of_figures(session, wanted, by, after, limit)
         found += page
+        assert len(found) < 1_000, "a page begins where the one before began"
         if len(page) < limit:
             return found
         after = tuple(kind(str(step)) for kind, step in zip(place_kinds(by), place_of(page[-1], by), strict=True))
