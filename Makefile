@@ -30,12 +30,14 @@ nginx: $(READY) ## the syntax of deploy/nginx.conf by nginx itself, which must b
 soak: $(READY) ## the full-length tests, at most 60 minutes
 	@$(BIN)/pytest -m soak
 
-bench: $(READY) ## speed, measured by each script of scripts/bench
-	@set -e; for script in scripts/bench/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(READY) ## speed, measured by each script of scripts/bench, the usual stack beside it
+	@missed=; for script in scripts/bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || missed="$$missed $$script"; done; \
+	if [ -n "$$missed" ]; then echo "A target was missed or the script failed:$$missed"; exit 1; fi
 
 bench-full: $(READY) ## all of the comparison with the usual stack, MLServer included: an hour or two
-	@$(BIN)/python scripts/bench/usual_stack.py --full --json .bench/usual_stack.json --chart .bench/usual_stack.svg
-	@$(BIN)/python scripts/bench/stages.py --seconds 5
+	@mkdir -p .bench
+	@$(BIN)/python scripts/bench/usual_stack.py --full --json .bench/usual_stack.json --chart .bench/usual_stack.svg || missed=1; \
+	$(BIN)/python scripts/bench/stages.py --seconds 5 && [ -z "$$missed" ]
 
 profile: $(READY) ## a flame graph of a loaded server, as .bench/profile.svg
 	@PYTHONPATH=scripts/bench $(BIN)/python -m comparison.flame

@@ -1,8 +1,8 @@
 """What each stage of a prediction costs, measured in a real server, and what security costs as a whole against a bare FastAPI echo call.
 
-Clocks stand around the functions of each stage (`comparison/road.py` names them) while one caller calls; then stages of security are left
-out one at a time, in turns, in the bench only. Target: security costs at most 0.3 of the CPU of the echo's call.
-`python scripts/bench/stages.py [--rounds 5] [--seconds 0.6]`
+Clocks stand around the functions of each stage (`comparison/road.py` names them) while it is called; then parts of security are left out
+one at a time, in turns, in the bench only. Target: security costs at most 0.3 of the CPU of the echo's call.
+`python scripts/bench/stages.py [--rounds 5] [--seconds 0.6] [--docs]`
 """
 
 import argparse
@@ -20,12 +20,14 @@ from comparison.figures import ratio
 from comparison.finding import Bar, Finding
 from comparison.load import BENCH, Sample
 from comparison.process_group import ProcessGroup, free_port
-from comparison.report import as_text, bars_as_text
+from comparison.published import publish
+from comparison.report import as_text, bars_as_text, machine_as_text
 from comparison.road import METERING, SECURITY, STAGES, StageGone, check
 from comparison.turns import Turns, in_turns, served
 from comparison.workbench import Workbench
 
 MOST = 0.3
+CONNECTIONS = 64
 WHOLE, ECHO = "the whole call", "FastAPI echo"
 NONE = "without all four"
 Samples = dict[str, list[Sample]]
@@ -35,6 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.6)
+    parser.add_argument("--docs", action="store_true", help="put what is found into docs/performance.md")
     given = parser.parse_args()
     try:
         check()
@@ -44,9 +47,12 @@ def main() -> int:
         bench = Workbench(Path(folder), Turns(given.rounds, given.seconds))
         samples = left_out(bench)
         findings = [stage_table(clocked(bench), samples), switched_off(samples)]
-    for finding in findings:
-        print(as_text(finding))
-    print(bars_as_text(findings))
+    text = "\n".join(
+        [*map(as_text, findings), bars_as_text(findings), f"{given.rounds} rounds of {given.seconds:g} s on {machine_as_text()}."]
+    )
+    print(text)
+    if given.docs:
+        publish("stages.py", text)
     return int(any(bar.met is False for finding in findings for bar in finding.bars))
 
 
@@ -59,12 +65,12 @@ def altered(deployment: Deployment, how: tuple[str, str], cores: set[int]) -> Pr
 
 
 def clocked(bench: Workbench) -> dict[str, float]:
-    """Median microseconds of each stage, one caller."""
+    """Median microseconds of each stage."""
     deployment, file = bench.copied("clocked"), bench.folder / "clocks.json"
     ours = one_row_of(deployment, WHOLE)
     ours = replace(ours, start=partial(altered, deployment, ("--clocks", str(file))))
     with served([ours], bench.on) as running:
-        in_turns(running, bench.on, bench.turns, 1)
+        in_turns(running, bench.on, bench.turns, CONNECTIONS)
     said = running[0].server.said()
     deployment.close()
     if not file.is_file():
@@ -83,7 +89,7 @@ def left_out(bench: Workbench) -> Samples:
         contenders.append(replace(ours, start=start, settle=at_once if METERING in parts else ours.settle))
     contenders.append(echo(bench.folder))
     with served(contenders, bench.on) as running:
-        return in_turns(running, bench.on, bench.turns, 64)
+        return in_turns(running, bench.on, bench.turns, CONNECTIONS)
 
 
 def one_row_of(deployment: Deployment, name: str) -> Contender:

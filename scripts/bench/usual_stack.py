@@ -1,6 +1,6 @@
 """A secured prediction of Gatehouse against the usual stack: each server on one core, the load on another, in turns, the others frozen.
 
-`python scripts/bench/usual_stack.py [--full] [--only one_row,bulk] [--rounds 5] [--seconds 0.6] [--json FILE] [--chart FILE]`; exit code 1
+`python scripts/bench/usual_stack.py [--full] [--only one_row,bulk] [--rounds 5] [--seconds 0.6] [--docs]`; exit code 1
 where a target is missed. `--full` measures everything, MLServer in an environment of its own included.
 """
 
@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from comparison.finding import Finding
-from comparison.report import as_text, bars_as_text, machine, write
+from comparison.published import CHART, FIGURES, publish
+from comparison.report import as_text, bars_as_text, machine_as_text, write
 from comparison.studies import bulk, callers, footprint, models, one_row, refusals, workers
 from comparison.turns import Turns
 from comparison.workbench import Workbench
@@ -27,12 +28,12 @@ STUDIES: dict[str, Study] = {
     "footprint": footprint.study,
 }
 ONLY_IN_FULL = {"models"}
-FULL_SECONDS = 5.0
+SECONDS, FULL_SECONDS = 0.6, 5.0
 
 
 def main() -> int:
     given = arguments()
-    seconds = given.seconds or (FULL_SECONDS if given.full else 0.6)
+    seconds = given.seconds or (FULL_SECONDS if given.full else SECONDS)
     chosen = given.only.split(",") if given.only else [name for name in STUDIES if given.full or name not in ONLY_IN_FULL]
     findings: list[Finding] = []
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder:
@@ -41,9 +42,12 @@ def main() -> int:
             for finding in STUDIES[name](bench):
                 print(as_text(finding), flush=True)
                 findings.append(finding)
-    print(bars_as_text(findings))
-    write(findings, {"rounds": given.rounds, "seconds": seconds, "full": given.full}, given.json, given.chart)
-    print(f"{given.rounds} rounds of {seconds:g} s; the machine: {machine()}")
+    closing = f"{bars_as_text(findings)}\n{given.rounds} rounds of {seconds:g} s on {machine_as_text()}."
+    print(closing)
+    settings = {"rounds": given.rounds, "seconds": seconds, "full": given.full, "studies": chosen}
+    write(findings, settings, given.json or (FIGURES if given.docs else None), given.chart or (CHART if given.docs else None))
+    if given.docs:
+        publish("usual_stack.py", "\n".join([*map(as_text, findings), closing]))
     return int(any(bar.met is False for finding in findings for bar in finding.bars))
 
 
@@ -52,10 +56,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="all of the work, in longer rounds")
     parser.add_argument("--only", metavar="STUDY,…", help=f"of {', '.join(STUDIES)}")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, help=f"of a round; 0.6, or {FULL_SECONDS:g} with --full, unless given")
+    parser.add_argument("--seconds", type=float, help=f"of a round; {SECONDS:g}, or {FULL_SECONDS:g} with --full, unless given")
     parser.add_argument("--wrk", action="store_true", help="one row once more with wrk, where it is installed")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="an SVG")
+    parser.add_argument("--docs", action="store_true", help="put what is found into docs/performance.md, with figures and chart beside it")
     given = parser.parse_args()
     unknown = set((given.only or "").split(",")) - {"", *STUDIES}
     if unknown:

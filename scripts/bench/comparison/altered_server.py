@@ -4,6 +4,7 @@
 """
 
 import inspect
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -64,6 +65,7 @@ def main() -> int:
         return int(gatehouse() or 0)
     clocks = Clocks()
     clocks.put()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again at its end, which would leave nothing written
     try:
         return int(gatehouse() or 0)  # type: ignore[func-returns-value]
     finally:

@@ -46,6 +46,14 @@ def machine() -> dict[str, Any]:
     }
 
 
+def machine_as_text() -> str:
+    """One half of a sentence; a load average above its cores tells that others were at work too."""
+    found = machine()
+    load = found["load_average"][1]
+    busy = ", busy with other work as well" if load > found["cores"] else ""
+    return f"{found['cores']} cores, Python {found['python']}, load average {load:g}{busy}"
+
+
 def write(findings: Sequence[Finding], settings: dict[str, Any], json_file: Path | None, chart_file: Path | None) -> None:
     if json_file:
         json_file.write_text(json.dumps(as_json(findings, settings), indent=1) + "\n", encoding="utf-8")
