@@ -111,7 +111,7 @@ class ApiKeyTable(SQLModel, table=True):
     rows_count: int | None = None
     rows_period_s: int | None = None
     rows_burst: int | None = None
-    created_at: datetime = Field(sa_column=_moment())
+    created_at: datetime = Field(sa_column=_moment(index=True))
     expires_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     networks: str | None = Field(default=None, max_length=1023)

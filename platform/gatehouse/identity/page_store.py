@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, and_, exists, or_
+from sqlalchemy import Select, and_, or_
 from sqlalchemy import select as sqlalchemy_select
 from sqlmodel import Session, col, select
 
@@ -64,7 +64,8 @@ def page_of_tenants(session: Session, narrowed: TenantFilter, after: str | None,
     if narrowed.name_prefix is not None:
         query = query.where(name.startswith(narrowed.name_prefix, autoescape=True))
     if narrowed.model is not None:
-        query = query.where(exists().where(col(GrantTable.tenant_id) == col(TenantTable.id), col(GrantTable.model) == narrowed.model))
+        granted = sqlalchemy_select(col(GrantTable.tenant_id)).where(col(GrantTable.model) == narrowed.model)
+        query = query.where(col(TenantTable.id).in_(granted))
     return [tenant_of(row) for row in session.exec(query)]
 
 
