@@ -4,11 +4,14 @@ import json
 
 import pytest
 from serving_process import serving_process
+from sqlmodel import select
 from stage import IRIS_ROW, Live, Stage, instances, key_id, problem
 from wire import head, post, wire
 
+from gatehouse.db.tables import AuditTable
 from gatehouse.identity.api_keys import mint_key
-from gatehouse.principal import Plan, Rate
+from gatehouse.limits.failed_logins import FEW
+from gatehouse.principal import Plan, Rate, Scope
 from gatehouse.settings import SettingsInvalid, settings_from
 
 GOOD = json.dumps(instances(IRIS_ROW)).encode()
@@ -80,6 +83,36 @@ def test_row_107_the_token_endpoints_limit_is_by_the_caller_too(stage: Stage) ->
         assert ask(live, "203.0.113.8") == 200
     with stage.serving(token_requests_per_minute="2") as live:
         assert [ask(live, f"203.0.113.{n}") for n in range(4)] == [200, 200, 429, 429]
+
+
+@pytest.mark.parametrize(("trusted", "wrong"), [("", [401] * FEW + [429]), ("127.0.0.1", [401] * (FEW + 1))])
+def test_row_107_failed_logins_are_slowed_by_the_caller_too(stage: Stage, trusted: str, wrong: list[int]) -> None:
+    body = {"name": "nobody", "password": "a guess at a password"}
+    with stage.serving(trusted_proxies=trusted) as live:
+        callers = [{"x-forwarded-for": f"198.51.100.1, 203.0.113.{n}"} for n in range(FEW + 1)]
+        assert [live.client.post("/login", json=body, headers=caller).status_code for caller in callers] == wrong
+        again = [live.client.post("/login", json=body, headers={"x-forwarded-for": "203.0.113.99"}).status_code for _ in range(FEW + 1)]
+        assert again == ([401] * FEW + [429] if trusted else [429] * (FEW + 1))
+
+
+@pytest.mark.parametrize(("trusted", "address"), [("", "127.0.0.1"), ("127.0.0.1", "203.0.113.7")])
+def test_row_107_the_audit_trail_names_the_caller_that_a_listed_proxy_saw(stage: Stage, trusted: str, address: str) -> None:
+    operator, forwarded = stage.key("_operator", scopes=frozenset(Scope)), {"x-forwarded-for": "198.51.100.1, 203.0.113.7"}
+    with stage.serving(trusted_proxies=trusted) as live:
+        own = {"authorization": f"Bearer {operator}", **forwarded}
+        made = live.client.post("/admin/tenants", json={"name": "acme"}, headers=own)
+        assert made.status_code == 201, made.text
+        assert "203.0.113" not in made.text + str(made.headers)
+        refused = {"name": "nobody", "password": "a guess at a password"}
+        assert live.client.post("/login", json=refused, headers=forwarded).status_code == 401
+    assert {"tenant.create", "person.login_refused"} <= {action for action, _ in audited(stage)}
+    assert {source for _, source in audited(stage)} - {"cli", "start"} == {address}
+
+
+def audited(stage: Stage) -> list[tuple[str, str]]:
+    """Each audited action and from where it was."""
+    with stage.database.read() as session:
+        return [(row.action, row.source) for row in session.exec(select(AuditTable))]
 
 
 @pytest.mark.parametrize("trusted", ["", "127.0.0.1"])
