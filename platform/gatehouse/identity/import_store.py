@@ -1,10 +1,11 @@
 """Many tenants, grants and keys in a few statements: an import holds up all who write for as long as it writes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
-from sqlalchemy import insert, or_
-from sqlmodel import Session, col, select
+from sqlalchemy import Table, or_
+from sqlmodel import Session, SQLModel, col, select
 
 from gatehouse.db.tables import ALL_VERSIONS, ApiKeyTable, GrantTable, TenantTable
 from gatehouse.identity.key_store import ApiKey, key_columns
@@ -45,7 +46,7 @@ def add_tenants(session: Session, tenants: Iterable[Tenant]) -> None:
         }
         for tenant in tenants
     ]
-    session.execute(insert(TenantTable), rows)
+    _insert(session, TenantTable, rows)
 
 
 def add_grants(session: Session, grants: Iterable[tuple[str, Grant]]) -> None:
@@ -55,12 +56,18 @@ def add_grants(session: Session, grants: Iterable[tuple[str, Grant]]) -> None:
         for tenant_id, grant in grants
     ]
     if rows:
-        session.execute(insert(GrantTable), rows)
+        _insert(session, GrantTable, rows)
 
 
 def add_keys(session: Session, keys: Iterable[tuple[str, ApiKey, bytes]]) -> None:
     """Keys with their tenants' ids and their digests."""
-    session.execute(insert(ApiKeyTable), [key_columns(key, tenant_id, digest) for tenant_id, key, digest in keys])
+    _insert(session, ApiKeyTable, [key_columns(key, tenant_id, digest) for tenant_id, key, digest in keys])
+
+
+def _insert(session: Session, kind: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+    """By the table itself: the session's own way would make an object's state of each row."""
+    table: Table = kind.__table__  # type: ignore[attr-defined]
+    session.connection().execute(table.insert(), rows)
 
 
 def _parts(texts: Iterable[str]) -> Iterator[Sequence[str]]:

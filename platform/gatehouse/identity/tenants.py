@@ -1,6 +1,6 @@
 """Tenants and their grants: each change is checked, stored, numbered and audited in one transaction."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -164,8 +164,10 @@ def new_tenant(name: str, plan: str, default_model: str | None, now: datetime) -
     return Tenant(TENANT_ID_PREFIX + random_text(TENANT_ID_CHARACTERS), name, plan, default_model, None, now)
 
 
-def audit_new_tenant(session: Session, actor: Actor, tenant: Tenant) -> None:
-    record_audit(session, actor, "tenant.create", tenant.name, after=facts_of_tenant(tenant))
+def audit_new_tenant(session: Session, actor: Actor, tenant: Tenant, models: Sequence[str] = ()) -> None:
+    """`models` are those that it may call from the first, where no rows of their own say so."""
+    granted = {"models": list(models)} if models else {}
+    record_audit(session, actor, "tenant.create", tenant.name, after=facts_of_tenant(tenant) | granted)
 
 
 def audit_new_grant(session: Session, actor: Actor, tenant: str, model: str, api_version: str | None, *, default: bool = False) -> None:
