@@ -38,7 +38,7 @@ def test_the_documents_commands_work_as_they_stand(tmp_path: Path) -> None:
     with dev_server(tmp_path) as server:
         call, *others = [run(server, text) for text in rest]
         for page in PAGES[1:]:
-            for text in blocks(page, "sh"):
+            for text in scripts(page):
                 run(server, text)
 
         shown = json.loads(blocks(ROOT / "README.md", "json")[0])
@@ -49,8 +49,14 @@ def test_the_documents_commands_work_as_they_stand(tmp_path: Path) -> None:
         wait_for_usage(server, "iris")
 
 
+def scripts(page: Path) -> list[str]:
+    """What is run at once: each block, or all of a page that says that it is one session."""
+    found = blocks(page, "sh")
+    return ["\n".join(found)] if "This page is one session at a terminal" in page.read_text(encoding="utf-8") else found
+
+
 def run(server: DevServer, text: str) -> str:
-    """What a block prints."""
+    """What it prints."""
     return run_block(text.replace("http://127.0.0.1:8000", server.url), server.folder, server.environment)
 
 
