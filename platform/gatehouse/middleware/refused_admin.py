@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -16,6 +17,7 @@ LOGGER = logging.getLogger("gatehouse.audit")
 WAIT_S = 2.0
 """A refusal stays a refusal, however long the database takes: the row is written later."""
 SUBJECT_CHARACTERS = 200
+_ADMIN = re.compile(r"(?:\.?/)*admin(?:/|\Z)", re.IGNORECASE)
 
 
 class RefusalBook(Protocol):
@@ -63,8 +65,7 @@ class RefusedAdmin:
 
 def under_admin(path: str) -> bool:
     """Whether a path is meant for operators, also written in another case, with slashes doubled or a dot between them."""
-    first = next((part for part in path.split("/") if part not in ("", ".")), "")
-    return first.lower() == "admin"
+    return _ADMIN.match(path) is not None
 
 
 def subject_of(call: Call) -> str:

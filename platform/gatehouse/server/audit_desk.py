@@ -9,6 +9,7 @@ from gatehouse.db.session import Database
 from gatehouse.server.refusal_book import RefusalBook
 
 LOGGER = logging.getLogger("gatehouse.audit")
+CLOSE_S = 5.0
 INTERVAL_S = 0.4
 """A head is in the log within a second of its move, whoever moved it."""
 
@@ -26,7 +27,6 @@ class AuditDesk:
         self._reachable = True
         self.head: Head | None = None
         """The one that was logged last."""
-        self.logged_at = 0.0
 
     def start(self) -> None:
         """Look and write until `close`."""
@@ -40,8 +40,12 @@ class AuditDesk:
         self._book.wake = None
         self._wake.set()
         if self._thread is not None:
-            self._thread.join()
-        self._book.close()
+            self._thread.join(CLOSE_S)
+            if self._thread.is_alive():
+                LOGGER.warning("the database hangs: refused admin calls of the last moments are not in the audit trail")
+                return
+        if not self._book.close():
+            return  # the database is away, and would only be waited for once more
         self._look()
         if self.head is not None and self.head.sequence:
             LOGGER.info("audit head %s at the end", self.head)
@@ -70,6 +74,6 @@ class AuditDesk:
         if moved and self.head is not None and head.sequence < self.head.sequence:
             LOGGER.error("the audit trail is shorter than before: its head was %s; gatehouse audit verify --head %s", self.head, self.head)
         if moved:
-            self.head, self.logged_at = head, time.time()
+            self.head = head
             if head.sequence:
                 LOGGER.info("audit head %s", head)

@@ -80,32 +80,33 @@ class RefusalBook:
         self.wake()
         return True
 
-    def write_waiting(self) -> None:
-        """Write what waits, and what the last window counted. What cannot be written waits on; raises nothing."""
+    def write_waiting(self) -> bool:
+        """Write what waits, and what the last window counted; whether none is left. What cannot be written waits on; raises nothing."""
         with self._lock:
             self._end_window()
             batch = list(self._waiting)
         if not batch:
-            return
+            return True
         try:
             with self._database.write() as session:
                 for each in batch:
                     record_audit(session, each.actor, ACTION, each.subject, each.detail, at=each.at)
         except Exception as error:  # whatever it is: a refusal was answered, and the thread must go on
             self._say_failing(error)
-            return
+            return False
         self._failing = False
         with self._lock:
             for _ in batch:
                 self._waiting.popleft()
         for each in batch:
             each.written()
+        return True
 
-    def close(self) -> None:
-        """Write what there is, the counted ones of a window under way too."""
+    def close(self) -> bool:
+        """Write what there is, the counted ones of a window under way too; whether that worked."""
         with self._lock:
             self._since -= WINDOW_S
-        self.write_waiting()
+        return self.write_waiting()
 
     def _has_room(self, actor: Actor, proved: bool) -> bool:
         self._end_window()
