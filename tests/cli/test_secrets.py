@@ -232,6 +232,33 @@ def test_each_step_is_audited_without_a_secret(in_file: Any, state_dir: Path) ->
     assert [f'"version":{version}' in row[2] for row, version in zip(rows, versions.values(), strict=True)] == [True] * 3
 
 
+def running_since(state_dir: Path, seconds_ago: float) -> None:
+    """One server, which started so long ago."""
+    moments = [(datetime.now(UTC) - timedelta(seconds=ago)).strftime("%Y-%m-%d %H:%M:%S.%f") for ago in (seconds_ago, 0)]
+    with sqlite3.connect(state_dir / "gatehouse.db") as database:
+        database.execute("DELETE FROM process")
+        values = ("prc_1", "web1", 4711, *moments, 0)
+        database.execute("INSERT INTO process (id, host, pid, started_at, last_seen_at, revision_seen) VALUES (?, ?, ?, ?, ?, ?)", values)
+    database.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_step_is_taken_before_all_servers_know_the_one_before(in_file: Any, state_dir: Path, name: str) -> None:
+    in_file("tenants", "create", "acme")
+    in_file("secrets", "create", "--only", name, "--next", "--write")
+    steps = [["token-keys", "rotate"], ["token-keys", "reseal"]] if name == NAMES[0] else [["secrets", "promote", name]]
+    if name != "GATEHOUSE_AUDIT_KEY":
+        steps.append(["secrets", "remove", name])
+    for step in steps:
+        before = (state_dir / "settings.env").read_bytes()
+        running_since(state_dir, 60)
+        refused = in_file(*step, code=1)
+        assert "1 server must be restarted first, or calls are refused there: process 4711 on web1;" in refused.error
+        assert (state_dir / "settings.env").read_bytes() == before
+        running_since(state_dir, -1)
+        in_file(*step)
+
+
 # --------------------------------------------------------------- check, and remove
 
 

@@ -7,6 +7,7 @@ import typer
 from gatehouse.cli.deployment import Deployment, open_deployment, settings_or_refusal
 from gatehouse.cli.finding import say_findings
 from gatehouse.cli.output import Json, example, print_json
+from gatehouse.cli.restarted import check_restarted
 from gatehouse.cli.secret_change import ONE_BY_ONE, NextSecret, next_secret, promotion, without, write_settings
 from gatehouse.cli.secret_settings import SECRETS, SecretSetting, Values, VersionedSecret, fresh_secret, named_secret
 from gatehouse.cli.settings_file import change_settings, settings_file, what_is_set
@@ -51,6 +52,7 @@ def promote(name: Name, json: Json = False) -> None:
     secret = named_secret(name)
     with open_deployment() as deployment:
         version, values = promotion(secret, deployment.settings)
+        check_restarted(deployment, secret, "create")
         file = write_settings(secret, values)
         _audit(deployment, "promote", secret, version)
     if json:
@@ -69,11 +71,13 @@ def remove(name: Name, json: Json = False) -> None:
     with open_deployment() as deployment:
         versions = removable(secret, deployment.settings, deployment.database)
         values = without(secret, deployment.settings, versions) if isinstance(secret, VersionedSecret) else {secret.before: ""}
+        check_restarted(deployment, secret, "promote" if isinstance(secret, VersionedSecret) else "create")
         file = write_settings(secret, values)
-        for version in sorted(versions):
+        gone: list[int | None] = [*sorted(versions)] or [None]
+        for version in gone:
             _audit(deployment, "remove", secret, version)
     if json:
-        print_json({"name": name, "removed": sorted(versions), "file": file})
+        print_json({"name": name, "removed": sorted(versions) or [secret.before], "file": file})
         return
     what = f"version {', '.join(map(str, sorted(versions)))} of {name}" if isinstance(secret, VersionedSecret) else secret.before
     typer.echo(f"{what} is not in {file} any more; {ONE_BY_ONE}, and destroy other copies of it")
