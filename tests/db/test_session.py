@@ -1,12 +1,16 @@
 """Waiting for a database: as long as it may come, and no longer where it cannot."""
 
+import threading
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
 
+from gatehouse.db.revision import last_revision, record_change
 from gatehouse.db.session import Database, DatabaseUnreachable, open_database, wait_until_reachable
+from gatehouse.errors import Refused
 
 
 def test_a_database_that_comes_late_is_waited_for(tmp_path: Path) -> None:
@@ -60,3 +64,56 @@ def test_row_98_a_statement_that_fails_does_not_tell_its_values(database: Databa
         session.execute(text("INSERT INTO nowhere (jti) VALUES (:jti)"), {"jti": "canary-5417"})
     assert "nowhere" in str(failed.value)
     assert "canary-5417" not in str(failed.value) + repr(failed.value)
+
+
+def test_a_guarded_write_holds_all_others_up_until_its_check_and_change_are_done(database: Database) -> None:
+    order: list[str] = []
+    checking, other_waits = threading.Event(), threading.Event()
+
+    def check(session: Session) -> None:
+        checking.set()
+        assert other_waits.wait(10)
+        order.append(f"checked {last_revision(session)}")
+
+    def other() -> None:
+        assert checking.wait(10)
+        other_waits.set()
+        with database.guarded(lambda session: order.append(f"checked {last_revision(session)}")).write() as session:
+            record_change(session, "plan", "other")
+
+    with database.read() as session:
+        before = last_revision(session)
+    thread = threading.Thread(target=other)
+    thread.start()
+    with database.guarded(check).write() as session:
+        record_change(session, "plan", "first")
+        order.append("changed")
+    thread.join(20)
+    assert order == [f"checked {before}", "changed", f"checked {before + 1}"]
+
+
+def test_a_check_that_refuses_changes_nothing(database: Database) -> None:
+    def check(session: Session) -> None:
+        record_change(session, "plan", "nobody")
+        raise Refused("no")
+
+    with database.read() as session:
+        before = last_revision(session)
+    with pytest.raises(Refused), database.guarded(check).write():
+        raise AssertionError("the change began")
+    with database.read() as session:
+        assert last_revision(session) == before
+
+
+def test_what_is_joined_is_committed_by_the_transaction_that_it_joins(database: Database) -> None:
+    with database.read() as session:
+        before = last_revision(session)
+    with pytest.raises(Refused), database.write() as session:  # noqa: PT012
+        with database.joined(session).write() as same:
+            assert same is session
+            record_change(same, "plan", "gold")
+        with database.joined(session).read() as same:
+            assert last_revision(same) == before + 1
+        raise Refused("all or nothing")
+    with database.read() as session:
+        assert last_revision(session) == before
