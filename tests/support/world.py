@@ -16,11 +16,16 @@ from fastapi.routing import iter_route_contexts
 from kept_state import kept_state
 from logged_in import invited, logged_in
 from sample_calls import SampleCall, SampleCalls, Things
+from sqlmodel import update
 from stage import IRIS_ROW, WIDE, Live, Stage, instances, key_id
 
 from gatehouse.api.docs import ASSET_NAMES
 from gatehouse.api.paths import GUIDE_PATH, PREDICTION_PATHS, TRANSLATION_PATH
+from gatehouse.db.outbox import announce
+from gatehouse.db.tables import NoticeTable
+from gatehouse.identity.store import find_tenant
 from gatehouse.middleware.people import LOGOUT
+from gatehouse.notices.store import list_notices
 from gatehouse.principal import OPERATOR_TENANT, TENANT_SCOPES, Role, Scope
 
 MINE, BESIDE = "matrix-mine", "matrix-beside"
@@ -47,6 +52,8 @@ ON_SQLITE = pytest.mark.parametrize("module_database_url", ["sqlite"], indirect=
 """Of what no database can make a difference to."""
 LATER_S = 400
 PASSWORD = "correct horse battery 17"
+HOOK = "https://127.0.0.1:9/hook"
+"""On this machine, where nobody listens."""
 LET_IN = ("key", "operator's key", "admin", "operator", "nobody")
 """In this order callers are asked for one who may call a route."""
 
@@ -77,6 +84,7 @@ class World:
         self._operate(f"{IRIS}/deprecate", {"sunset": _day(60), "successor": "v2"})
         self._operate(f"{IRIS}/extensions", {"tenant": MINE, "until": _day(90)})
         self._window = self._brownout()
+        self._told = self._target()
         self.document: dict[str, Any] = live.get("/openapi.json", self._tokens["operator's key"]).json()
         self.calls = SampleCalls(self.document, self._things())
         accepted = live.client.post("/login/accept", json={"code": self._code("matrix-member"), "password": PASSWORD})
@@ -160,6 +168,8 @@ class World:
                 "old": lambda: "v1",
                 "new": lambda: "v2",
                 "brownout_id": lambda: self._window,
+                "notice-targets/tenant": lambda: self._told,
+                "notice_id": self._notice,
             },
             fresh={
                 "key_id": lambda: key_id(self.stage.key(MINE)),
@@ -167,6 +177,7 @@ class World:
                 "extensions/tenant": self._extended,
                 "person": lambda: logged_in(self.stage, _name(), Role.TENANT_ADMIN, MINE).id,
                 "brownout_id": self._brownout,
+                "notice-targets/tenant": self._target,
                 "plan": lambda: self.stage.plan(replace(WIDE, name=_name())),
             },
             elsewhere={
@@ -193,6 +204,7 @@ class World:
                 "until": lambda: _day(90),
                 "before": lambda: "2000-01-01",
                 "starts_at": self._moment,
+                "url": lambda: HOOK,
             },
             bodies=self._bodies(),
             queries={"POST /{api_version}/models/{model}/translate": {"from": "v1"}},
@@ -208,6 +220,7 @@ class World:
         return predictions | {
             "POST /account/rehearse-brownout": lambda least: {**least, "key_id": key_id(self._keys[MINE]), "minutes": 0},
             "PATCH /admin/people/{person}": lambda _: {"role": Role.TENANT_ADMIN},
+            "POST /admin/notice-targets": lambda _: {"tenant": self._new_tenant(), "url": HOOK},
             "POST /admin/keys/revoke-leaked": lambda _: {"key": self.stage.key(MINE)},
             "POST /login": lambda _: {"name": f"matrix-member@{MINE}", "password": PASSWORD},
         }
@@ -230,6 +243,21 @@ class World:
         """Of a brownout that meets no other."""
         return f"{datetime.now(UTC) + timedelta(days=2, hours=next(self._hours)):%Y-%m-%dT%H:%M:%SZ}"
 
+    def _target(self) -> str:
+        """A tenant that is told by webhook."""
+        name = self._new_tenant()
+        self._operate("/admin/notice-targets", {"tenant": name, "url": HOOK})
+        return name
+
+    def _notice(self) -> str:
+        """One that is delivered already: the server of a test sends nothing."""
+        with self.stage.database.write() as session:
+            tenant = find_tenant(session, self._told)
+            assert tenant is not None
+            announce(session, tenant.id, "endpoint.retired", _name(), "", {})
+            session.execute(update(NoticeTable).values(due_at=None))
+            return list_notices(session, tenant.id, 1)[0].id
+
     def _operate(self, path: str, body: Any) -> Any:
         answer = self.send(SampleCall("POST", path, body=body), self._tokens["operator's key"])
         assert answer.is_success, answer.text
@@ -247,7 +275,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory, published: Path, module_database_url: str) -> Iterator[World]:
     """One for a whole module, once on SQLite and once on PostgreSQL."""
     stage = Stage(tmp_path_factory.mktemp("world"), published, module_database_url, ("iris v1", "iris v2", "line v1"))
-    with stage.serving(docs="open") as live:
+    with stage.serving(docs="open", notices_networks="127.0.0.0/8") as live:
         yield World(live)
     stage.close()
 

@@ -21,7 +21,8 @@ def replay(session: Session, actor: Actor, notice_id: str) -> Notice:
     """Have a notice sent again, with its id and body as before. Raises Refused."""
     notice = notice_of(session, notice_id)
     if target_of(session, notice.tenant_id, notice.tenant).gone:
-        raise Refused(f"{notice.tenant}'s target has said that it is gone: gatehouse notice-targets edit {notice.tenant} --url https://…")
+        fact = f"{notice.tenant}'s target has said that it is gone"
+        raise Refused(f"{fact}: gatehouse notice-targets edit {notice.tenant} --url https://…", fact=fact)
     store.send_again(session, notice_id)
     record_audit(session, actor, "notice.replay", notice.tenant, {"notice": notice_id})
     return notice_of(session, notice_id)

@@ -115,11 +115,15 @@ class DeliveryStore:
             return Backlog(session.exec(waiting).one(), session.exec(failing).one())
 
 
-def list_notices(session: Session, tenant_id: str | None, most: int) -> list[Notice]:
-    """The newest first."""
+def list_notices(session: Session, tenant_id: str | None, most: int, after: tuple[datetime, str] | None = None) -> list[Notice]:
+    """The newest first; those behind the one of this moment and id, where it is given."""
     query = _notices().order_by(col(NoticeTable.created_at).desc(), col(NoticeTable.id)).limit(most)
     if tenant_id is not None:
         query = query.where(NoticeTable.tenant_id == tenant_id)
+    if after is not None:
+        at, last = after
+        created_at = col(NoticeTable.created_at)
+        query = query.where((created_at < at) | ((created_at == at) & (col(NoticeTable.id) > last)))
     return [_notice(*row) for row in session.exec(query)]
 
 

@@ -48,7 +48,8 @@ def parse_target(text: str, allowed: Sequence[Network]) -> TargetUrl:
     if url.scheme == "http" and not allowed:
         raise Refused(f"a notice is sent by https:// alone; http:// only into networks that {ALLOW} names")
     if _is_address(url.host) and not may_be_called(url.host, allowed):
-        raise Refused(f"{url.host} is no public address; where notices may go there, add its network to {ALLOW}")
+        remedy = f"where notices may go there, add its network to {ALLOW}"
+        raise Refused(f"{url.host} is no public address; {remedy}", fact=f"this is no public address; {remedy}")
     return url
 
 

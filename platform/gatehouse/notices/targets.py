@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.clock import database_now
-from gatehouse.errors import Refused
+from gatehouse.errors import Refused, about
 from gatehouse.notices import target_store
 from gatehouse.notices.signature import new_secret
 from gatehouse.notices.target_store import Target
@@ -38,9 +38,11 @@ def create_target(
     session: Session, actor: Actor, tenant_id: str, tenant: str, url: str, allowed: Sequence[Network], sealer: Sealer
 ) -> tuple[Target, str]:
     """The target and its secret. What the tenant was to be told in the last three days is sent to it. Raises Refused."""
-    parsed = parse_target(url, allowed)
+    with about("url"):
+        parsed = parse_target(url, allowed)
     if target_store.find_target(session, tenant_id):
-        raise Refused(f"{tenant} has a target already: gatehouse notice-targets edit {tenant} --url {url}")
+        fact = f"{tenant} has a target already"
+        raise Refused(f"{fact}: gatehouse notice-targets edit {tenant} --url {url}", fact=fact)
     secret = new_secret()
     target_store.add_target(session, tenant_id, url, sealer.close(sealed_name(tenant_id), secret), database_now(session))
     target_store.give_up_stale(session, tenant_id)
@@ -50,7 +52,8 @@ def create_target(
 
 def edit_target(session: Session, actor: Actor, tenant_id: str, tenant: str, url: str, allowed: Sequence[Network]) -> Target:
     """Another address, or the same again after it was gone; the secret stays. Raises Refused."""
-    parsed = parse_target(url, allowed)
+    with about("url"):
+        parsed = parse_target(url, allowed)
     before = target_of(session, tenant_id, tenant)
     # with a new lease nobody's: what the old address says now is of no account
     fresh = {"gone": False, "failing_since": None, "failing_reason": None, "lease": None, "lease_ends_at": None}
@@ -66,7 +69,7 @@ def rotate_secret(
 ) -> tuple[str, datetime | None]:
     """A new secret, and until when notices are signed by the one before as well. Raises Refused."""
     if not timedelta(0) <= grace <= LONGEST_GRACE:
-        raise Refused(f"the grace is 0 to {LONGEST_GRACE.days} days: then the secret from before ends")
+        raise Refused(f"the grace is 0 to {LONGEST_GRACE.days} days: then the secret from before ends", member="grace_s")
     before, secret = target_of(session, tenant_id, tenant), new_secret()
     until = database_now(session) + grace if grace else None
     columns = {
@@ -106,5 +109,6 @@ def target_of(session: Session, tenant_id: str, tenant: str) -> Target:
     """Raises Refused."""
     target = target_store.find_target(session, tenant_id)
     if target is None:
-        raise Refused(f"{tenant} has no target: gatehouse notice-targets create {tenant} --url https://…")
+        fact = f"{tenant} has no target"
+        raise Refused(f"{fact}: gatehouse notice-targets create {tenant} --url https://…", fact=fact)
     return target

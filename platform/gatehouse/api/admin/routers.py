@@ -17,6 +17,8 @@ from gatehouse.api.admin.key_changes import key_changes_router
 from gatehouse.api.admin.keys import admin_keys_router
 from gatehouse.api.admin.leaked_keys import leaked_keys_router
 from gatehouse.api.admin.migration import migration_router
+from gatehouse.api.admin.notice_targets import notice_targets_router
+from gatehouse.api.admin.notices import notices_router
 from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.admin.people import admin_people_router
 from gatehouse.api.admin.people_changes import people_changes_router
@@ -42,6 +44,8 @@ def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
     yield migration_router(parts)
     yield usage_router(parts)
     yield usage_events_router(parts)
+    yield notices_router(parts)
+    yield notice_targets_router(parts)
     yield status_router(parts)
     yield audit_router(parts)
 
