@@ -4,17 +4,16 @@ import json
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import typer
-from sqlalchemy import Row
 
 from gatehouse.cli.audit_rows import ACTION, ACTOR, REQUEST, SINCE, SUBJECT, UNTIL, facts, wanted_rows
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.progress import progress_bar
 from gatehouse.cli.usage_lines import counted
 from gatehouse.cli.written_file import written_file
-from gatehouse.db.audit_trail import count_entries, hold_still, stream_entries
+from gatehouse.db.audit_trail import AuditRow, count_entries, hold_still, stream_entries
 from gatehouse.usage.csv_text import csv_lines
 
 COLUMNS = ("id", "sequence", "at", "actor", "source", "request_id", "action", "subject", "detail", "key_version", "mac")
@@ -60,10 +59,10 @@ def _sign(begin: Callable[[str], None], count: int, number: int) -> None:
         begin(f"{count:,} of {number:,} rows")
 
 
-def _csv(target: TextIO, row: Row[Any]) -> None:
+def _csv(target: TextIO, row: AuditRow) -> None:
     line = facts(row) | {"detail": row.detail}
     target.write(csv_lines([[line[name] for name in COLUMNS]]))
 
 
-def _ndjson(target: TextIO, row: Row[Any]) -> None:
+def _ndjson(target: TextIO, row: AuditRow) -> None:
     target.write(json.dumps(facts(row)) + "\n")

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Row
 
 from gatehouse.cli.wishes import past_moment
-from gatehouse.db.audit_trail import AuditFilter, detail_of
+from gatehouse.db.audit_trail import AuditFilter, AuditRow, detail_of
 
 ACTOR = Annotated[str | None, typer.Option("--actor", help="By one: os-user:alice, key:ID, person:ID.")]
 ACTION = Annotated[str | None, typer.Option("--action", help="One action, such as key.create, or all of a noun: key.")]
@@ -26,7 +25,7 @@ def wanted_rows(
     return AuditFilter(actor=actor, action=action, subject=subject, request_id=request, since=first, until=last)
 
 
-def facts(row: Row[Any]) -> dict[str, Any]:
+def facts(row: AuditRow) -> dict[str, Any]:
     """One row as JSON."""
     return {
         "id": row.id,
@@ -43,7 +42,7 @@ def facts(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def lines(row: Row[Any]) -> Iterator[str]:
+def lines(row: AuditRow) -> Iterator[str]:
     """One row for reading: what was changed stands as `before -> after`."""
     known = facts(row)
     detail = known.pop("detail")

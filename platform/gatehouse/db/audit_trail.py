@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Row, Select, String, or_, text, type_coerce
 from sqlmodel import Session, func, select
@@ -14,6 +14,8 @@ from gatehouse.db.tables import METADATA
 TRAIL = METADATA.tables["audit"]
 AS_STORED = tuple(type_coerce(column, String).label("at") if column is TRAIL.c.at else column for column in TRAIL.c)
 """For verification: SQLite holds times as text, and what somebody has put there instead need not be one."""
+AuditRow: TypeAlias = Row[Any]
+"""Has the columns as attributes."""
 AT_ONCE = 1_000
 """Rows that a stream holds in memory."""
 
@@ -47,7 +49,7 @@ class AuditFilter:
         return statement
 
 
-def newest_entries(session: Session, wanted: AuditFilter, limit: int, before: int | None = None) -> list[Row[Any]]:
+def newest_entries(session: Session, wanted: AuditFilter, limit: int, before: int | None = None) -> list[AuditRow]:
     """At most `limit` rows, the newest first; only those older than the row `before`."""
     statement = wanted.of(select(*TRAIL.c)).order_by(TRAIL.c.id.desc()).limit(limit)
     if before is not None:
@@ -55,7 +57,7 @@ def newest_entries(session: Session, wanted: AuditFilter, limit: int, before: in
     return list(session.execute(statement))
 
 
-def find_entry(session: Session, id: int) -> Row[Any] | None:
+def find_entry(session: Session, id: int) -> AuditRow | None:
     """One row."""
     return session.execute(select(*TRAIL.c).where(TRAIL.c.id == id)).first()
 
@@ -66,13 +68,13 @@ def count_entries(session: Session, wanted: AuditFilter) -> int:
     return count
 
 
-def stream_entries(session: Session, wanted: AuditFilter) -> Iterator[Row[Any]]:
+def stream_entries(session: Session, wanted: AuditFilter) -> Iterator[AuditRow]:
     """All rows, the oldest first."""
     statement = wanted.of(select(*TRAIL.c)).order_by(TRAIL.c.id).execution_options(yield_per=AT_ONCE)
     return iter(session.execute(statement))
 
 
-def detail_of(row: Row[Any]) -> dict[str, Any]:
+def detail_of(row: AuditRow) -> dict[str, Any]:
     """What a row says beside its columns; the text itself where somebody has made it into no JSON object."""
     try:
         detail = json.loads(row.detail)

@@ -2,10 +2,9 @@
 
 import time
 from threading import Lock
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from sqlalchemy import Row
 
 from gatehouse.api.admin.audit_bodies import AuditEntry, AuditList, AuditQuery, Verification, VerificationQuery, audit_entry, verification
 from gatehouse.api.admin.changing import AdminReader
@@ -15,7 +14,7 @@ from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.probing import get_and_head
 from gatehouse.db.audit_chain import Head
 from gatehouse.db.audit_keys import AuditKeys
-from gatehouse.db.audit_trail import AuditFilter, find_entry, newest_entries
+from gatehouse.db.audit_trail import AuditFilter, AuditRow, find_entry, newest_entries
 from gatehouse.db.audit_verify import verify_trail
 from gatehouse.db.session import Database
 from gatehouse.errors import NotFound, ServiceUnavailable
@@ -61,7 +60,7 @@ def audit_router(parts: AdminParts) -> APIRouter:
     @parts.limited
     def show_audit(request: Request, principal: AdminReader, row_id: RowId) -> AuditEntry:
         with parts.database.read() as session:
-            row: Row[Any] | None = find_entry(session, row_id)
+            row: AuditRow | None = find_entry(session, row_id)
         if row is None:
             raise NotFound(reason="no_such_audit_row")
         return audit_entry(row)

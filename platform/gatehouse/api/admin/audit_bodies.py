@@ -4,12 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
-from sqlalchemy import Row
 
 from gatehouse.api.admin.pages import PageQuery
 from gatehouse.api.key_bodies import Closed
 from gatehouse.db.audit_chain import Head
-from gatehouse.db.audit_trail import detail_of
+from gatehouse.db.audit_trail import AuditRow, detail_of
 from gatehouse.db.audit_verify import Verdict
 
 _WORDS = r"^[^\x00-\x1f\x7f]+$"
@@ -86,7 +85,7 @@ class Verification(Closed):
     further_findings: int
 
 
-def audit_entry(row: Row[Any]) -> AuditEntry:
+def audit_entry(row: AuditRow) -> AuditEntry:
     """A row by the list of fields."""
     shown = {name: getattr(row, name) for name in AuditEntry.model_fields if name != "detail"}
     return AuditEntry(**shown, detail=detail_of(row))
