@@ -246,7 +246,7 @@ class Application:
     def _families(self) -> list[Family]:
         identity, limits, metering, serving = self.identity, self.limits, self.metering, self.serving
         readings = [
-            *credential_readings(identity.authenticator, identity.failures, identity.wrong_secrets, metering.meter),
+            *credential_readings(identity.authenticator, identity.failures, identity.wrong_secrets, identity.failed_logins, metering.meter),
             *limit_readings(lambda: self.live_processes, limits.rates, limits.quota, limits.watch, limits.observed, limits.idempotency),
             *usage_readings(metering.meter, metering.spool),
             *notice_readings(self.sender),

@@ -6,6 +6,7 @@ from gatehouse.identity.service import Authenticator
 from gatehouse.limits.concurrency import Concurrency
 from gatehouse.limits.deployment_rates import DeploymentRates
 from gatehouse.limits.failed_credentials import FailedCredentials
+from gatehouse.limits.failed_logins import FailedLogins
 from gatehouse.limits.idempotency import Idempotency
 from gatehouse.limits.observed import Observed
 from gatehouse.limits.quota import QuotaBook
@@ -23,7 +24,9 @@ from gatehouse.usage.meter import Meter
 from gatehouse.usage.spool import Spool
 
 
-def credential_readings(authenticator: Authenticator, failures: FailedCredentials, wrong: WrongSecrets, meter: Meter) -> list[Reading]:
+def credential_readings(
+    authenticator: Authenticator, failures: FailedCredentials, wrong: WrongSecrets, logins: FailedLogins, meter: Meter
+) -> list[Reading]:
     """Who is let in, and who is not."""
     return [
         Reading(
@@ -38,6 +41,8 @@ def credential_readings(authenticator: Authenticator, failures: FailedCredential
         ),
         Reading("calls_of_nobody_total", "Calls refused before anybody was known.", meter.unknown.total, counts=True),
         Reading("wrong_secret_alarms_total", "Keys at which somebody guesses.", lambda: wrong.alarms, counts=True),
+        Reading("failed_logins_total", "Passwords and one-time codes that were wrong.", lambda: logins.counted, counts=True),
+        Reading("logins_not_tried_total", "Refused after too many failed logins.", lambda: logins.refused, counts=True),
     ]
 
 

@@ -144,7 +144,7 @@ def test_who_is_let_in_has_used_nothing_and_codes_count_by_network() -> None:
     with pytest.raises(TooManyFailures), logins.attempt_code(HOME):
         pass
     assert wait_of(logins, "alice", HOME) == 2
-    assert logins.refused == 2
+    assert (logins.counted, logins.refused) == (PER_NETWORK, 2)
 
 
 def test_attempts_under_way_count_until_they_have_ended() -> None:

@@ -36,6 +36,8 @@ class FailedLogins:
         self._rates = rates
         self._processes = processes
         self._lock = Lock()
+        self.counted = 0
+        """Failures, whoever they came from."""
         self.refused = 0
         """Attempts that were not made."""
 
@@ -54,8 +56,9 @@ class FailedLogins:
         try:
             yield attempt
         finally:
-            if not attempt.failed:
-                with self._lock:
+            with self._lock:
+                self.counted += attempt.failed
+                if not attempt.failed:
                     self._rates.give_back(taken)
 
     def _take(self, ways: list[list[RateLimit]]) -> Decision:
