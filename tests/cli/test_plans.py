@@ -38,3 +38,10 @@ def test_limits_that_contradict_are_refused_in_one_line(gatehouse: Any) -> None:
         assert said in answer.error
         assert answer.error.count("\n") == 1
     assert "write a size as" in gatehouse("plans", "edit", "trial", "--bytes-per-call", "2 MB", code=2).error
+
+
+def test_one_plan_is_shown(gatehouse: Any) -> None:
+    listed = {plan["name"]: plan for plan in gatehouse("plans", "list", "--json").json}
+    assert gatehouse("plans", "show", "trial", "--json").json == listed["trial"]
+    assert gatehouse("plans", "show", "trial").lines[-1] == "to change it: gatehouse plans edit trial"
+    assert "no plan 'trail'; known plans: standard, trial; did you mean trial?" in gatehouse("plans", "show", "trail", code=1).error

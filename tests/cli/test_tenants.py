@@ -30,6 +30,14 @@ def test_a_tenant_with_models_and_plan_in_one_command(published: Any) -> None:
     assert "acme" in published("tenants", "list").out
 
 
+def test_one_tenant_is_shown_with_what_it_may_call(published: Any) -> None:
+    made = published("tenants", "create", "acme", "--models", "pair", "--json").json
+    assert published("tenants", "show", "acme", "--json").json == made
+    said = published("tenants", "show", "acme").lines
+    assert said[-2:] == ["acme may call: pair; default model pair", "next: gatehouse keys list --tenant acme"]
+    assert "no tenant 'acne'; known tenants: acme; did you mean acme?" in published("tenants", "show", "acne", code=1).error
+
+
 def test_suspending_editing_and_resuming_say_what_holds(published: Any) -> None:
     published("tenants", "create", "acme", "--models", "pair")
     refused = "acme is suspended, its keys and tokens are refused: gatehouse tenants resume acme"

@@ -44,6 +44,14 @@ def show_all(json: Json = False) -> None:
     _print(found)
 
 
+@app.command(epilog=example("gatehouse plans show trial"))
+def show(plan: Name, json: Json = False) -> None:
+    """Show the limits of one plan."""
+    with open_deployment() as deployment:
+        found = plans.show_plan(deployment.database, plan)
+    _answer(found, json, f"to change it: gatehouse plans edit {plan}")
+
+
 @app.command(epilog=example("gatehouse plans create gold --requests 100/s --requests-burst 400 --rows-per-month 5000000 --quota soft"))
 def create(
     plan: Name,

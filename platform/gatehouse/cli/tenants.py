@@ -23,6 +23,7 @@ app = typer.Typer(
     epilog=example("gatehouse tenants list"),
 )
 
+COLUMNS = ("tenant", "plan", "may call", "default model", "state", "since")
 Name = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's name.")]
 
 
@@ -59,8 +60,20 @@ def show_all(json: Json = False) -> None:
     if not found:
         typer.echo("there are no tenants yet: gatehouse tenants create acme")
         return
-    columns = ("tenant", "plan", "may call", "default model", "state", "since")
-    print_table(columns, [_row(tenant, of[tenant.name]) for tenant in found])
+    print_table(COLUMNS, [_row(tenant, of[tenant.name]) for tenant in found])
+
+
+@app.command(epilog=example("gatehouse tenants show acme"))
+def show(tenant: Name, json: Json = False) -> None:
+    """Show one tenant with what it may call."""
+    with open_deployment() as deployment:
+        found = tenants.show_tenant(deployment.database, tenant)
+        grants = grants_of(deployment, tenant)
+        if json:
+            print_json(facts(found, grants))
+            return
+        print_table(COLUMNS, [_row(found, grants)])
+        say_access(deployment, found, grants, then=f"gatehouse keys list --tenant {tenant}")
 
 
 @app.command(epilog=example("gatehouse tenants edit acme --plan standard --default-model iris"))

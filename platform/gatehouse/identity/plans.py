@@ -53,6 +53,12 @@ def list_plans(database: Database) -> list[Plan]:
         return store.list_plans(session)
 
 
+def show_plan(database: Database, name: str) -> Plan:
+    """Raises NotKnown."""
+    with database.read() as session:
+        return named_plan(session, name)
+
+
 def named_plan(session: Session, name: str) -> Plan:
     """Raises NotKnown."""
     plan = store.find_plan(session, name)

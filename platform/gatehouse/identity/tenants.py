@@ -71,6 +71,12 @@ def list_tenants(database: Database) -> list[Tenant]:
         return store.list_tenants(session)
 
 
+def show_tenant(database: Database, name: str) -> Tenant:
+    """Raises NotKnown."""
+    with database.read() as session:
+        return named_tenant(session, name)
+
+
 def edit_tenant(database: Database, actor: Actor, name: str, *, plan: str | None = None, default_model: str | None = None) -> Tenant:
     """Change the plan, the default model (a granted one), or both. Raises Refused."""
     with database.write() as session:
