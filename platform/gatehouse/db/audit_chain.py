@@ -12,12 +12,13 @@ from sqlmodel import Session, col, func, select
 
 from gatehouse.db.audit import Actor, AuditFacts, taken_facts
 from gatehouse.db.audit_keys import AuditKeys
-from gatehouse.db.tables import AuditHeadTable, AuditTable
+from gatehouse.db.tables import METADATA, AuditHeadTable, AuditTable
 
 FIRST_MAC = "0" * 64
 """Stands before the first row."""
 BEGIN = "audit.begin"
 """The row that seals those from before the chain."""
+_SPELLING = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=repr)
 _NO_MOMENT = datetime.min.replace(tzinfo=UTC)
 CHAIN = Actor("gatehouse", "audit")
 
@@ -77,7 +78,7 @@ def chain_pending(session: Session, keys: AuditKeys | None) -> None:
         row = ChainedRow(id, head.sequence + 1, keys.version, each)
         head = Head(row.sequence, row.seal(keys, head.mac))
         rows.append(_columns(row, head.mac))
-    session.execute(insert(AuditTable), rows)
+    session.execute(insert(METADATA.tables["audit"]), rows)
     session.execute(
         update(AuditHeadTable).where(col(AuditHeadTable.id) == 1).values(sequence=head.sequence, mac=head.mac, changed_at=datetime.now(UTC))
     )
@@ -162,4 +163,4 @@ def _members(facts: AuditFacts) -> tuple[str | None, ...]:
 
 def _spelled(*members: object) -> bytes:
     """A JSON array in ASCII: no two rows are spelled alike."""
-    return json.dumps(members, ensure_ascii=True, separators=(",", ":"), default=repr).encode("ascii")
+    return _SPELLING.encode(members).encode("ascii")

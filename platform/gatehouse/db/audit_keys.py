@@ -1,6 +1,5 @@
 """The keys of the audit trail's chain, which lie outside the database: whoever has only that cannot forge a row."""
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 
@@ -21,4 +20,4 @@ class AuditKeys:
 
     def seal(self, version: int, message: bytes) -> str:
         """HMAC-SHA256 (RFC 2104) in hexadecimal, 64 characters. Raises KeyError for a version that is not known."""
-        return hmac.new(self._secrets[version], message, hashlib.sha256).hexdigest()
+        return hmac.digest(self._secrets[version], message, "sha256").hex()
