@@ -7,11 +7,14 @@ from typing import Any
 import httpx2
 import pytest
 from access_table import ANSWERED, Access, access_table
+from closed_schemas import open_places
 from sample_calls import SampleCall, parameters_of, unlike
 from stage import problem
 from statements import statements
 from wire import head, wire
 from world import ON_SQLITE, World
+
+from gatehouse.api.paths import PREDICTION_PATHS
 
 TABLE = access_table()
 NOT_IDS = frozenset({"api_version", "older", "code", "name"})
@@ -46,6 +49,29 @@ def answered(world: World, call: SampleCall, token: str | None) -> tuple[Any, li
     with statements(world.live) as seen:
         answer = world.send(call, token)
     return without_id(answer), [statement for _, statement in seen]
+
+
+# ------------------------------------------------- 45: fields of answers
+
+OPEN = {
+    "POST /{api_version}/models/{model}/translate": "rows of the newer contract",
+    "GET /admin/audit": "`detail`: what was before and after, of any noun",
+    "GET /admin/audit/{row_id}": "the same",
+    "GET /admin/notices/{notice_id}": "`body`: what was sent, of any kind of notice",
+}
+"""What may hold members that the document does not list, and why."""
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("access", TABLE, ids=str)
+def test_row_45_the_document_lists_every_field_of_an_answer(world: World, access: Access) -> None:
+    """The matrix holds each live answer against it."""
+    operation = world.calls.operation(access)
+    if operation is None or str(access) in OPEN or access.path in PREDICTION_PATHS:  # clients of predictions are to expect more
+        return
+    answers = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+    schemas = [content["schema"] for answer in answers for kind, content in answer.get("content", {}).items() if "json" in kind]
+    assert [place for schema in schemas for place in open_places(world.document, schema)] == []
 
 
 # ----------------------------------------------------- 43: admin functions

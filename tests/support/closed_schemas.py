@@ -1,7 +1,10 @@
-"""Whether a schema of the OpenAPI document lists all that an answer may hold."""
+"""Whether a schema of the OpenAPI document lists all that an answer may hold, and whether an answer holds no more."""
 
 from collections.abc import Iterator
 from typing import Any
+
+import httpx2
+import jsonschema_rs
 
 Json = dict[str, Any]
 COMBINED = ("anyOf", "oneOf", "allOf")
@@ -38,3 +41,23 @@ def _open_object(document: Json, schema: Json, place: str, within: tuple[str, ..
 def _types(schema: Json) -> list[str]:
     given = schema.get("type", [])
     return given if isinstance(given, list) else [given]
+
+
+def check_answer(document: Json, operation: Json | None, answer: httpx2.Response) -> None:
+    """That an answer holds what its operation lists, and nothing else: objects that the schema lets grow are closed for it."""
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    if operation is None or kind != "application/json" or not answer.content:
+        return
+    schema = operation["responses"][str(answer.status_code)]["content"][kind]["schema"]
+    jsonschema_rs.validate(_closed({**schema, "components": document["components"]}), answer.json())
+
+
+def _closed(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(member) for name, member in schema.items()}
+    if isinstance(schema.get("properties"), dict) and "allOf" not in schema:
+        closed.setdefault("additionalProperties", False)
+    return closed

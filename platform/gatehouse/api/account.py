@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
+from gatehouse.api.account_bodies import AccountBody
+from gatehouse.api.model_bodies import answers_with
 from gatehouse.api.models import Summary
 from gatehouse.api.principal import needs
 from gatehouse.api.probing import get_and_head
@@ -30,7 +32,13 @@ def account_router(endpoints: Endpoints, sources: AccountSources, summary: Summa
     router = APIRouter(prefix="/account", tags=["account"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
-    @get_and_head(router, "", summary="Your tenant, key or person, plan, rows left and endpoints", operation_id="show_account")
+    @get_and_head(
+        router,
+        "",
+        summary="Your tenant, key or person, plan, rows left and endpoints",
+        operation_id="show_account",
+        **answers_with(AccountBody),
+    )
     @limited
     def show_account(request: Request, principal: AccountReader) -> dict[str, Any]:
         granted = [summary(endpoint, principal) for endpoint in endpoints.granted(principal)]

@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from gatehouse.api.account import AccountReader
+from gatehouse.api.account_bodies import LimitsBody
+from gatehouse.api.model_bodies import answers_with
 from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.limits.month import month_of
@@ -29,7 +31,13 @@ def account_limits_router(sources: LimitSources, throttle: Throttle, per_minute:
     """`GET /account/limits`."""
     router = APIRouter(prefix="/account", tags=["account"])
 
-    @get_and_head(router, "/limits", summary="Your limits and quota, what is left and when it is whole again", operation_id="show_limits")
+    @get_and_head(
+        router,
+        "/limits",
+        summary="Your limits and quota, what is left and when it is whole again",
+        operation_id="show_limits",
+        **answers_with(LimitsBody),
+    )
     @throttle.limit(f"{per_minute}/minute", key_func=by_key)
     def show_limits(request: Request, principal: AccountReader) -> dict[str, Any]:
         plan = principal.plan

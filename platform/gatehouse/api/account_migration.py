@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
+from gatehouse.api.account_migration_bodies import MigrationsBody
+from gatehouse.api.model_bodies import answers_with
 from gatehouse.api.models import Summary
 from gatehouse.api.principal import needs
 from gatehouse.api.probing import get_and_head
@@ -35,6 +37,7 @@ def account_migration_router(
         "/migration",
         summary="Your calls on endpoints that end and on their successors, and what speaks against moving",
         operation_id="show_migration",
+        **answers_with(MigrationsBody),
     )
     @throttle.limit(f"{per_minute}/minute", key_func=by_key)
     def show_migration(request: Request, principal: UsageReader) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from gatehouse.api.account_bodies import UsageBody
+from gatehouse.api.model_bodies import answers_with
 from gatehouse.api.principal import needs
 from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
@@ -35,8 +37,7 @@ def account_usage_router(usage: ReadUsage, throttle: Throttle, per_minute: int) 
         "/usage",
         summary="Your calls and rows by day, hour, key, model, API version and status",
         operation_id="show_usage",
-        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
-        response_model=dict[str, Any],
+        **answers_with(UsageBody, **{"text/csv": {"schema": {"type": "string"}}}),
     )
     @throttle.limit(f"{per_minute}/minute", key_func=by_key)
     def show_usage(

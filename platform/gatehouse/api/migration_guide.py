@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from gatehouse.api.documents import HTML
+from gatehouse.api.guide_bodies import GuideBody
 from gatehouse.api.guide_page import guide_page
 from gatehouse.api.models import ApiVersion, Caller, ModelName
 from gatehouse.api.negotiation import accepted
@@ -53,8 +54,8 @@ def guide_router(
         GUIDE_PATH,
         summary="How to move from an older API version to this one",
         operation_id="show_migration_guide",
-        response_model=dict[str, Any],
-        responses={200: {"content": CONTENT}, 406: problem_ref(406)},
+        response_model=None,
+        responses={200: {"model": GuideBody, "content": CONTENT}, 406: problem_ref(406)},
     )
     @throttle.limit(f"{per_minute}/minute", key_func=by_key)
     def show_migration_guide(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 
+from gatehouse.api.model_bodies import ModelList, ShownModel, answers_with
 from gatehouse.api.paths import API_VERSION, MODEL_NAME
 from gatehouse.api.principal import needs
 from gatehouse.api.probing import get_and_head
@@ -30,13 +31,21 @@ def models_router(endpoints: Endpoints, describe: Describe, summary: Summary, th
     router = APIRouter(tags=["models"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
-    @get_and_head(router, "/{api_version}/models", summary="The models that your key may call", operation_id="list_models")
+    @get_and_head(
+        router, "/{api_version}/models", summary="The models that your key may call", operation_id="list_models", **answers_with(ModelList)
+    )
     @limited
     def list_models(request: Request, api_version: ApiVersion, principal: Caller) -> dict[str, Any]:
         found = endpoints.granted(principal, api_version)
         return {"models": [summary(endpoint, principal) for endpoint in found]}
 
-    @get_and_head(router, "/{api_version}/models/{model}", summary="One model with its contract", operation_id="show_model")
+    @get_and_head(
+        router,
+        "/{api_version}/models/{model}",
+        summary="One model with its contract",
+        operation_id="show_model",
+        **answers_with(ShownModel),
+    )
     @limited
     def show_model(request: Request, api_version: ApiVersion, model: ModelName, principal: Caller) -> dict[str, Any]:
         for endpoint in endpoints.granted(principal, api_version):

@@ -3,11 +3,12 @@
 import secrets
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
+from gatehouse.api.key_bodies import Closed
 from gatehouse.api.oauth import NO_STORE, OAUTH_ERRORS, OAuthError, OAuthForm, Prove, described_form, form_body, prove_client, read_form
 from gatehouse.api.throttle import Throttle, by_address
 from gatehouse.errors import ServiceUnavailable
@@ -16,6 +17,15 @@ from gatehouse.identity.tokens import LIFETIME_S, TokenIssuer
 from gatehouse.principal import Scope, Verified
 
 RETRY_AFTER_S = "30"
+
+
+class AccessToken(Closed):
+    """RFC 6749 5.1."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
 
 
 def token_router(
@@ -28,7 +38,7 @@ def token_router(
         "/oauth/token",
         summary="A short-lived access token for an API key",
         operation_id="create_token",
-        responses=OAUTH_ERRORS,
+        responses={**OAUTH_ERRORS, 200: {"model": AccessToken}},
         openapi_extra=described_form(
             "grant_type",
             grant_type={"const": "client_credentials"},

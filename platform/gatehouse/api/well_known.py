@@ -70,6 +70,7 @@ _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 KEYS_SCHEMA: dict[str, Any] = {
     "type": "object",
+    "additionalProperties": False,
     "required": ["keys"],
     "properties": {
         "keys": {
@@ -85,6 +86,7 @@ KEYS_SCHEMA: dict[str, Any] = {
 }
 METADATA_SCHEMA: dict[str, Any] = {
     "type": "object",
+    "additionalProperties": False,
     "required": ["issuer", "token_endpoint", "jwks_uri", "response_types_supported"],
     "properties": {name: _TEXT if isinstance(value, str) else _TEXTS for name, value in authorization_server("", docs=True).items()},
 }
