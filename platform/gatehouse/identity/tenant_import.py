@@ -17,6 +17,8 @@ from gatehouse.identity.tenants import DEFAULT_PLAN, Granted, KnownModels, audit
 
 NEEDED = ("name",)
 OPTIONAL = ("plan", "models")
+MOST_GRANTS = 50_000
+"""Of one file: each is a row, for which others wait too."""
 Progress = Callable[[str], None]
 STEPS = 3
 
@@ -70,10 +72,22 @@ def tenant_lines(lines: Sequence[Line]) -> list[TenantLine]:
             if first.setdefault(name, line.number) != line.number:
                 faults.add(line.number, "name", f"stands in line {first[name]} already")
     faults.check()
-    return [
+    read = [
         TenantLine(line.number, line.cells["name"], line.cells["plan"] or DEFAULT_PLAN, tuple(dict.fromkeys(line.cells["models"].split())))
         for line in lines
     ]
+    _check_grants(read)
+    return read
+
+
+def _check_grants(lines: Sequence[TenantLine]) -> None:
+    grants, faults = 0, Faults()
+    for line in lines:
+        grants += len(line.models)
+        if grants > MOST_GRANTS:
+            faults.add(line.number, "models", f"a file gives at most {MOST_GRANTS:,} grants: divide it here")
+            break
+    faults.check()
 
 
 def check_lines(session: Session, lines: Sequence[TenantLine], known_models: KnownModels) -> None:

@@ -128,6 +128,9 @@ def test_of_many_faults_the_first_are_listed_and_all_are_counted(admin: Admin) -
 def test_a_file_has_its_own_bounds(admin: Admin) -> None:
     lines = "name\n" + "".join(f"many-{number}\n" for number in range(10_001))
     assert faults(admin, "/tenants/import", lines) == [(10_002, "")]
+    models = " ".join(f"m{number}" for number in range(100))
+    many = "name,models\n" + "".join(f"many-{number},{models}\n" for number in range(501))
+    assert faults(admin, "/tenants/import", many) == [(502, "models")]
     problem(admin.send("POST", "/tenants/import", b"x" * (4 * 1024 * 1024 + 1)), 413, "body_too_large")
     for kind in ("application/json", "text/csv; charset=utf-16", "text/plain"):
         problem(admin.send("POST", "/tenants/import", b"name\nx\n", content_type=kind), 415, "unsupported_media_type")
