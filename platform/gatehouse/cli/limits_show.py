@@ -1,59 +1,27 @@
 """`gatehouse limits show`: what a tenant is allowed, how far its month is used, and what observed limits would have refused."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gatehouse.cli.deployment import Deployment, open_deployment
+from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.output import Json, print_json, print_table, rate
-from gatehouse.identity.key_store import ApiKey
-from gatehouse.identity.keys import list_keys
-from gatehouse.identity.plans import facts_of_plan, facts_of_rate, named_plan
-from gatehouse.identity.tenants import named_tenant
-from gatehouse.limits.month import Month, month_of
-from gatehouse.limits.standing_store import MonthStanding, ObservedRefusal, StandingStore
-from gatehouse.principal import LimitMode, Plan, Rate
+from gatehouse.operating.tenant_limits import TenantLimits, limits_facts, read_limits
+from gatehouse.principal import LimitMode, Rate
 
 Line = tuple[str, str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class TenantLimits:
-    """`keys` are those with limits of their own."""
-
-    tenant: str
-    plan: Plan
-    keys: Sequence[ApiKey]
-    month: Month
-    standing: MonthStanding
-    observed: Sequence[ObservedRefusal]
-
-    @property
-    def rows_left(self) -> int:
-        return max(0, self.plan.rows_per_month - self.standing.metered)
 
 
 def show(tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's name.")], json: Json = False) -> None:
     """Show a tenant's limits and those of its keys, how far its month is used, and what observed limits would have refused."""
     with open_deployment() as deployment:
-        limits = _read(deployment, tenant, datetime.now(UTC))
+        limits = read_limits(deployment.database, tenant, datetime.now(UTC))
     if json:
-        print_json(_facts(limits))
+        print_json(limits_facts(limits))
         return
     print_table(("limit", "allows", "mode", "would have refused this month"), [*_rates(limits), *_own_rates(limits), _quota(limits)])
     typer.echo(_month(limits))
-
-
-def _read(deployment: Deployment, tenant: str, now: datetime) -> TenantLimits:
-    with deployment.database.read() as session:
-        found = named_tenant(session, tenant)
-        plan = named_plan(session, found.plan)
-    keys = [key for key in list_keys(deployment.database, tenant) if key.revoked_at is None and (key.requests or key.rows)]
-    store, month = StandingStore(deployment.database), month_of(now)
-    return TenantLimits(tenant, plan, keys, month, store.month_standing(found.id, month), store.observed(found.id, month))
 
 
 def _rates(limits: TenantLimits) -> list[Line]:
@@ -92,32 +60,3 @@ def _month(limits: TenantLimits) -> str:
     holders = "1 process" if standing.holders == 1 else f"{standing.holders} processes"
     held = f"; {standing.held:,} more are held ahead or on their way by {holders}" if standing.held else ""
     return f"{limits.month.name}: {standing.metered:,} rows metered, {limits.rows_left:,} left until {ends} 00:00 UTC{held}"
-
-
-def _facts(limits: TenantLimits) -> dict[str, Any]:
-    standing = limits.standing
-    return {
-        "tenant": limits.tenant,
-        "plan": facts_of_plan(limits.plan),
-        "keys": [
-            {
-                "id": key.id,
-                "requests": facts_of_rate(key.requests) if key.requests else None,
-                "rows": facts_of_rate(key.rows) if key.rows else None,
-            }
-            for key in limits.keys
-        ],
-        "quota": {
-            "month": limits.month.name,
-            "rows_metered": standing.metered,
-            "rows_left": limits.rows_left,
-            "rows_held": standing.held,
-            "holders": standing.holders,
-            "warned_percent": standing.warned_percent,
-            "resets_at": f"{limits.month.end:%Y-%m-%dT%H:%M:%SZ}",
-        },
-        "would_have_refused": [
-            {"name": each.name, "calls": each.calls, "rows": each.rows, "last_at": f"{each.last_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
-            for each in limits.observed
-        ],
-    }

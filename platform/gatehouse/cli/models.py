@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,8 +18,7 @@ from gatehouse.cli.publishing import STEPS, publish_model
 from gatehouse.cli.served_rows import EPILOG, show_rows
 from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.migration.endpoint import Endpoint
-from gatehouse.migration.store import list_endpoints
-from gatehouse.operating.published import repository_of
+from gatehouse.operating.model_list import list_models, model_facts
 from gatehouse.serving.options import PublishOptions
 
 app = typer.Typer(
@@ -95,21 +94,18 @@ app.command("rows", epilog=EPILOG)(show_rows)
 @app.command("list", epilog=example("gatehouse models list --json"))
 def show_all(json: Json = False) -> None:
     """List published models with their versions and endpoints."""
-    with open_deployment() as deployment:
-        repository = repository_of(deployment.settings)
-        with deployment.database.read() as session:
-            endpoints = list_endpoints(session)
-    models = sorted({*repository.models(), *(endpoint.model for endpoint in endpoints)})
-    of = {model: [endpoint for endpoint in endpoints if endpoint.model == model] for model in models}
+    with open_deployment() as deployment, deployment.database.read() as session:
+        models = list_models(session, deployment.settings)
     if json:
-        print_json([_model_facts(model, repository.versions(model), of[model]) for model in models])
+        now = datetime.now(UTC)
+        print_json([model_facts(each, now) for each in models])
         return
     if not models:
         typer.echo("no model is published yet: gatehouse models publish FILE --sample rows.csv")
         return
     rows = [
-        (model, ", ".join(repository.versions(model)) or "missing", ", ".join(_described(endpoint) for endpoint in of[model]) or "none yet")
-        for model in models
+        (each.model, ", ".join(each.versions) or "missing", ", ".join(_described(endpoint) for endpoint in each.endpoints) or "none yet")
+        for each in models
     ]
     print_table(("model", "published versions", "endpoints"), rows)
 
@@ -117,12 +113,3 @@ def show_all(json: Json = False) -> None:
 def _described(endpoint: Endpoint) -> str:
     serves = f"bridged to {endpoint.bridged_to}" if endpoint.bridged_to else f"serves {endpoint.stable_version}"
     return f"{endpoint.api_version} {endpoint.state_at(datetime.now(UTC))}, {serves}"
-
-
-def _model_facts(model: str, versions: tuple[str, ...], endpoints: list[Endpoint]) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    shown = [
-        {"api_version": each.api_version, "state": each.state_at(now), "stable_version": each.stable_version, "bridged_to": each.bridged_to}
-        for each in endpoints
-    ]
-    return {"model": model, "versions": list(versions), "endpoints": shown}

@@ -23,7 +23,9 @@ from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.admin.people import admin_people_router
 from gatehouse.api.admin.people_changes import people_changes_router
 from gatehouse.api.admin.plans import plans_router
+from gatehouse.api.admin.published_models import admin_models_router
 from gatehouse.api.admin.status import status_router
+from gatehouse.api.admin.tenant_limits import tenant_limits_router
 from gatehouse.api.admin.tenants import tenants_router
 from gatehouse.api.admin.usage import usage_router
 from gatehouse.api.admin.usage_events import usage_events_router
@@ -44,6 +46,8 @@ def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
     yield migration_router(parts)
     yield usage_router(parts)
     yield usage_events_router(parts)
+    yield admin_models_router(parts)
+    yield tenant_limits_router(parts)
     yield notices_router(parts)
     yield notice_targets_router(parts)
     yield status_router(parts)
