@@ -67,6 +67,8 @@ def arguments() -> argparse.Namespace:
         parser.error(f"no study {', '.join(sorted(unknown))}: choose of {', '.join(STUDIES)}")
     if given.rounds < 1:
         parser.error("--rounds must be at least 1")
+    if given.seconds is not None and given.seconds <= 0:
+        parser.error("--seconds must be more than 0")
     return given
 
 

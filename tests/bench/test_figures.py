@@ -1,5 +1,7 @@
 """What the comparison with the usual stack makes of its samples: medians, ratios, bars, tables and the chart."""
 
+import asyncio
+import itertools
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,13 +12,16 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2] / "scripts" / "bench"))
 
 from comparison import road
+from comparison.altered_server import REAL_CALLS, remembered
 from comparison.chart import drawn
 from comparison.clocks import Clocks
 from comparison.exchange import Answered, Exchange, WrongAnswer, post, whole_answer
 from comparison.figures import figures_of, ratio
 from comparison.finding import Bar, Chart, p99_bar
 from comparison.load import Sample, quantiles_ms, sample_of
+from comparison.published import publish
 from comparison.table import comparison_rows, lines_of
+from usual_stack import arguments
 
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-length: 18\r\n\r\n{"label":"setosa"}'
 
@@ -128,3 +133,44 @@ def test_a_stage_whose_function_has_gone_or_is_not_called_is_refused(tmp_path: P
     with pytest.raises(road.StageGone, match="not called by a prediction"):
         Clocks().write(tmp_path / "clocks.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_left_out_answers_for_ever_what_it_answered_last_once_it_is_warm() -> None:
+    numbers = itertools.count(1)
+
+    async def later() -> int:
+        return next(numbers)
+
+    plain, awaited = remembered(lambda: next(numbers)), remembered(later)
+
+    assert [plain() for _ in range(REAL_CALLS + 2)][-3:] == [REAL_CALLS] * 3
+    assert [asyncio.run(awaited()) for _ in range(REAL_CALLS + 2)][-3:] == [2 * REAL_CALLS] * 3
+
+
+def test_a_run_is_published_between_its_marks_and_nowhere_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- x.py begins -->\nold\n<!-- x.py ends -->\nafter\n", encoding="utf-8")
+
+    publish("x.py", "new\n", page)
+
+    assert page.read_text(encoding="utf-8") == "before\n<!-- x.py begins -->\n\nnew\n\n<!-- x.py ends -->\nafter\n"
+    with pytest.raises(SystemExit, match="has no lines"):
+        publish("y.py", "new", page)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "one_row,flying"], "no study flying: choose of one_row, "),
+        (["--rounds", "0"], "--rounds must be at least 1"),
+        (["--seconds", "0"], "--seconds must be more than 0"),
+    ],
+)
+def test_what_cannot_be_run_is_said_before_anything_is_started(
+    words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["usual_stack.py", *words])
+
+    with pytest.raises(SystemExit):
+        arguments()
+    assert said in capsys.readouterr().err

@@ -1,7 +1,10 @@
 """The comparison from end to end, with numbers so small that they say nothing about speed."""
 
+import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,15 +12,17 @@ from stage import Stage
 
 from gatehouse.serving.recipes import train_recipe
 
+sys.path.append(str(Path(__file__).parents[2] / "scripts" / "bench"))
+
+from comparison.contenders import Contender, bare, gatehouse, tutorial
+from comparison.deployment import Deployment
+from comparison.exchange import Exchange
+from comparison.figures import all_figures
+from comparison.road import REST, STAGES
+from comparison.turns import Turns, in_turns, places, served
+from stages import altered
+
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "scripts" / "bench"))
-
-from comparison.contenders import Contender, bare, gatehouse, tutorial  # noqa: E402
-from comparison.deployment import Deployment  # noqa: E402
-from comparison.exchange import Exchange  # noqa: E402
-from comparison.figures import all_figures  # noqa: E402
-from comparison.turns import Turns, in_turns, places, served  # noqa: E402
-
 pytestmark = pytest.mark.endpoints("iris v1")
 SHORT = Turns(rounds=1, seconds=0.2, warm_up_s=0.1)
 
@@ -49,6 +54,20 @@ def test_servers_are_measured_in_turns_and_each_answered_call_is_an_event(stage:
     deployment.expected += 1
     with pytest.raises(SystemExit, match="calls were answered"):
         deployment.check_events()
+
+
+def test_each_stage_of_the_budget_is_gone_through_by_a_prediction(stage: Stage, deployment: Deployment, tmp_path: Path) -> None:
+    file = tmp_path / "clocks.json"
+    ours = gatehouse(deployment, stage.tenant("bench", "iris"))
+    clocked = replace(ours, start=partial(altered, deployment, ("--clocks", str(file))))
+
+    with served([clocked], places()) as (running,):
+        in_turns([running], places(), SHORT, 4)
+
+    assert file.is_file(), running.server.said()  # it is not written where a function was not called
+    taken = json.loads(file.read_text(encoding="utf-8"))
+    assert list(taken) == [*(each.name for each in STAGES), REST]
+    assert all(us > 0 for us in taken.values())
 
 
 def test_a_server_that_answers_the_wrong_label_ends_the_measurement(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

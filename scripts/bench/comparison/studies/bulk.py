@@ -13,7 +13,7 @@ from comparison.neighbour import beside
 from comparison.turns import in_turns, served
 from comparison.workbench import Workbench
 
-CONNECTIONS = 4
+CONNECTIONS = 2
 MOST = 10_000
 OURS, TUTORIAL, MLSERVER = "Gatehouse", "tutorial", "MLServer"
 TIMES = {MLSERVER: 5.0, TUTORIAL: 4.0}
@@ -35,7 +35,7 @@ def study(bench: Workbench) -> list[Finding]:
                     sent[MLSERVER] = many_rows(bench.cells.rows(rows))
                 findings.append(compared(rows, shape, in_turns(running, bench.on, bench.longer, CONNECTIONS, sent)))
         single = gatehouse(deployment, quiet).exchanges
-        noise = [(exchanges(bench, MOST, shape, key), CONNECTIONS // 2) for shape in get_args(Shape)]
+        noise = [(exchanges(bench, MOST, shape, key), 2) for shape in get_args(Shape)]
         findings.append(beside(bench, running[-1], single, noise, f"while bodies of {MOST:,} rows run"))
     deployment.check_events()
     deployment.close()
