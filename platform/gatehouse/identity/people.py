@@ -83,7 +83,9 @@ def reset_password(database: Database, actor: Actor, name_or_id: str, pepper: Pe
             )
         code = mint_code(pepper, datetime.now(UTC))
         person_store.put_code(session, person.id, code.stored)
-        _record(session, actor, "person.reset", person, {"code_expires_at": code.stored.expires_at.isoformat()})
+        record_change(session, "person", person.id)
+        detail = {"name": person.name, "code_expires_at": code.stored.expires_at.isoformat()}
+        record_audit(session, actor, "person.reset", person.id, detail)
         return Invited(replace(person, code_expires_at=code.stored.expires_at), code.text)
 
 
@@ -95,7 +97,7 @@ def edit_person(database: Database, actor: Actor, name_or_id: str, role: Role, *
         if role == before.role:
             return before
         if before.tenant != OPERATOR_TENANT or role not in OPERATOR_ROLES:
-            said = f"{before.name} is of {before.tenant} and can only be {_or(_roles_of(before.tenant))}"
+            said = f"{before.name} is of {before.tenant} and can only be {' or '.join(_roles_of(before.tenant))}"
             raise Refused(said, fact="a person of this tenant cannot have the role", member="role")
         _check_not_oneself(before, by)
         _check_operator_left(session, before)
@@ -217,11 +219,6 @@ def _change(session: Session, actor: Actor, action: str, before: Person, after: 
     return after
 
 
-def _record(session: Session, actor: Actor, action: str, person: Person, detail: dict[str, object]) -> None:
-    record_change(session, "person", person.id)
-    record_audit(session, actor, action, person.id, {"name": person.name, **detail})
-
-
 def _check_place(role: Role, tenant: str | None) -> None:
     """Raises Refused where the role has no place at the tenant."""
     if role not in _roles_of(tenant or OPERATOR_TENANT):
@@ -249,7 +246,3 @@ def _check_operator_left(session: Session, person: Person) -> None:
             f"{person.name} is the last operator who can log in: gatehouse people invite NAME --role operator first",
             fact="this is the last operator who can log in: invite another one first",
         )
-
-
-def _or(names: tuple[Role, ...]) -> str:
-    return " or ".join(names)
