@@ -16,7 +16,7 @@ TOKEN_LASTS = 25
 """Rounds of calls by one token."""
 CHANGES = 10
 """In each so many rounds something is changed, so that the audit trail grows."""
-PAUSE_S = 0.01
+PAUSE_S = 0.03
 """Between rounds: callers leave the processor to servers that start."""
 
 
@@ -89,7 +89,7 @@ class Callers:
         for thread in self._threads:
             thread.start()
 
-    def go_on(self, calls: int = 40) -> None:
+    def go_on(self, calls: int = 30) -> None:
         """Wait for so many more."""
         enough = self.seen.total() + calls
         wait_until(lambda: self.seen.total() > enough, 60)
