@@ -73,6 +73,7 @@ def test_row_99_verify_passes_and_names_what_was_changed_with_exit_code_1(used: 
     head = logged_head(database)
     good = used("audit", "verify", "--head", head)
     assert good.lines == [f"3 rows in an unbroken chain; its head is {head}", "row 3 is the one whose head was logged"]
+    assert good.error == ""
     assert used("audit", "verify", "--json").json["intact"] is True
 
     tamper(database, "UPDATE audit SET actor = 'os-user:mallory' WHERE id = 2")

@@ -52,7 +52,7 @@ def _progress(deployment: Deployment) -> Iterator[Callable[[int, int], None]]:
     with deployment.database.read() as session:
         steps = count_entries(session, AuditFilter()) // STEP + 1
     with progress_bar("verify", steps) as begin:
-        yield lambda done, all: begin(f"{done:,} of {all:,} rows") if done % STEP == 0 and done < all else None
+        yield lambda done, all: begin(f"{done:,} of {all:,} rows") if 0 < done < all and done % STEP == 0 else None
 
 
 def _said(verdict: Verdict, seen: list[Head]) -> Iterator[str]:
