@@ -49,6 +49,6 @@ def panel(chart: Chart, ours: str, top: int) -> list[str]:
 
 
 def length(value: float, least: float, most: float) -> float:
-    """Pixels; the smallest is a tenth of a decade above the scale's start."""
+    """Pixels; the smallest is 0.3 of a decade above the start of the scale."""
     start = math.log10(least) - 0.3
     return (WIDTH - LEFT - RIGHT) * (math.log10(value) - start) / (math.log10(most) - start)
