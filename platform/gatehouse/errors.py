@@ -235,7 +235,10 @@ class PreconditionFailed(Problem):
     status = 412
     code = "precondition_failed"
     title = "It has been changed meanwhile"
-    meaning = "The If-Match header names another state than the present one. GET it again, look at it, and send the change with its new ETag."
+    meaning = (
+        "The If-Match header names another state than the present one. "
+        "GET it again, look at it, and send the change with its new ETag."
+    )
 
 
 class BodyTooLarge(Problem):
