@@ -236,8 +236,7 @@ class PreconditionFailed(Problem):
     code = "precondition_failed"
     title = "It has been changed meanwhile"
     meaning = (
-        "The If-Match header names another state than the present one. "
-        "GET it again, look at it, and send the change with its new ETag."
+        "The If-Match header names another state than the present one. GET it again, look at it, and send the change with its new ETag."
     )
 
 
