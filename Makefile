@@ -34,7 +34,7 @@ bench: $(READY) ## speed, measured by each script of scripts/bench, the usual st
 	@missed=; for script in scripts/bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || missed="$$missed $$script"; done; \
 	if [ -n "$$missed" ]; then echo "A target was missed or the script failed:$$missed"; exit 1; fi
 
-bench-full: $(READY) ## all of the comparison with the usual stack, MLServer included: an hour or two
+bench-full: $(READY) ## all of the comparison with the usual stack, MLServer included: about an hour
 	@mkdir -p .bench
 	@$(BIN)/python scripts/bench/usual_stack.py --full --json .bench/usual_stack.json --chart .bench/usual_stack.svg || missed=1; \
 	$(BIN)/python scripts/bench/stages.py --seconds 5 && [ -z "$$missed" ]

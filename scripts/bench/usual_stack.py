@@ -28,7 +28,7 @@ STUDIES: dict[str, Study] = {
     "footprint": footprint.study,
 }
 ONLY_IN_FULL = {"models"}
-SECONDS, FULL_SECONDS = 0.6, 5.0
+SECONDS, FULL_SECONDS = 0.5, 5.0
 
 
 def main() -> int:

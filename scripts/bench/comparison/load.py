@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from comparison.exchange import Answered, Orders
-from comparison.process_group import ProcessGroup
+from comparison.process_group import ProcessGroup, placed
 
 BENCH = Path(__file__).parents[1]
 
@@ -100,16 +101,12 @@ class LoadProcess:
 def load_process(orders: Orders, cores: set[int], nice: int = 0) -> Iterator[LoadProcess]:
     """A driver with its orders; it warms the server up and then waits. One that is not measured gives way by its niceness."""
 
-    def placed() -> None:
-        os.sched_setaffinity(0, cores)
-        os.nice(nice)
-
     with subprocess.Popen(
         [sys.executable, "-m", "comparison.driver"],
         env={**os.environ, "PYTHONPATH": str(BENCH)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        preexec_fn=placed,
+        preexec_fn=partial(placed, cores, nice),
     ) as process:
         assert process.stdin is not None
         try:

@@ -1,18 +1,21 @@
 """A server process with its children: started on chosen cores, frozen, thawed, and what it uses."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 PROCESS_CLOCK = 2
 """CPUCLOCK_SCHED of the kernel: user and system time of all threads of a process, in nanoseconds."""
 READY_S = 120.0
 END_S = 30.0
+MOST_FILES = 8192
 
 
 class ProcessGroup:
@@ -30,7 +33,7 @@ class ProcessGroup:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, cores),
+                preexec_fn=partial(placed, cores),
             )
 
     def wait_until_ready(self, path: str) -> float:
@@ -72,6 +75,15 @@ class ProcessGroup:
             except subprocess.TimeoutExpired:
                 os.killpg(self._first.pid, signal.SIGKILL)
                 self._first.wait()
+
+
+def placed(cores: set[int], nice: int = 0) -> None:
+    """In a new process: on those cores, with room for the most connections of any study, whatever this shell allows."""
+    os.sched_setaffinity(0, cores)
+    os.nice(nice)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 @contextmanager

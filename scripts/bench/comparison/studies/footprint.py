@@ -12,6 +12,8 @@ from comparison.turns import Running, served
 from comparison.workbench import Workbench
 
 CONNECTIONS = 64
+STARTS = 3
+"""In a short run."""
 OURS, TUTORIAL = "Gatehouse", "tutorial"
 WARM_CALLS, MANY_CALLS = 20_000, 1_000_000
 LONGEST_S = 1_800.0
@@ -24,7 +26,7 @@ def study(bench: Workbench) -> list[Finding]:
     contenders = [tutorial(bench.folder, bench.forest), gatehouse(deployment, deployment.tenant("bench", "iris"))]
     ready: dict[str, list[float]] = {each.name: [] for each in contenders}
     memory: dict[str, list[float]] = {each.name: [] for each in contenders}
-    for _ in range(bench.turns.rounds):
+    for _ in range(bench.turns.rounds if bench.full else min(STARTS, bench.turns.rounds)):
         with served(contenders, bench.on) as running:
             for each in running:
                 ready[each.contender.name].append(each.ready_s)
