@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from audit_keys import AUDIT_KEYS
 from sqlalchemy import URL, create_engine, text
+from sqlalchemy.exc import NoResultFound
 
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.audit_chain import FIRST_MAC, Head, read_head
@@ -206,6 +207,17 @@ def test_row_99_a_changed_head_is_found(trail: Database, change: str) -> None:
     tamper(trail, f"UPDATE audit_head SET {change}")
     [found] = verdict_of(trail).findings
     assert "head" in found.text
+
+
+def test_row_99_a_head_that_was_removed_is_found(trail: Database) -> None:
+    tamper(trail, "DELETE FROM audit_head")
+    try:
+        [found] = verdict_of(trail).findings
+        assert (found.kind, found.sequence) == ("head", ROWS)
+        with pytest.raises(NoResultFound):  # nothing is audited behind it, so nothing is changed
+            write(trail, 1, 1)
+    finally:
+        tamper(trail, f"INSERT INTO audit_head (id, sequence, mac) VALUES (1, 0, '{FIRST_MAC}')")
 
 
 def test_words_and_seal_changed_together_name_that_row_alone(trail: Database) -> None:

@@ -58,9 +58,9 @@ class ChainedRow:
 
 
 def read_head(session: Session) -> Head:
-    """Where the chain stands."""
-    row = session.exec(select(AuditHeadTable).where(AuditHeadTable.id == 1)).one()
-    return Head(row.sequence, row.mac, row.changed_at)
+    """Where the chain stands; at its beginning where somebody has removed the row that says so."""
+    row = session.exec(select(AuditHeadTable).where(AuditHeadTable.id == 1)).first()
+    return Head(0, FIRST_MAC) if row is None else Head(row.sequence, row.mac, row.changed_at)
 
 
 def chain_pending(session: Session, keys: AuditKeys | None) -> None:
