@@ -3,15 +3,16 @@
 import threading
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage import wait_until
+from stage import ROOT, wait_until
 
 from gatehouse.errors import Overloaded
 from gatehouse.identity.key_wishes import WishRefused
-from gatehouse.identity.passwords import COST, LONGEST, NOBODYS, SHORTEST, Passwords, check_password, common_passwords, could_be
+from gatehouse.identity.passwords import COMMON, COST, LONGEST, NOBODYS, SHORTEST, Passwords, check_password, common_passwords, could_be
 
 CONTEXT = ["gatehouse", "lead@acme", "lead", "acme"]
 CHEAP = {"memory_cost": 8, "time_cost": 1, "parallelism": 1}
@@ -77,6 +78,14 @@ def test_row_15_every_common_password_is_refused_in_whatever_case() -> None:
         assert len(password) >= SHORTEST
         assert said(password) is not None
         assert said(password.upper()) is not None or password.upper().casefold() != password
+
+
+def test_the_list_is_the_one_whose_digest_and_licences_are_written_down() -> None:
+    written = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    assert f"`{sha256(COMMON.read_bytes()).hexdigest()}`" in written
+    licences = COMMON.with_name("common_passwords.LICENSE.txt").read_text(encoding="utf-8")
+    assert "Django Software Foundation" in licences
+    assert "MIT License" in licences
 
 
 def test_row_15_the_cost_is_the_one_that_owasp_names_first() -> None:
