@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from io import StringIO
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
@@ -309,6 +310,11 @@ def anything_set() -> bool:
     """Whether the environment holds a setting, beside the place of the state folder."""
     passed = (*INJECTED, PREFIX + "STATE_DIR")
     return any(value and name.startswith(PREFIX) and not name.startswith(passed) for name, value in os.environ.items())
+
+
+def values_in(text: str) -> dict[str, str]:
+    """What a settings file of this text sets."""
+    return {name: value for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items() if value}
 
 
 def given_values(file: Path) -> tuple[dict[str, str], dict[str, str]]:

@@ -2,13 +2,10 @@
 
 import os
 from collections.abc import Collection, Mapping
-from io import StringIO
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from gatehouse.errors import Refused
-from gatehouse.settings import SETTINGS_FILE, SettingsInvalid, find_state_dir, given_values
+from gatehouse.settings import SETTINGS_FILE, SettingsInvalid, find_state_dir, given_values, values_in
 
 
 def settings_file() -> Path:
@@ -30,8 +27,8 @@ def change_settings(file: Path, values: Mapping[str, str], removed: Collection[s
     """Set some values and take others out; the file is made where there is none. Raises Refused, and then nothing was changed."""
     before = file.read_text(encoding="utf-8") if file.exists() else ""
     text = with_values(before, values, removed)
-    expected = {name: value for name, value in _read(before).items() if name not in removed} | dict(values)
-    if _read(text) != expected:
+    expected = {name: value for name, value in values_in(before).items() if name not in removed} | dict(values)
+    if values_in(text) != expected:
         raise Refused(f"{file} has lines that only a person can change, such as a value over several: set {', '.join(values)} by hand")
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(file.resolve(), text)
@@ -60,7 +57,3 @@ def write_private(file: Path, text: str) -> None:
             os.fchown(handle.fileno(), owner.st_uid, owner.st_gid)
         handle.write(text)
     temporary.replace(file)
-
-
-def _read(text: str) -> dict[str, str | None]:
-    return {name: value for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items() if value}
