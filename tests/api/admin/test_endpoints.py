@@ -309,9 +309,9 @@ def test_no_step_of_an_endpoint_that_is_not_there(admin: Admin, step: str) -> No
     problem(admin.send("POST", f"/endpoints/iris/v9/{step}", BODIES.get(step), **given), 404, "not_found")
 
 
-def test_a_name_of_a_megabyte_is_not_even_read(admin: Admin) -> None:
+def test_a_name_without_end_is_not_even_read(admin: Admin) -> None:
     admin.refused("POST", f"{V1}/release", 413, "body_too_large", {"version": "1" * 1_000_000}, if_match="*")
-    admin.refused("GET", f"/endpoints/{'i' * 1_000_000}/v1", 414, "target_too_long")
+    admin.refused("GET", f"/endpoints/{'i' * 60_000}/v1", 414, "target_too_long")
 
 
 @pytest.mark.parametrize(
