@@ -8,7 +8,6 @@ from fastapi import Depends, Request
 from pydantic import Field
 from sqlmodel import Session
 
-from gatehouse.api.admin.entity_tags import SHOWN_TAG as SHOWN_TAG  # routes take it from here with the rest
 from gatehouse.api.admin.entity_tags import check_match, if_match, tag_of
 from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.json_body import invalid

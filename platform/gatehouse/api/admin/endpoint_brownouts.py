@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from sqlmodel import Session
 
-from gatehouse.api.admin.changing import SHOWN_TAG, AdminReader, AdminWriter, changes, guarded_database, said_by_admin
+from gatehouse.api.admin.changing import AdminReader, AdminWriter, changes, guarded_database, said_by_admin
 from gatehouse.api.admin.endpoint_bodies import NewBrownout, OneVersion, PlannedWindow, window_entry
 from gatehouse.api.admin.endpoint_desk import Desks
 from gatehouse.api.admin.endpoints import ONE, PREFIX
-from gatehouse.api.admin.entity_tags import tagged
+from gatehouse.api.admin.entity_tags import SHOWN_TAG, tagged
 from gatehouse.api.admin.grants import named_in_body
 from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.admin.tenant_bodies import ModelPath

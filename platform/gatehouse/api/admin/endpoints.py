@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from gatehouse.api.admin.changing import SHOWN_TAG, AdminReader, AdminWriter, changes, said_by_admin
+from gatehouse.api.admin.changing import AdminReader, AdminWriter, changes, said_by_admin
 from gatehouse.api.admin.endpoint_bodies import (
     EndpointEntry,
     EndpointList,
@@ -16,7 +16,7 @@ from gatehouse.api.admin.endpoint_bodies import (
     endpoint_entry,
 )
 from gatehouse.api.admin.endpoint_desk import Desks
-from gatehouse.api.admin.entity_tags import tagged
+from gatehouse.api.admin.entity_tags import SHOWN_TAG, tagged
 from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.admin.tenant_bodies import ModelPath
 from gatehouse.api.json_body import parsed

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 from sqlmodel import Session
 
-from gatehouse.api.admin.changing import SHOWN_TAG, AdminReader, AdminWriter, changes, guarded_database, said_by_admin
-from gatehouse.api.admin.entity_tags import tagged
+from gatehouse.api.admin.changing import AdminReader, AdminWriter, changes, guarded_database, said_by_admin
+from gatehouse.api.admin.entity_tags import SHOWN_TAG, tagged
 from gatehouse.api.admin.grants import named_in_body
 from gatehouse.api.admin.pages import PageQuery
 from gatehouse.api.admin.parts import AdminParts
