@@ -1,7 +1,7 @@
 """A secured prediction of Gatehouse against the usual stack: each server on one core, the load on another, in turns, the others frozen.
 
 `python scripts/bench/usual_stack.py [--full] [--only one_row,bulk] [--rounds 5] [--seconds 0.6] [--docs]`; exit code 1
-where a target is missed. `--full` measures everything, MLServer in an environment of its own included.
+where a target is missed or a study broke off. `--full` measures everything, MLServer in an environment of its own included.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from comparison.environments import NotInstalled
 from comparison.finding import Finding
 from comparison.published import CHART, FIGURES, publish
 from comparison.report import as_text, bars_as_text, machine_as_text, write
@@ -35,20 +36,33 @@ def main() -> int:
     given = arguments()
     seconds = given.seconds or (FULL_SECONDS if given.full else SECONDS)
     chosen = given.only.split(",") if given.only else [name for name in STUDIES if given.full or name not in ONLY_IN_FULL]
-    findings: list[Finding] = []
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder:
         bench = Workbench(Path(folder), Turns(given.rounds, seconds), given.full, given.wrk or given.full)
-        for name in chosen:
-            for finding in STUDIES[name](bench):
-                print(as_text(finding), flush=True)
-                findings.append(finding)
+        findings, broken = studied(bench, chosen)
     closing = f"{bars_as_text(findings)}\n{given.rounds} rounds of {seconds:g} s on {machine_as_text()}."
     print(closing)
-    settings = {"rounds": given.rounds, "seconds": seconds, "full": given.full, "studies": chosen}
-    write(findings, settings, given.json or (FIGURES if given.docs else None), given.chart or (CHART if given.docs else None))
-    if given.docs:
+    settings = {"rounds": given.rounds, "seconds": seconds, "full": given.full, "studies": chosen, "broken": broken}
+    write(findings, settings, given.json, given.chart)
+    if given.docs and not broken:
+        write(findings, settings, FIGURES, CHART)
         publish("usual_stack.py", "\n".join([*map(as_text, findings), closing]))
-    return int(any(bar.met is False for finding in findings for bar in finding.bars))
+    return int(bool(broken) or any(bar.met is False for finding in findings for bar in finding.bars))
+
+
+def studied(bench: Workbench, chosen: list[str]) -> tuple[list[Finding], list[str]]:
+    """What was found, printed as it comes, and the studies that broke off: by a wrong answer, say."""
+    findings: list[Finding] = []
+    broken: list[str] = []
+    for name in chosen:
+        try:
+            found = STUDIES[name](bench)
+        except (SystemExit, NotInstalled) as error:
+            print(f"{name} broke off: {error}", file=sys.stderr)
+            broken.append(name)
+            continue
+        print("\n".join(map(as_text, found)), flush=True)
+        findings += found
+    return findings, broken
 
 
 def arguments() -> argparse.Namespace:

@@ -32,6 +32,8 @@ class Contender:
     ready_path: str
     exchanges: tuple[Exchange, ...]
     settle: Settle = at_once
+    freezes: bool = True
+    """Whether it stands still while others are measured; a process that others wait for would seem to have gone."""
 
 
 def labelled(path: str, anchor: bytes, body: Callable[[dict[str, float]], object], **fields: str) -> tuple[Exchange, ...]:

@@ -67,11 +67,11 @@ class Deployment:
         key: str = json.loads(self.run("keys", "create", "--tenant", name, "--json"))["key"]
         return key
 
-    def serve(self, cores: set[int], workers: int = 1, **settings: str) -> ProcessGroup:
+    def serve(self, cores: set[int], workers: int = 1, settings: Mapping[str, str] | None = None) -> ProcessGroup:
         """The server, started."""
         port = free_port()
         words = [GATEHOUSE, "serve", "--port", str(port), "--workers", str(workers)]
-        return ProcessGroup(words, self.environment | settings, self.folder, port, cores)
+        return ProcessGroup(words, self.environment | dict(settings or {}), self.folder, port, cores)
 
     def settle(self, statuses: Counter[int], cut_off: int = 0) -> None:
         """Until those answers are in the database, with the sums. Raises SystemExit where they are not."""

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from comparison.contenders import Contender
@@ -49,7 +49,8 @@ def served(contenders: Sequence[Contender], on: Places) -> Iterator[list[Running
             server = contender.start(on.servers)
             running.append(Running(contender, server, 0.0))
             running[-1] = Running(contender, server, server.wait_until_ready(contender.ready_path))
-            server.freeze()
+            if contender.freezes:
+                server.freeze()
         yield running
     finally:
         for each in running:
@@ -81,6 +82,6 @@ def in_turns(
             name = each.contender.name
             sent = (exchanges or {}).get(name, each.contender.exchanges)
             orders = Orders(each.server.port, sent, connections, turns.seconds, turns.warm_up_s)
-            with awake(each.server):
+            with awake(each.server) if each.contender.freezes else nullcontext():
                 samples[name].append(by(each.server, orders, on.load, each.contender.settle))
     return samples

@@ -40,7 +40,7 @@ def study(bench: Workbench) -> list[Finding]:
         kinds = [Running(replace(ours, name=name, exchanges=each), server.server, 0.0) for name, each in sent.items()]
         idle = idle_share(server)
         found = costs(without_idle(in_turns(kinds, bench.on, bench.turns, CONNECTIONS), idle))
-    usual = replace(ours, start=lambda cores: deployment.serve(cores, **USUAL_FAILURES))
+    usual = replace(ours, start=lambda cores: deployment.serve(cores, settings=USUAL_FAILURES))
     flood = [(tuple(replace(each, or_status=429) for each in sent[REVOKED]), FLOOD // 2), (sent[OVER], FLOOD // 2)]
     with served([usual], bench.on) as (server,):
         spend(deployment, server, sent[OVER])

@@ -18,7 +18,10 @@ MOST_TWO, MOST_SHARED = 1.1, 1.4
 
 
 def study(bench: Workbench) -> list[Finding]:
-    """Both cores belong to servers and load alike, so that only processor time tells something."""
+    """Both cores belong to servers and load alike, so that only processor time tells something.
+
+    Nobody is frozen: a process that stood still would be taken for gone, by its siblings and at Valkey.
+    """
     on = places(workers=2)
     with postgresql_and_valkey() as urls:
         deployments = {
@@ -46,4 +49,4 @@ def study(bench: Workbench) -> list[Finding]:
 def named(name: str, deployment: Deployment) -> Contender:
     """A server of a deployment of its own, so that none takes a share of another's limits."""
     contender = gatehouse(deployment, deployment.tenant("bench", "iris"), name)
-    return replace(contender, start=partial(deployment.serve, workers=2 if name == TWO else 1))
+    return replace(contender, start=partial(deployment.serve, workers=2 if name == TWO else 1), freezes=False)
