@@ -69,6 +69,8 @@ def test_quantiles_are_in_milliseconds_and_hold_for_a_single_call() -> None:
         (Bar("speed", 2.0, 1.9), False, ["speed", "≥ 2 times", "1.9 times", "missed"]),
         (Bar("cost", 0.9, 0.95, least=False), False, ["cost", "≤ 0.9 times", "0.95 times", "missed"]),
         (Bar("cost", 0.9, 0.5, least=False), True, ["cost", "≤ 0.9 times", "0.5 times", "met"]),
+        (Bar("p99", 1157.9, 158.7, least=False, unit="ms"), True, ["p99", "≤ 1,158 ms", "159 ms", "met"]),
+        (Bar("p99 of who is not here", 0.0, None, least=False, unit="ms"), None, ["p99 of who is not here", "–", "not measured", "–"]),
         (Bar("cost", 5.0, None, least=False, unit="MiB"), None, ["cost", "≤ 5 MiB", "not measured", "–"]),
     ],
 )

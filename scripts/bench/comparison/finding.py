@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A target. `measured` is None where this run could not tell."""
+    """A target; 0 where it is what another server needs that was not there. `measured` is None where this run could not tell."""
 
     what: str
     target: float
@@ -25,8 +25,9 @@ class Bar:
     def cells(self) -> list[str]:
         """What, target, measured, verdict."""
         sign = "≥" if self.least else "≤"
-        found = "not measured" if self.measured is None else f"{self.measured:,.3g} {self.unit}"
-        return [self.what, f"{sign} {self.target:,.3g} {self.unit}", found, {None: "–", True: "met", False: "missed"}[self.met]]
+        target = f"{sign} {shown(self.target)} {self.unit}" if self.target else "–"
+        found = "not measured" if self.measured is None else f"{shown(self.measured)} {self.unit}"
+        return [self.what, target, found, {None: "–", True: "met", False: "missed"}[self.met]]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"met": self.met}
@@ -56,3 +57,8 @@ class Finding:
 def p99_bar(what: str, alone_ms: float, beside_ms: float) -> Bar:
     """Beside something: the larger of 2 times and 3 ms more than alone."""
     return Bar(what, max(2 * alone_ms, alone_ms + 3), beside_ms, least=False, unit="ms")
+
+
+def shown(value: float) -> str:
+    """Three figures, or all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
