@@ -17,11 +17,13 @@ from comparison.chart import drawn
 from comparison.clocks import Clocks
 from comparison.exchange import Answered, Exchange, WrongAnswer, post, whole_answer
 from comparison.figures import figures_of, ratio
-from comparison.finding import Bar, Chart, p99_bar
+from comparison.finding import Bar, Chart, Finding, p99_bar
 from comparison.load import Sample, quantiles_ms, sample_of
 from comparison.published import publish
 from comparison.table import comparison_rows, lines_of
-from usual_stack import arguments
+from comparison.turns import Turns
+from comparison.workbench import Workbench
+from usual_stack import STUDIES, arguments, studied
 
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-length: 18\r\n\r\n{"label":"setosa"}'
 
@@ -176,3 +178,19 @@ def test_what_cannot_be_run_is_said_before_anything_is_started(
     with pytest.raises(SystemExit):
         arguments()
     assert said in capsys.readouterr().err
+
+
+def test_a_study_that_breaks_off_is_told_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(_bench: Workbench) -> list[Finding]:
+        raise SystemExit("a wrong answer")
+
+    found = Finding("bulk", [["server"], ["ours"]])
+    monkeypatch.setitem(STUDIES, "one_row", breaks)
+    monkeypatch.setitem(STUDIES, "bulk", lambda _bench: [found])
+
+    assert studied(Workbench(tmp_path, Turns(1, 1.0)), ["one_row", "bulk"]) == ([found], ["one_row"])
+    said = capsys.readouterr()
+    assert "one_row broke off: a wrong answer" in said.err
+    assert "### bulk" in said.out
