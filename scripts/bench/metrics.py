@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from connections import cpu_s
-from noisy_neighbour import GATEHOUSE, wait_until_ready
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from support.server import GATEHOUSE, wait_until_ready
 
 from gatehouse.call import Call, Route
 from gatehouse.metrics.calls import BOUNDS_S, CallCounts
