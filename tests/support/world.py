@@ -50,6 +50,9 @@ STEPS = frozenset(f"{ENDPOINT}/{step}" for step in _STEPS)
 """What would end or change the endpoint that all others call: it is asked of one that is in no state for it, or is so already."""
 ON_SQLITE = pytest.mark.parametrize("module_database_url", ["sqlite"], indirect=True)
 """Of what no database can make a difference to."""
+ON_POSTGRESQL = pytest.mark.parametrize("module_database_url", ["postgresql"], indirect=True)
+AT_LENGTH = pytest.mark.parametrize("module_database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True)
+"""Of what takes long: on PostgreSQL in `make soak` alone."""
 LATER_S = 400
 PASSWORD = "correct horse battery 17"
 HOOK = "https://127.0.0.1:9/hook"

@@ -14,7 +14,7 @@ from access_table import Access, access_table
 from logged_in import logged_in
 from sample_calls import SampleCall
 from stage import problem
-from world import World
+from world import AT_LENGTH, HOOK, World
 
 from gatehouse.principal import Role
 
@@ -22,11 +22,14 @@ TABLE = access_table()
 CHANGES = [access for access in TABLE if access.method != "GET" and access.path.startswith(("/admin", "/account"))]
 READS = [access for access in TABLE if access.method == "GET" and access.path.startswith(("/admin", "/account"))]
 EDITS = [access for access in CHANGES if access.method == "PATCH" and access.path.startswith("/admin")]
-ODD_TEXTS = ("%", "_%", "a%b", "\x00", "a\x00b", "'", "\u202e", "..", "x" * 1500, " ", "Ünïcode", "\U0001f4a9")
+ODD_TEXTS = ("_%", "a\x00b", "'", "..", "x" * 1500, "\U0001f4a9")
 ODD_LIMITS = ("0", "-1", "201", "99999999999999999999", "1.5", "x", "")
-
-
-OTHER: dict[str, Any] = {"/admin/tenants/{tenant}": {"plan": "trial"}, "/admin/people/{person}": {"role": Role.OPERATOR}}
+OTHER: dict[str, Any] = {
+    "/admin/tenants/{tenant}": {"plan": "trial"},
+    "/admin/people/{person}": {"role": Role.OPERATOR},
+    "/admin/notice-targets/{tenant}": {"url": f"{HOOK}/other"},
+}
+"""Bodies that change something, where those of the matrix leave a thing as it is."""
 
 
 def let_in(world: World, access: Access) -> str:
@@ -60,7 +63,7 @@ def test_a_cursor_of_another_list_and_one_that_is_none_is_named(world: World) ->
     assert len(found) > 3
     for access in lists(world):
         others = [cursor for name, cursor in found.items() if name != str(access)]
-        for cursor in (*others, "A", "AAAA", "%", "\x00", "e30", "x" * 2000):
+        for cursor in (*others, "A", "%", "e30", "x" * 1500):
             assert refused_parameter(world, access, cursor=cursor) == {"cursor"}, str(access)
 
 
@@ -76,6 +79,7 @@ def refused_parameter(world: World, access: Access, **query: str) -> set[str]:
     return {error["parameter"] for error in problem(refusal, 422, "invalid_input")["errors"]}
 
 
+@AT_LENGTH
 @pytest.mark.parametrize("access", READS, ids=str)
 def test_wildcards_nul_and_long_texts_in_a_filter_are_refused_or_find_nothing(world: World, access: Access) -> None:
     token = let_in(world, access)
@@ -97,12 +101,13 @@ def texts_in(body: Any) -> Iterator[str]:
     return (name for name, value in body.items() if isinstance(value, str)) if isinstance(body, dict) else iter(())
 
 
+@AT_LENGTH
 @pytest.mark.parametrize("access", CHANGES, ids=str)
 def test_odd_texts_in_a_body_are_refused_and_change_nothing(world: World, access: Access) -> None:
     call, token = world.calls.call(access), let_in(world, access)
     before = world.state()
     for name in texts_in(call.body):
-        for text in (*ODD_TEXTS, "", None, 7, [], {}, ["x"]):
+        for text in (*ODD_TEXTS, "", None, 7, ["x"]):
             answer = world.send(replace(call, body={**call.body, name: text}), token)
             allowed = text is None and answer.is_success  # null, where a member may be left out
             assert answer.status_code in (404, 409, 422) or allowed, (name, text, answer.text[:300])
@@ -112,6 +117,7 @@ def test_odd_texts_in_a_body_are_refused_and_change_nothing(world: World, access
     assert world.state() == before
 
 
+@AT_LENGTH
 @pytest.mark.parametrize("access", CHANGES, ids=str)
 def test_a_change_without_a_tag_is_428_where_one_is_needed_and_a_stale_one_is_412(world: World, access: Access) -> None:
     header = parameters(world, access, "header").get("If-Match")
@@ -119,7 +125,7 @@ def test_a_change_without_a_tag_is_428_where_one_is_needed_and_a_stale_one_is_41
         return
     call, token = world.calls.call(access, fresh=True), let_in(world, access)
     before = world.state()
-    for tag in ('"0123456789abcdef0123456789abcdef"', 'W/"x"', '""', "x", ""):
+    for tag in ('"0123456789abcdef0123456789abcdef"', "x", ""):
         problem(matched(world, call, token, tag), 412, "precondition_failed")
     if header["required"]:
         problem(matched(world, call, token, None), 428, "precondition_required")
@@ -136,7 +142,7 @@ def matched(world: World, call: SampleCall, token: str, tag: str | None) -> Any:
 @pytest.mark.parametrize("access", EDITS, ids=str)
 def test_of_two_operators_who_edit_at_once_one_wins_and_the_other_is_told(world: World, access: Access) -> None:
     barrier, call = Barrier(2), world.calls.call(access, fresh=True)
-    if access.path in OTHER:  # what the matrix sends leaves these as they are
+    if access.path in OTHER:
         call = replace(call, body=OTHER[access.path])
     if access.path == "/admin/people/{person}":
         call = replace(call, path=f"/admin/people/{logged_in(world.stage, 'matrix-rising', Role.AUDITOR).id}")
@@ -150,6 +156,19 @@ def test_of_two_operators_who_edit_at_once_one_wins_and_the_other_is_told(world:
 
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(edit, tokens)) == [(200, ""), (412, "precondition_failed")]
+
+
+def test_nul_is_refused_in_every_filter_and_every_body(world: World) -> None:
+    """PostgreSQL takes it in no text."""
+    for access in READS:
+        for name in parameters(world, access, "query"):
+            answer = world.send(replace(world.calls.call(access), query={name: "a\x00"}), let_in(world, access))
+            assert answer.status_code in (404, 422), (str(access), name, answer.text[:300])
+    for access in CHANGES:
+        call = world.calls.call(access)
+        for name in texts_in(call.body):
+            answer = world.send(replace(call, body={**call.body, name: "a\x00"}), let_in(world, access))
+            assert answer.status_code == 422, (str(access), name, answer.text[:300])
 
 
 def test_the_lists_are_those_of_the_issue(world: World) -> None:
