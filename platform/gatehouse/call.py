@@ -11,6 +11,8 @@ SCOPE_KEY = "gatehouse.call"
 """Where the call lies in an ASGI scope."""
 CONNECTION_KEY = "gatehouse.connection"
 """Where the server puts what tells that the caller has gone."""
+EXCHANGE_KEY = "gatehouse.exchange"
+"""Where the server puts what tells, by `more_body`, whether some of the body has still to come."""
 REFUSAL_KEY = "gatehouse.refusal"
 """Where the server puts the problem that it found in the bytes of a request, in their head or later in their body."""
 CLIENT_GONE = 499

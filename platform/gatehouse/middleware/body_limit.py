@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatehouse.call import REFUSAL_KEY, SCOPE_KEY, Call
+from gatehouse.call import EXCHANGE_KEY, REFUSAL_KEY, SCOPE_KEY, Call
 from gatehouse.errors import BodyTimeout, BodyTooLarge, ClientGone, Overloaded
 
 RETRY_AFTER_S = "1"
@@ -78,12 +78,7 @@ class _Body:
             return await self.receive_next()
         if self.cap < 0:
             self._begin()
-        try:
-            async with asyncio.timeout_at(self.ends_at):
-                message = await self.receive_next()
-        except TimeoutError:
-            self.call.body_pending = True
-            raise BodyTimeout() from None
+        message = await self.receive_next() if self._is_here() else await self._next_in_time()
         if message["type"] == "http.disconnect":
             raise ClientGone()
         if REFUSAL_KEY in self.scope:
@@ -94,6 +89,19 @@ class _Body:
             self.whole = True
             self.call.body_pending = False
         return message
+
+    def _is_here(self) -> bool:
+        """Whether all of it has come: then nothing is waited for, and no timer is set."""
+        exchange = self.scope.get(EXCHANGE_KEY)
+        return exchange is not None and not exchange.more_body
+
+    async def _next_in_time(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self.ends_at):
+                return await self.receive_next()
+        except TimeoutError:
+            self.call.body_pending = True
+            raise BodyTimeout() from None
 
     def _begin(self) -> None:
         self.cap = self.limit.cap_of(self.call)

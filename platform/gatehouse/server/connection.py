@@ -8,13 +8,15 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gatehouse.call import CONNECTION_KEY, REFUSAL_KEY
+from gatehouse.call import CONNECTION_KEY, EXCHANGE_KEY, REFUSAL_KEY
 from gatehouse.errors import HeadersTimeout, HeadersTooLarge, MalformedRequest, Problem
 from gatehouse.server.connections import Connections
+from gatehouse.server.exchange import Exchange
 from gatehouse.server.lingering import Lingering, Outgoing
 from gatehouse.server.request_head import DROPPED, LINE_BYTES, address_by_target, check_protocol
 
@@ -94,16 +96,30 @@ class Connection(HttpToolsProtocol):
             check_protocol(self.url, self._head_so_far + self._chunk)
         if not self.url.startswith(b"/"):
             address_by_target(self.url, self.headers)
-        super().on_headers_complete()
+        self._begin_exchange()
         self.headers = DROPPED
         self._goes_on = True
-        self.cycle.transport = self._outgoing
-        if self.held_by.draining:
-            self.cycle.keep_alive = False
         self._head_open = False
         if self._head_bytes:
             self.held_by.heads.pop(self, None)
             self._head_so_far = b""
+
+    def _begin_exchange(self) -> None:
+        """uvicorn's, without what is judged in `middleware/framing`: a request is answered when those before it have been."""
+        version, target = self.parser.get_http_version(), httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["http_version"] = version
+        self.scope["path"] = unquote(path) if "%" in path else path
+        self.scope["raw_path"], self.scope["query_string"] = target.path, target.query or b""
+        before, self.cycle = self.cycle, self._exchange(self.expect_100_continue, version != "1.0" and self.parser.should_keep_alive())
+        if self.held_by.draining:
+            self.cycle.keep_alive = False
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -148,7 +164,7 @@ class Connection(HttpToolsProtocol):
         # nothing that came is taken over: not whole, or not HTTP
         refused: dict[str, Any] = {"method": "", "path": "", "raw_path": b"", "query_string": b"", REFUSAL_KEY: problem}
         self.scope.update(refused)  # type: ignore[typeddict-item]
-        before, self.cycle = self.cycle, self._last_cycle()
+        before, self.cycle = self.cycle, self._exchange(False, False)
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
@@ -254,17 +270,19 @@ class Connection(HttpToolsProtocol):
         self.held_by.falls_silent(self, monotonic())  # until the caller has taken the answer
         Lingering(self, self.transport, self.held_by.turns).begin()
 
-    def _last_cycle(self) -> RequestResponseCycle:
-        return RequestResponseCycle(
+    def _exchange(self, expect_100_continue: bool, keep_alive: bool) -> Exchange:
+        exchange = Exchange(
             scope=self.scope,
             transport=self._outgoing,
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
-            access_log=self.access_log,
+            access_log=False,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=False,
+            expect_100_continue=expect_100_continue,
+            keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
+        self.scope[EXCHANGE_KEY] = exchange  # type: ignore[literal-required]  # an extension of ours
+        return exchange
