@@ -46,7 +46,6 @@ from gatehouse.middleware.recognition import Recognition
 from gatehouse.middleware.refusal_pace import RefusalPace
 from gatehouse.middleware.refused_admin import RefusedAdmin
 from gatehouse.middleware.request_log import RequestLog
-from gatehouse.middleware.security_headers import SecurityHeaders
 from gatehouse.notices.sender import Sender
 from gatehouse.notices.store import DeliveryStore
 from gatehouse.principal import Principal
@@ -156,7 +155,6 @@ class Application:
         road = self.pace = RefusalPace(road)
         road = Problems(road, settings.base_url, meter.record_refused, partial(page_without_key, settings.base_url))
         road = RefusedAdmin(road, self.refusals)
-        road = SecurityHeaders(road)
         self._road: ASGIApp = RequestLog(road, settings.trusted_networks, self.calls.count)
 
     def _rest(self) -> FastAPI:

@@ -10,6 +10,7 @@ import pytest
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.errors import CATALOGUE, ClientGone, NotFound, Problem
 from gatehouse.middleware.problems import Problems
+from gatehouse.middleware.sending import SENDING_KEY, Sending
 
 
 def run(app: Any, method: str = "GET") -> tuple[list[dict[str, Any]], list[Call]]:
@@ -20,8 +21,11 @@ def run(app: Any, method: str = "GET") -> tuple[list[dict[str, Any]], list[Call]
     async def send(message: Any) -> None:
         sent.append(dict(message))
 
-    scope = {"type": "http", "method": method, SCOPE_KEY: Call(request_id="req_1", started_ns=0)}
-    asyncio.run(Problems(app, "https://api.example.org", refused.append)(scope, None, send))  # type: ignore[arg-type]
+    call = Call(request_id="req_1", started_ns=0)
+    sending = Sending(call, send)
+    scope = {"type": "http", "method": method, SCOPE_KEY: call, SENDING_KEY: sending}
+    road = Problems(app, "https://api.example.org", refused.append)
+    asyncio.run(road(scope, None, sending))  # type: ignore[arg-type]
     return sent, refused
 
 

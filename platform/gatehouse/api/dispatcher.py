@@ -1,5 +1,7 @@
 """Which of the two halves of the API answers a call."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
@@ -13,8 +15,6 @@ class Dispatcher:
         self._predict = predict
         self._rest = rest
 
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope[SCOPE_KEY].route is not None:
-            await self._predict(scope, receive, send)
-        else:
-            await self._rest(scope, receive, send)
+    def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+        predicts = scope["type"] == "http" and scope[SCOPE_KEY].route is not None
+        return (self._predict if predicts else self._rest)(scope, receive, send)

@@ -32,6 +32,8 @@ class RateLimit:
     burst: int
     whole: "RateLimit | None" = field(default=None, repr=False, compare=False)
     """The limit of the plan that this is a share of."""
+    policy: str = field(init=False, repr=False, compare=False)
+    """What `RateLimit-Policy` says of it: of the plan's own limit, however it is shared."""
     closed: bool = field(init=False, repr=False)
     ticks: int = field(init=False, repr=False)
     """Ticks in a microsecond."""
@@ -50,6 +52,12 @@ class RateLimit:
         # a frozen dataclass has no other way to keep what follows from its own fields
         for name, value in (("closed", closed), ("ticks", max(1, self.count // divisor)), ("cost", cost), ("depth", self.burst * cost)):
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "policy", self.whole.policy if self.whole else self._policy())
+
+    def _policy(self) -> str:
+        """draft-ietf-httpapi-ratelimit-headers-10: its burst and the seconds in which a spent one is whole again."""
+        unit = "" if self.unit == "requests" else f';qu="{self.unit}"'  # requests are the draft's default unit
+        return f'"{self.name}";q={self.burst}{unit}{"" if self.closed else f";w={self.window_s}"}'
 
     def share(self, part: int, of: int) -> "RateLimit":
         """`part`/`of` of this limit, never more: the exact share of the rate, and of the burst what is whole of it."""
@@ -62,6 +70,10 @@ class RateLimit:
             share = replace(self, count=self.count * part, period_us=self.period_us * of, burst=self.burst * part // of, whole=self)
             self._shares[part, of] = share
         return share
+
+    def left(self, backlog: int) -> int:
+        """What it would still let in, where so many ticks are missing until its burst is whole."""
+        return 0 if self.closed else (self.depth - backlog) // self.cost
 
     @property
     def window_s(self) -> int:
@@ -165,8 +177,7 @@ class Decision(NamedTuple):
 
     def remaining(self) -> tuple[int, ...]:
         """What each limit would still let in now."""
-        pairs = zip(self.limits, self.backlogs, strict=True)
-        return tuple(0 if limit.closed else (limit.depth - backlog) // limit.cost for limit, backlog in pairs)
+        return tuple([limit.left(backlog) for limit, backlog in zip(self.limits, self.backlogs, strict=True)])
 
 
 def _claim(state: _State, cost: int) -> Claim:

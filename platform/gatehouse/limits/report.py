@@ -11,13 +11,12 @@ MICROSECONDS = 1_000_000
 
 def policy_field(limits: Iterable[RateLimit]) -> str:
     """The value of `RateLimit-Policy`: of each limit its burst and the seconds in which a spent one is whole again."""
-    return ", ".join(_policy(limit) for limit in limits)
+    return ", ".join([limit.policy for limit in limits])
 
 
 def state_field(decision: Decision) -> str:
     """The value of `RateLimit`: of each limit what is left and the seconds until its burst is whole again."""
-    items = zip(decision.limits, decision.remaining(), decision.backlogs, strict=True)
-    return ", ".join([_state(limit, remaining, backlog) for limit, remaining, backlog in items])
+    return ", ".join([_state(limit, backlog) for limit, backlog in zip(decision.limits, decision.backlogs, strict=True)])
 
 
 def refuse(decision: Decision) -> NoReturn:
@@ -48,15 +47,8 @@ def refuse(decision: Decision) -> NoReturn:
     raise RateLimited(detail, reason=limit.name, headers=[("Retry-After", str(seconds))], members={"limit": facts})
 
 
-def _policy(limit: RateLimit) -> str:
-    limit = limit.whole or limit  # what the plan says, however it is shared
-    unit = "" if limit.unit == "requests" else f';qu="{limit.unit}"'  # requests are the draft's default unit
-    window = "" if limit.closed else f";w={limit.window_s}"
-    return f'"{limit.name}";q={limit.burst}{unit}{window}'
-
-
-def _state(limit: RateLimit, remaining: int, backlog: int) -> str:
-    return f'"{limit.name}";r={remaining};t={_up(backlog, limit.ticks * MICROSECONDS)}'
+def _state(limit: RateLimit, backlog: int) -> str:
+    return f'"{limit.name}";r={limit.left(backlog)};t={-(-backlog // (limit.ticks * MICROSECONDS))}'
 
 
 def _facts(limit: RateLimit) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Is the request well-formed: version, method, target, Host, framing and the size of its headers. Before anybody is asked who they are."""
 
 import re
+from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,10 +24,10 @@ class Framing:
         self.app = app
         self.hosts = hosts
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
             check_framing(scope, self.hosts)
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 def check_framing(scope: Scope, allowed: AllowedHosts) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.errors import ClientGone, InternalError, Problem, ServiceUnavailable
+from gatehouse.middleware.sending import SENDING_KEY, Sending
 
 LOGGER = logging.getLogger("gatehouse.problems")
 DISCARDED_BODY_BYTES = 64 * 1024
@@ -21,7 +22,10 @@ Rendered: TypeAlias = tuple[list[tuple[bytes, bytes]], bytes]
 
 
 class Problems:
-    """`on_refused` is told of every refused call, before its answer is sent. `page` is what a person is shown instead of a document."""
+    """Stands behind the request log, whose `Sending` tells how far an answer has got.
+
+    `on_refused` is told of every refused call, before its answer is sent. `page` is what a person is shown instead of a document.
+    """
 
     def __init__(
         self,
@@ -40,9 +44,9 @@ class Problems:
             await self.app(scope, receive, send)
             return
         call: Call = scope[SCOPE_KEY]
-        answer = _Watched(send)
+        answer: Sending = scope[SENDING_KEY]
         try:
-            await self.app(scope, receive, answer)
+            await self.app(scope, receive, send)
         except ClientGone:
             call.reason = "client_gone"
             self.on_refused(call)
@@ -68,21 +72,6 @@ class Problems:
         self.on_refused(call_refused(call, problem))
         await send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-
-
-class _Watched:
-    """`send`, and how far the answer has got."""
-
-    def __init__(self, send: Send) -> None:
-        self.send = send
-        self.started = self.complete = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.started = True
-        elif not message.get("more_body", False):
-            self.complete = True
-        await self.send(message)
 
 
 def _as_problem(error: Exception, call: Call) -> Problem:

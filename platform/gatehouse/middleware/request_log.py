@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import CLIENT_GONE, SCOPE_KEY, Call
 from gatehouse.middleware.forwarded import Networks, caller_address
+from gatehouse.middleware.sending import SENDING_KEY, Sending
 
 LOGGER = logging.getLogger("gatehouse.calls")
 _REQUEST_ID = re.compile(rb"(?!gate|eyJ)[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
@@ -36,25 +37,9 @@ class RequestLog:
             return
         call = begin_call(scope, self.trusted)
         scope[SCOPE_KEY] = call
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                call.status = message["status"]
-                own = [(b"x-request-id", call.request_id.encode("ascii"))]
-                if call.traceparent:
-                    own.append((b"traceparent", call.traceparent.encode("ascii")))
-                if call.limit_fields:
-                    own.append((b"ratelimit-policy", call.limit_fields[0].encode("ascii")))
-                    own.append((b"ratelimit", call.limit_fields[1].encode("ascii")))
-                if call.notice is not None:
-                    own.extend(call.notice.headers)
-                message["headers"] = [*message["headers"], *own]
-            elif call.route is None:  # a prediction's own steps have counted theirs
-                call.bytes_out += len(message.get("body", b""))
-            await send(message)
-
+        sending = scope[SENDING_KEY] = Sending(call, send)
         try:
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive, sending)
         finally:
             self.on_ended(call)
             LOGGER.info("call", extra={"call": call})

@@ -1,4 +1,4 @@
-"""One request and its answer: uvicorn's cycle, which here sends the head and what comes first in one piece, and checks a head as a whole."""
+"""One request and its answer: uvicorn's cycle, which here sends the head with what comes first, and checks a head as a whole."""
 
 from typing import Any
 
