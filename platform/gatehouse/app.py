@@ -41,6 +41,7 @@ from gatehouse.middleware.admission import Admission
 from gatehouse.middleware.allowed_hosts import AllowedHosts
 from gatehouse.middleware.body_limit import BodyLimit
 from gatehouse.middleware.framing import Framing
+from gatehouse.middleware.log_pace import LogPace
 from gatehouse.middleware.problems import Problems, problem_response
 from gatehouse.middleware.recognition import Recognition
 from gatehouse.middleware.refusal_pace import RefusalPace
@@ -155,7 +156,7 @@ class Application:
         road = self.pace = RefusalPace(road)
         road = Problems(road, settings.base_url, meter.record_refused, partial(page_without_key, settings.base_url))
         road = RefusedAdmin(road, self.refusals)
-        self._road: ASGIApp = RequestLog(road, settings.trusted_networks, self.calls.count)
+        self._road: ASGIApp = RequestLog(road, LogPace(settings.log_answers_per_s), settings.trusted_networks, self.calls.count)
 
     def _rest(self) -> FastAPI:
         parts = RestParts(

@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     """Networks beside the public ones that notices may be sent into, by http:// too."""
     docs: Literal["open", "key", "off"] = "key"
     log_format: Literal["auto", "text", "json"] = "auto"
+    log_answers_per_s: int = Field(default=20, ge=0)
+    """Answered predictions of a second that get a line, of each process; refused and failed calls all do."""
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     max_body_bytes_at_once: int = Field(default=512 * 1024 * 1024, ge=2048)
     """Of all calls under way together; a tenant may hold as many as are left free."""

@@ -208,7 +208,7 @@ def begun(stage: Stage, published: Path, patch: pytest.MonkeyPatch) -> Iterator[
     (stage.state_dir / "publishing-key.pem").chmod(0o600)
     shutil.rmtree(stage.state_dir / "models" / "iris" / "2.0.0")
     keys = {name: stage.tenant(name, "iris") for name in ("acme", "beta", "corp")}
-    with serving_process(stage, workers=2) as server:
+    with serving_process(stage, workers=2, log_answers_per_s="1000000") as server:
         partners = {name: Partner(server.base_url, name, key) for name, key in keys.items()}
         yield Story(stage, server, partners, operator_of(stage, patch))
         for partner in partners.values():

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 from urllib.parse import quote
@@ -35,17 +35,16 @@ class RefusedAdmin:
         self.book = book
         self.wait_s = wait_s
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or not under_admin(scope["path"]):
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
 
         async def send_once_written(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] >= 400:
                 await self._write(scope[SCOPE_KEY], message["status"])
             await send(message)
 
-        await self.app(scope, receive, send_once_written)
+        return self.app(scope, receive, send_once_written)
 
     async def _write(self, call: Call, status: int) -> None:
         loop, done = asyncio.get_running_loop(), asyncio.Event()

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import CLIENT_GONE, SCOPE_KEY, Call
 from gatehouse.middleware.forwarded import Networks, caller_address
+from gatehouse.middleware.log_pace import LogPace
 from gatehouse.middleware.sending import SENDING_KEY, Sending
 
 LOGGER = logging.getLogger("gatehouse.calls")
@@ -24,10 +25,11 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 
 
 class RequestLog:
-    """`trusted` are the proxies whose X-Forwarded-For is believed; `on_ended` is told of every call."""
+    """`trusted` are the proxies whose X-Forwarded-For is believed; `on_ended` is told of every call, `pace` says which are written down."""
 
-    def __init__(self, app: ASGIApp, trusted: Networks = (), on_ended: Callable[[Call], None] = lambda _call: None) -> None:
+    def __init__(self, app: ASGIApp, pace: LogPace, trusted: Networks = (), on_ended: Callable[[Call], None] = lambda _call: None) -> None:
         self.app = app
+        self.pace = pace
         self.trusted = trusted
         self.on_ended = on_ended
 
@@ -42,7 +44,9 @@ class RequestLog:
             await self.app(scope, receive, sending)
         finally:
             self.on_ended(call)
-            LOGGER.info("call", extra={"call": call})
+            left_out = self.pace.take(call)
+            if left_out is not None:
+                LOGGER.info("call", extra={"call": call, "left_out": left_out})
 
 
 def begin_call(scope: Scope, trusted: Networks = ()) -> Call:
@@ -114,6 +118,7 @@ class JsonLines(logging.Formatter):
         call = getattr(record, "call", None)
         if isinstance(call, Call):
             entry.update(facts(call))
+            entry.update({"left_out": left_out} if (left_out := getattr(record, "left_out", 0)) else {})
         else:
             entry["message"] = record.getMessage()
         if record.exc_info:

@@ -1,0 +1,32 @@
+"""Which calls get a line of the log: all that were refused or failed, and of answered predictions the first ones of each second."""
+
+import time
+from collections.abc import Callable
+
+from gatehouse.call import Call
+
+
+class LogPace:
+    """Under load a line for each answer would cost more than its check, its limits and its metering, which keeps all of them anyway."""
+
+    def __init__(self, answers_per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = answers_per_s
+        self._clock = clock
+        self._second = 0
+        self._written = 0
+        self._left_out = 0
+
+    def take(self, call: Call) -> int | None:
+        """None where the call gets no line; else how many got none since the last one."""
+        if call.status == 200 and call.route is not None and not self._has_room():
+            self._left_out += 1
+            return None
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+    def _has_room(self) -> bool:
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._written = second, 0
+        self._written += 1
+        return self._written <= self._most
