@@ -111,28 +111,24 @@ class Gate:
         Raises RateLimited, RowsExceedLimit, LimitShareTooSmall, QuotaExhausted or QuotaUnavailable. Rows that are not metered go back by
         `give_back`.
         """
-        fields_before = call.limit_fields
+        fields_before, quota = call.limit_fields, None
         try:
-            quota, rates = await self._take(call, principal, rows, metered)
-        except BaseException as error:
-            self._watch.refused(call, principal, error)
-            raise
-        self._watch.rows(call, principal, rows, metered=quota.rows)
-        return TakenRows(call, principal, quota, rates, fields_before)
-
-    async def _take(self, call: Call, principal: Principal, rows: int, metered: bool) -> tuple[Taken, Decision]:
-        quota = self._quota.try_take(principal.tenant_id, principal.plan, rows) if metered else self._quota.nothing(principal.tenant_id)
-        if quota is None:
-            quota = await self._ask_for_quota(principal, rows)
-        try:
+            if metered:
+                tenant_id, plan = principal.tenant_id, principal.plan
+                quota = self._quota.try_take(tenant_id, plan, rows) or await self._ask_for_quota(principal, rows)
+            else:
+                quota = self._quota.nothing(principal.tenant_id)
             decision = self._ask(limits_of(principal).rows, rows, returnable=True)
             if not isinstance(decision, Decision):
                 decision = await decision
             _tell(call, decision)
-        except BaseException:
-            self._quota.give_back(quota)
+        except BaseException as error:
+            if quota is not None:
+                self._quota.give_back(quota)
+            self._watch.refused(call, principal, error)
             raise
-        return quota, decision
+        self._watch.rows(call, principal, rows, metered=quota.rows)
+        return TakenRows(call, principal, quota, decision, fields_before)
 
     async def _ask_for_quota(self, principal: Principal, rows: int) -> Taken:
         loop = asyncio.get_running_loop()

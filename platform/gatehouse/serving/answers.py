@@ -47,10 +47,13 @@ class LabelAnswers:
         self._own_labels = own_labels
         self._scale = 10.0**output.decimals
         self._top_k = output.top_k
+        self._all_of_one = output.top_k is None and not own_labels
         self._labels = [names[cls] for cls in classes]
         self._places = [(label.name, classes.index(label.cls)) for label in output.labels]
 
     def told(self, scores: Scores, outputs: tuple[str, ...]) -> list[dict[str, Any]]:
+        if len(scores) == 1 and self._all_of_one and outputs == _ALL:
+            return [self._one(scores[0].tolist())]
         columns = _rounded(scores, self._scale)  # before the arg max, since it refuses NaN
         if self._own_labels:
             best = scores[:, -1].astype(int).tolist()
@@ -72,6 +75,13 @@ class LabelAnswers:
             ordered = zip(*(columns[place] for _, place in self._places), strict=True)
             made["probabilities"] = [dict(zip(names, row, strict=False)) for row in ordered]  # strict takes half as long again
         return _records(made, outputs)
+
+    def _one(self, row: list[float]) -> dict[str, Any]:
+        """Everything of a single row, which is what most callers ask for."""
+        shown = _rounded_row(row, self._scale)
+        best = row.index(max(row))
+        probabilities = {name: shown[place] for name, place in self._places}
+        return {"label": self._labels[best], "confidence": shown[best], "probabilities": probabilities}
 
     def _most_probable(self, scores: Scores, columns: list[list[float]], count: int) -> list[dict[str, float]]:
         """Those of the `count` most probable labels, in the contract's order; in a tie the first class wins, as for the label."""
@@ -95,13 +105,16 @@ def _records(made: dict[str, list[Any]], outputs: tuple[str, ...]) -> list[dict[
     return [dict(zip(outputs, row, strict=False)) for row in cells]
 
 
+def _rounded_row(row: list[float], scale: float) -> list[float]:
+    if not all(map(isfinite, row)):
+        raise PredictionFailed(reason="model_answered_not_finite")
+    return [round(value * scale) / scale if abs(value) * scale < _EXACT else value for value in row]
+
+
 def _rounded(scores: Scores, scale: float) -> list[list[float]]:
     """The columns of `scores`, rounded half to even on the scaled number: the same for one row and for many."""
     if len(scores) == 1:
-        row = scores[0].tolist()
-        if not all(map(isfinite, row)):
-            raise PredictionFailed(reason="model_answered_not_finite")
-        return [[round(value * scale) / scale if abs(value) * scale < _EXACT else value] for value in row]
+        return [[value] for value in _rounded_row(scores[0].tolist(), scale)]
     if not np.isfinite(scores).all():
         raise PredictionFailed(reason="model_answered_not_finite")
     with np.errstate(over="ignore"):

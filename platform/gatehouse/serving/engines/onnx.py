@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 
 from gatehouse.serving.engine import Classes, EngineUnusable, Scores, Values
+from gatehouse.serving.engines.one_row import OneRow
 from gatehouse.serving.graph_inputs import inputs_of
 from gatehouse.serving.shape import Cell
 
@@ -48,10 +49,13 @@ class OnnxEngine:
             raise EngineUnusable("the graph does not take one table of floats: publish the model again")
         self._input = inputs[0].name
         self._output = [outputs[-1 if classes else 0].name]
+        self._one_row = None if texts else OneRow.of(self._session, self._input, self._output[0], features)
         self.inline_rows = self._measure(_row(longest or (0.0,) * features, texts), clock)
 
     def score(self, values: Values) -> Scores:
-        (scores,) = self._session.run(self._output, self._fed(values))
+        scores: Any = self._one_row.score(values) if self._one_row is not None and len(values) == 1 else None
+        if scores is None:
+            (scores,) = self._session.run(self._output, self._fed(values))
         if self.classes is None and scores.size == len(values):
             scores = scores.reshape(len(values))
         exact: Scores = scores.astype(np.float64)
