@@ -1,4 +1,4 @@
-"""One row at a time through an ONNX graph, by buffers that are bound once: most calls are of one row, and feeding costs as much as scoring."""
+"""One row at a time through an ONNX graph, by buffers that are bound once: fed as many are, one row costs as much to feed as to score."""
 
 from threading import Lock
 from typing import Any
