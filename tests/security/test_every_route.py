@@ -19,7 +19,7 @@ from gatehouse.api.paths import PREDICTION_PATHS
 TABLE = access_table()
 NOT_IDS = frozenset({"api_version", "older", "code", "name"})
 BY_ID = [access for access in TABLE if {*parameters_of(access.path)} - NOT_IDS]
-WRITES = [access for access in TABLE if access.method != "GET" and access.scope is not None]
+WRITES = [access for access in TABLE if access.method != "GET"]
 ADMIN = [access for access in TABLE if access.path.startswith("/admin")]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

@@ -147,9 +147,9 @@ def said_by_http() -> Iterator[None]:
 
 
 def sentence(refusal: Refused) -> str:
-    """A refusal's line as a detail."""
+    """A refusal's line as a detail; the name of an endpoint at its head stays as it is."""
     text = str(refusal)
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{text if '/' in text.partition(' ')[0] else text[:1].upper() + text[1:]}."
 
 
 def minter_of(request: Request, prover: Prover) -> Minter:

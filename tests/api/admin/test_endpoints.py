@@ -105,7 +105,7 @@ def test_a_canary_is_released_promoted_and_rolled_back(admin: Admin) -> None:
     back = admin.changed("POST", f"{LINE}/rollback", of=LINE)
     assert (back["stable_version"], back["previous_version"]) == ("1.0.0", None)
     none = admin.refused("POST", f"{LINE}/promote", 409, "conflict", if_match="*")
-    assert none["detail"] == "Line/v1 has no canary to promote."
+    assert none["detail"] == "line/v1 has no canary to promote."
     actor = f"key:{key_id(admin.key)}"
     assert [audited(admin.live.stage, f"endpoint.{action}")[-1] for action in ("release", "promote", "rollback")] == [actor] * 3
 
@@ -189,7 +189,7 @@ def test_an_endpoint_in_use_is_retired_by_force_alone(ending: Admin) -> None:
     stage.tenant("user", "iris")
     insert_calls(stage.database, call(datetime.now(UTC), ending.get("/tenants/user")["id"], timedelta(0)))
     used = ending.refused("POST", f"{V1}/retire", 409, "conflict", if_match="*")["detail"]
-    assert used.startswith("Iris/v1 is still in use: user: 1 call in the last 7 days")
+    assert used.startswith("iris/v1 is still in use: user: 1 call in the last 7 days")
     assert used.endswith(" With force it is retired all the same.")
     assert ending.changed("POST", f"{V1}/retire", {"force": True}, of=V1)["state"] == "retired"
 
@@ -224,9 +224,9 @@ def test_a_bridge_stands_on_a_proof_and_is_taken_back(admin: Admin) -> None:
     assert (bridged["bridged_to"], proof["old"], proof["new"], proof["gaps"]) == ("v2", "iris 1.0.0", "iris 2.0.0", [])
     assert proof["rows"] > 100
     own = admin.refused("POST", f"{V1}/release", 409, "conflict", {"version": "1.0.0"}, if_match="*")
-    assert own["detail"] == "Iris/v1 is bridged to v2 and serves no version of its own."
+    assert own["detail"] == "iris/v1 is bridged to v2 and serves no version of its own."
     leads = admin.refused("POST", f"{V2}/retire", 409, "conflict", {"force": True}, if_match="*")
-    assert leads["detail"] == "Iris/v1 is bridged to iris/v2, whose model answers its calls."
+    assert leads["detail"] == "iris/v1 is bridged to iris/v2, whose model answers its calls."
     assert admin.changed("POST", f"{V1}/unbridge", of=V1)["bridged_to"] is None
     backwards = "iris/v1 is no later version than iris/v1; a bridge leads to a later one"
     for to, said in (("v9", "there is no such endpoint"), ("v1", backwards)):
