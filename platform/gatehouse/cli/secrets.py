@@ -7,12 +7,12 @@ import typer
 from gatehouse.cli.deployment import Deployment, open_deployment, settings_or_refusal
 from gatehouse.cli.finding import say_findings
 from gatehouse.cli.output import Json, example, print_json
-from gatehouse.cli.restarted import check_restarted
 from gatehouse.cli.secret_change import ONE_BY_ONE, NextSecret, next_secret, promotion, without, write_settings
 from gatehouse.cli.secret_settings import SECRETS, SecretSetting, Values, VersionedSecret, fresh_secret, named_secret
 from gatehouse.cli.settings_file import change_settings, settings_file, what_is_set
 from gatehouse.db.audit import record_audit
 from gatehouse.errors import Refused
+from gatehouse.server.restarted import check_restarted
 from gatehouse.settings import is_example
 
 app = typer.Typer(
@@ -52,7 +52,7 @@ def promote(name: Name, json: Json = False) -> None:
     secret = named_secret(name)
     with open_deployment() as deployment:
         version, values = promotion(secret, deployment.settings)
-        check_restarted(deployment, secret, "create")
+        check_restarted(deployment.database, secret.name, "create")
         file = write_settings(secret, values)
         _audit(deployment, "promote", secret, version)
     if json:
@@ -71,7 +71,7 @@ def remove(name: Name, json: Json = False) -> None:
     with open_deployment() as deployment:
         versions = removable(secret, deployment.settings, deployment.database)
         values = without(secret, deployment.settings, versions) if isinstance(secret, VersionedSecret) else {secret.before: ""}
-        check_restarted(deployment, secret, "promote" if isinstance(secret, VersionedSecret) else "create")
+        check_restarted(deployment.database, secret.name, "promote" if isinstance(secret, VersionedSecret) else "create")
         file = write_settings(secret, values)
         gone: list[int | None] = [*sorted(versions)] or [None]
         for version in gone:

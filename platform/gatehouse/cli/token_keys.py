@@ -7,14 +7,13 @@ import typer
 
 from gatehouse.cli.deployment import Deployment, open_deployment
 from gatehouse.cli.output import Json, day, example, moment, print_json, print_table
-from gatehouse.cli.restarted import check_restarted
 from gatehouse.cli.secret_settings import SECRET_KEY
 from gatehouse.cli.waiting import Wait, wait_for_servers
 from gatehouse.db.clock import database_now
-from gatehouse.errors import Refused
-from gatehouse.identity.sealing import Seal, TokenKeyUnreadable
-from gatehouse.identity.token_keys import KeyLife, lives_of, read_token_keys, reseal_token_keys, retire_key_now, rotate_token_key
-from gatehouse.notices.targets import reseal_targets
+from gatehouse.identity.sealing import Seal
+from gatehouse.identity.token_keys import KeyLife, lives_of, read_token_keys, retire_key_now, rotate_token_key
+from gatehouse.operating import resealing
+from gatehouse.server.restarted import check_restarted
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,7 +44,7 @@ def show_all(json: Json = False) -> None:
 def rotate(wait: Wait = False, json: Json = False) -> None:
     """Publish a new key, which signs 10 s later; the one before verifies until its last token has ended. No token stops, no restart."""
     with open_deployment() as deployment:
-        check_restarted(deployment, SECRET_KEY, "create")
+        check_restarted(deployment.database, SECRET_KEY.name, "create")
         key = rotate_token_key(deployment.database, deployment.actor, _seal(deployment), _now(deployment))
         before = [life for life in lives_of(read_token_keys(deployment.database)) if life.signs_until == key.signs_from]
         waited = wait_for_servers(deployment, wait)
@@ -79,13 +78,8 @@ def retire(
 def reseal(json: Json = False) -> None:
     """Encrypt token keys and secrets of notices under a new GATEHOUSE_SECRET_KEY; the old one is set as GATEHOUSE_SECRET_KEY_BEFORE."""
     with open_deployment() as deployment:
-        check_restarted(deployment, SECRET_KEY, "create")
-        try:
-            resealed = reseal_token_keys(deployment.database, deployment.actor, _seal(deployment))
-            with deployment.database.write() as session:
-                resealed += [f"notice-target {tenant}" for tenant in reseal_targets(session, deployment.actor, _seal(deployment))]
-        except TokenKeyUnreadable as error:
-            raise Refused(str(error)) from None
+        check_restarted(deployment.database, SECRET_KEY.name, "create")
+        resealed = resealing.reseal(deployment.database, deployment.actor, _seal(deployment))
     if json:
         print_json({"resealed": resealed})
         return

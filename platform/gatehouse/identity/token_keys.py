@@ -128,7 +128,10 @@ def retire_key_now(database: Database, actor: Actor, kid: str, now: datetime) ->
             raise NotKnown("token key", kid, list(lives))
         state = lives[kid].state(now)
         if state == "signs":
-            raise Refused(f"token key {kid} signs: gatehouse token-keys rotate, and retire it when the new one has taken over")
+            remedy = "and retire it when the new one has taken over"
+            raise Refused(
+                f"token key {kid} signs: gatehouse token-keys rotate, {remedy}", fact=f"token key {kid} signs: rotate first, {remedy}"
+            )
         if state == "retired":
             raise Refused(f"token key {kid} is retired already")
         retire_token_key(session, kid, now)
