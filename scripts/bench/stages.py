@@ -19,7 +19,7 @@ from comparison.deployment import Deployment
 from comparison.figures import ratio
 from comparison.finding import Bar, Finding
 from comparison.load import BENCH, Sample
-from comparison.process_group import ProcessGroup, free_port
+from comparison.process_group import ProcessGroup, ends_what_it_started, free_port
 from comparison.published import publish
 from comparison.report import as_text, bars_as_text, machine_as_text
 from comparison.road import METERING, SECURITY, STAGES, StageGone, check
@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0.6)
     parser.add_argument("--docs", action="store_true", help="put what is found into docs/performance.md")
     given = parser.parse_args()
+    ends_what_it_started()
     try:
         check()
     except StageGone as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from comparison.environments import NotInstalled
 from comparison.finding import Finding
+from comparison.process_group import ends_what_it_started
 from comparison.published import CHART, FIGURES, publish
 from comparison.report import as_text, bars_as_text, machine_as_text, write
 from comparison.studies import bulk, callers, footprint, models, one_row, refusals, workers
@@ -34,6 +35,7 @@ SECONDS, FULL_SECONDS = 0.5, 5.0
 
 def main() -> int:
     given = arguments()
+    ends_what_it_started()
     seconds = given.seconds or (FULL_SECONDS if given.full else SECONDS)
     chosen = given.only.split(",") if given.only else [name for name in STUDIES if given.full or name not in ONLY_IN_FULL]
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder:

@@ -13,6 +13,7 @@ from comparison.contenders import gatehouse
 from comparison.environments import BASELINES, BENCH, NotInstalled, packages
 from comparison.exchange import Orders
 from comparison.load import load_process
+from comparison.process_group import ends_what_it_started
 from comparison.turns import Turns, served
 from comparison.workbench import Workbench
 
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--connections", type=int, default=64)
     given = parser.parse_args()
+    ends_what_it_started()
     try:
         py_spy = packages("py-spy", BASELINES / "profile-requirements.txt") / "bin" / "py-spy"
     except NotInstalled as error:

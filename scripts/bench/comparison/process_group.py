@@ -77,6 +77,16 @@ class ProcessGroup:
                 self._first.wait()
 
 
+def ends_what_it_started() -> None:
+    """On SIGTERM as on Ctrl-C: nothing that is frozen stays behind."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)  # also where a shell has started this in the background
+
+
 def placed(cores: set[int], nice: int = 0) -> None:
     """In a new process: on those cores, with room for the most connections of any study, whatever this shell allows."""
     os.sched_setaffinity(0, cores)
