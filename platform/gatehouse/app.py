@@ -67,6 +67,7 @@ from gatehouse.server.joining import wait_until_counted
 from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.process import ProcessRow
 from gatehouse.server.refusal_book import RefusalBook
+from gatehouse.server.restarted import check_restarted
 from gatehouse.server.standing import Standing, standing_text
 from gatehouse.serving.batching import Batching
 from gatehouse.serving.turns import Turns, share_evenly
@@ -178,6 +179,7 @@ class Application:
             draining=lambda: self.connections.draining,
             exposition=lambda: exposition(self.metrics.families()),
             status=lambda: deployment_facts(self.database, self.settings),
+            check_restarted=partial(check_restarted, self.database, "GATEHOUSE_SECRET_KEY", "create"),
             render=lambda call, problem: problem_response(call, problem, self.settings.base_url),
             lifespan=self._lifespan,
         )

@@ -53,6 +53,8 @@ class Things:
     forms: Mapping[str, Callable[[], Mapping[str, str]]]
     files: Mapping[str, Make]
     """CSV."""
+    readied: Mapping[str, Callable[[], None]]
+    """By `METHOD /path`: what makes way for a call that is to be answered."""
 
     def makers(self, path: str, *, fresh: bool) -> Iterator[Mapping[str, Make]]:
         """Where to look for a parameter, first to last."""
@@ -72,6 +74,8 @@ class SampleCalls:
     def call(self, access: Access, *, fresh: bool = False, **chosen: str) -> SampleCall:
         """A valid call of what is there, made just now where it is `fresh`; `chosen` parameters of the path are these instead."""
         route, things = str(access), self._things
+        if fresh and route in things.readied:
+            things.readied[route]()
         form, file, path = things.forms.get(route), things.files.get(route), access.path
         for name, value in {**self.parameters(access, fresh=fresh), **chosen}.items():
             path = path.replace(f"{{{name}}}", value)

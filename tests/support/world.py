@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -17,13 +18,15 @@ from kept_state import kept_state
 from logged_in import invited, logged_in
 from sample_calls import SampleCall, SampleCalls, Things
 from sqlmodel import update
-from stage import IRIS_ROW, WIDE, Live, Stage, instances, key_id
+from stage import ACTOR, IRIS_ROW, WIDE, Live, Stage, instances, key_id
 
 from gatehouse.api.docs import ASSET_NAMES
 from gatehouse.api.paths import GUIDE_PATH, PREDICTION_PATHS, TRANSLATION_PATH
 from gatehouse.db.outbox import announce
 from gatehouse.db.tables import NoticeTable
+from gatehouse.errors import Refused
 from gatehouse.identity.store import find_tenant
+from gatehouse.identity.token_keys import lives_of, read_token_keys, retire_key_now
 from gatehouse.middleware.people import LOGOUT
 from gatehouse.notices.store import list_notices
 from gatehouse.principal import OPERATOR_TENANT, TENANT_SCOPES, Role, Scope
@@ -45,6 +48,7 @@ TENANT_OF = {
 """Of each caller of the table but nobody."""
 IRIS = "/admin/endpoints/iris/v1"
 ENDPOINT = "/admin/endpoints/{model}/{api_version}"
+TOKEN_KEYS = "/admin/token-keys"
 _STEPS = ("activate", "release", "promote", "rollback", "undeprecate", "retire", "bridge", "unbridge", "shadow", "unshadow")
 STEPS = frozenset(f"{ENDPOINT}/{step}" for step in _STEPS)
 """What would end or change the endpoint that all others call: it is asked of one that is in no state for it, or is so already."""
@@ -173,6 +177,7 @@ class World:
                 "brownout_id": lambda: self._window,
                 "notice-targets/tenant": lambda: self._told,
                 "notice_id": self._notice,
+                "kid": lambda: read_token_keys(self.stage.database)[0].kid,
             },
             fresh={
                 "key_id": lambda: key_id(self.stage.key(MINE)),
@@ -182,7 +187,9 @@ class World:
                 "brownout_id": self._brownout,
                 "notice-targets/tenant": self._target,
                 "plan": lambda: self.stage.plan(replace(WIDE, name=_name())),
+                "kid": self._token_key,
             },
+            readied={f"POST {TOKEN_KEYS}/rotate": self._call_off_token_keys},
             elsewhere={
                 **{path: {"api_version": lambda: "v2"} for path in (TRANSLATION_PATH, GUIDE_PATH)},
                 "/admin/grants/{tenant}/{model}/{api_version}": {"api_version": lambda: "all"},
@@ -251,6 +258,20 @@ class World:
         name = self._new_tenant(())
         self._operate("/admin/notice-targets", {"tenant": name, "url": HOOK})
         return name
+
+    def _token_key(self) -> str:
+        """One that is still to sign."""
+        self._call_off_token_keys()
+        made: str = self._operate(f"{TOKEN_KEYS}/rotate", None)["id"]
+        return made
+
+    def _call_off_token_keys(self) -> None:
+        """Those that are still to sign never do, so that the next can be made at once."""
+        now = datetime.now(UTC)
+        for life in lives_of(read_token_keys(self.stage.database)):
+            if life.state(now) == "next":
+                with suppress(Refused):  # it has begun to sign since
+                    retire_key_now(self.stage.database, ACTOR, life.key.kid, datetime.now(UTC))
 
     def _notice(self) -> str:
         """One that is delivered already: the server of a test sends nothing."""

@@ -85,6 +85,8 @@ class RestParts:
     """What `/metrics` says."""
     status: Callable[[], Mapping[str, Any]]
     """What `/admin/status` says."""
+    check_restarted: Callable[[], None]
+    """Raises Refused while a server runs that was started before the newest GATEHOUSE_SECRET_KEY was made."""
     render: Render
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -156,6 +158,7 @@ class Rest:
             now=parts.now,
             settings=parts.settings,
             status=parts.status,
+            check_restarted=parts.check_restarted,
         )
         for router in (*admin_routers(admin), account_people_router(admin), account_people_changes_router(admin)):
             self.app.include_router(router)

@@ -26,6 +26,8 @@ class AdminParts:
     """They name the folder of published versions."""
     status: Callable[[], Mapping[str, Any]]
     """How the deployment is right now, over all machines."""
+    check_restarted: Callable[[], None]
+    """Raises Refused while a server runs that was started before the newest GATEHOUSE_SECRET_KEY was made."""
 
     def limited(self, route: Callable[..., Any]) -> Callable[..., Any]:
         """The route under the throttle."""

@@ -27,6 +27,7 @@ from gatehouse.api.admin.published_models import admin_models_router
 from gatehouse.api.admin.status import status_router
 from gatehouse.api.admin.tenant_limits import tenant_limits_router
 from gatehouse.api.admin.tenants import tenants_router
+from gatehouse.api.admin.token_keys import token_keys_router
 from gatehouse.api.admin.usage import usage_router
 from gatehouse.api.admin.usage_events import usage_events_router
 
@@ -50,6 +51,7 @@ def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
     yield tenant_limits_router(parts)
     yield notices_router(parts)
     yield notice_targets_router(parts)
+    yield token_keys_router(parts)
     yield status_router(parts)
     yield audit_router(parts)
 
