@@ -52,9 +52,9 @@ STAGES = (
     Stage("answer written", ("gatehouse.api.predict:written",)),
     Stage("event and spool", ("gatehouse.usage.meter:Meter.ensure_room", "gatehouse.usage.meter:Meter.record"), METERING),
     Stage("answer sent: headers of all middleware", ("gatehouse.api.predict:send_answer",)),
-    Stage("uvicorn's writing", ("uvicorn.protocols.http.httptools_impl:RequestResponseCycle.send",)),
+    Stage("answer written to the connection", ("gatehouse.server.exchange:Exchange.send",)),
     Stage("metrics", ("gatehouse.metrics.calls:CallCounts.count",)),
-    Stage("line in the log", ("gatehouse.middleware.request_log:LOGGER.info",)),
+    Stage("line in the log", ("gatehouse.middleware.log_pace:LogPace.take", "gatehouse.middleware.request_log:LOGGER.info")),
 )
 REST = "the road between them"
 
