@@ -11,7 +11,7 @@ from gatehouse.cli.drafting import FEATURES_HELP, LABELS_HELP, TARGETS_HELP, dra
 from gatehouse.cli.given_file import read_file
 from gatehouse.cli.output import Json, example, print_json, print_table
 from gatehouse.cli.sample import read_sample
-from gatehouse.cli.upgrade_proofs import beside, newest_contract
+from gatehouse.cli.upgrade_proofs import beside
 from gatehouse.contracts.cells import range_detail
 from gatehouse.contracts.compatibility import Change, Level, compare, level
 from gatehouse.contracts.contract import Contract
@@ -20,7 +20,7 @@ from gatehouse.contracts.openapi import describe
 from gatehouse.contracts.proved_upgrade import UpgradeProof, proof_facts, prove_upgrade
 from gatehouse.contracts.upgrade import rules_from
 from gatehouse.errors import Refused
-from gatehouse.operating.published import contract_of, read_contract, repository_of
+from gatehouse.operating.published import contract_of, newest_contract, read_contract, repository_of
 from gatehouse.serving.names import parse_api_version
 
 app = typer.Typer(

@@ -7,9 +7,9 @@ from gatehouse.contracts.contract import Contract
 from gatehouse.contracts.proved_upgrade import UpgradeProof, prove_upgrade
 from gatehouse.contracts.upgrade import rules_from
 from gatehouse.errors import Refused
-from gatehouse.operating.published import read_contract
+from gatehouse.operating.published import newest_contract
 from gatehouse.serving.names import parse_api_version, parse_version
-from gatehouse.serving.repository import Repository, VersionInvalid, VersionMissing
+from gatehouse.serving.repository import Repository
 
 
 def prove_published(repository: Repository, new: Contract, origin: str, note: Callable[[str], None]) -> tuple[UpgradeProof, ...]:
@@ -41,21 +41,6 @@ def note_outgrown(repository: Repository, old: Contract, note: Callable[[str], N
             prove_upgrade(old, found[1], found[0], "as it is published now")
         except Refused as error:
             note(f"rows of this {old.api_version} are not all upgraded by {found[0]}; publish a patch of that with other rules: {error}")
-
-
-def newest_contract(repository: Repository, model: str, api_version: str) -> tuple[str, Contract] | None:
-    """Of the newest published version of an API version, with its name; it covers all earlier ones. Raises Refused."""
-    major = parse_api_version(api_version)
-    for version in reversed(repository.versions(model)):
-        if parse_version(version)[0] != major:
-            continue
-        name = f"{model} {version}"
-        try:
-            _, source = repository.read_contract(model, version)
-        except (VersionMissing, VersionInvalid) as error:
-            raise Refused(f"{error}; so its upgrade rules cannot be proved") from None
-        return name, read_contract(source, f"contract of {name}")
-    return None
 
 
 def beside(file: Path, api_version: str) -> Path:

@@ -2,6 +2,7 @@
 
 from gatehouse.contracts.contract import Contract, ContractInvalid, parse_contract
 from gatehouse.errors import Refused
+from gatehouse.serving.names import parse_api_version, parse_version
 from gatehouse.serving.repository import Repository, VersionInvalid, VersionMissing
 from gatehouse.serving.signing import PublishingKeyUnusable, TrustedKeys
 from gatehouse.settings import Settings
@@ -39,6 +40,21 @@ def read_contract(source: bytes, origin: str) -> Contract:
         return parse_contract(source, origin)
     except ContractInvalid as error:
         raise Refused(str(error)) from None
+
+
+def newest_contract(repository: Repository, model: str, api_version: str) -> tuple[str, Contract] | None:
+    """Of the newest published version of an API version, with its name; it covers all earlier ones. Raises Refused, NameInvalid."""
+    major = parse_api_version(api_version)
+    for version in reversed(repository.versions(model)):
+        if parse_version(version)[0] != major:
+            continue
+        name = f"{model} {version}"
+        try:
+            _, source = repository.read_contract(model, version)
+        except (VersionMissing, VersionInvalid) as error:
+            raise Refused(f"{error}; so its upgrade rules cannot be proved", fact=_not_usable(model, version, error).fact) from None
+        return name, read_contract(source, f"contract of {name}")
+    return None
 
 
 def _not_usable(model: str, version: str, error: VersionMissing | VersionInvalid) -> Refused:

@@ -84,3 +84,46 @@ def test_a_report_that_cannot_be_is_refused_by_its_parameter(admin: Admin, path:
 
 def test_no_other_format_is_promised(admin: Admin) -> None:
     problem(admin.send("GET", REPORT, accept="application/xml"), 406, "not_acceptable")
+
+
+GUIDE = f"{REPORT}/guide"
+
+
+def test_the_guide_is_that_of_the_command_line_in_each_of_its_formats(admin: Admin) -> None:
+    guide = admin.get(GUIDE)
+    assert (guide["model"], guide["from"], guide["to"], guide["calls"]) == ("iris", "v1", "v2", None)
+    assert guide["life"]["state"] == "deprecated"
+    forms = {"text/markdown": ("markdown", "# Move from iris v1 to v2\n"), "text/html": ("html", "<!DOCTYPE html>")}
+    for media_type, (name, start) in forms.items():
+        by_accept, by_query = admin.send("GET", GUIDE, accept=media_type), admin.send("GET", f"{GUIDE}?format={name}")
+        assert by_accept.headers["content-type"] == f"{media_type}; charset=utf-8"
+        assert (by_accept.headers["vary"], by_accept.text) == ("Accept", by_query.text)
+        assert by_query.text.startswith(start)
+    admin.refused("GET", GUIDE, 406, "not_acceptable", accept="text/csv")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("iris/v1/v9/guide", 404, "not_found"),
+        ("wine/v1/v2/guide", 404, "not_found"),
+        ("iris/1/2/guide", 404, "not_found"),
+        ("iris/v2/v1/guide", 422, "invalid_input"),
+        ("iris/v1/v2/guide?format=pdf", 422, "invalid_input"),
+        ("iris/v1/v2/guide?tenant=acme", 422, "invalid_input"),
+    ],
+)
+def test_a_guide_that_cannot_be_is_refused(admin: Admin, path: str, status: int, code: str) -> None:
+    admin.refused("GET", f"/migration/{path}", status, code)
+
+
+def test_a_contract_that_cannot_be_verified_is_said_without_its_path(admin: Admin) -> None:
+    contract = admin.live.stage.state_dir / "models" / "iris" / "2.0.0" / "contract.toml"
+    kept = contract.read_bytes()
+    contract.chmod(0o600)
+    contract.write_bytes(kept + b"\n")
+    try:
+        detail = admin.refused("GET", f"{GUIDE}", 409, "conflict")["detail"]
+    finally:
+        contract.write_bytes(kept)
+    assert detail == "Iris 2.0.0 cannot be verified here, so no server would load it."

@@ -17,6 +17,7 @@ from gatehouse.api.admin.key_changes import key_changes_router
 from gatehouse.api.admin.keys import admin_keys_router
 from gatehouse.api.admin.leaked_keys import leaked_keys_router
 from gatehouse.api.admin.migration import migration_router
+from gatehouse.api.admin.migration_guide import admin_guide_router
 from gatehouse.api.admin.notice_targets import notice_targets_router
 from gatehouse.api.admin.notices import notices_router
 from gatehouse.api.admin.parts import AdminParts
@@ -45,6 +46,7 @@ def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
     yield people_changes_router(parts)
     yield from _endpoint_routers(parts)
     yield migration_router(parts)
+    yield admin_guide_router(parts)
     yield usage_router(parts)
     yield usage_events_router(parts)
     yield admin_models_router(parts)
