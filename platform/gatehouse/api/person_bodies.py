@@ -39,6 +39,8 @@ class PersonEntry(Closed):
 class InvitedEntry(PersonEntry):
     """A person with the one-time code that sets a password: it is shown here and never again."""
 
+    passing: ClassVar[frozenset[str]] = PersonEntry.passing | {"code"}
+
     code: Annotated[str, Field(description="For `POST /login/accept`")]
 
 

@@ -15,7 +15,7 @@ from gatehouse.migration.moves import ENDED
 from gatehouse.migration.transitions import LIVE_DAYS, Announcement, LiveCalls, deprecated, extended, retired, undeprecated, unextended
 from gatehouse.operating.desk import Desk
 from gatehouse.operating.heralds import herald_of
-from gatehouse.usage.figures_store import By, usage_figures
+from gatehouse.usage.figures_store import By, UsageFilter, figures_of, read_figures
 
 
 def activate(desk: Desk, model: str, api_version: str) -> Endpoint:
@@ -72,8 +72,9 @@ def live_calls(session: Session, model: str, api_version: str, now: datetime) ->
     by = (By.HOUR, By.TENANT, By.MODEL, By.API_VERSION, By.STATUS)
     calls: dict[str, int] = {}
     last: dict[str, datetime] = {}
-    for each in usage_figures(session, tenant_id=None, since=since.date(), until=now.date(), by=by):
-        ours = (each.model, each.api_version) == (model, api_version) and each.status != ENDED
+    figures, _ = figures_of(UsageFilter(since.date(), now.date(), model=model), by)  # of this model alone: the change waits for it
+    for each in read_figures(session, figures):
+        ours = each.api_version == api_version and each.status != ENDED
         if ours and each.tenant and each.hour and each.hour + timedelta(hours=1) > since:
             calls[each.tenant] = calls.get(each.tenant, 0) + each.calls
             last[each.tenant] = max(each.hour, last.get(each.tenant, each.hour))

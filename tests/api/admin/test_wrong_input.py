@@ -87,13 +87,19 @@ def test_a_cursor_leads_on_in_its_own_list_alone(admin: Admin) -> None:
 
 
 @pytest.mark.parametrize("steps", [["\x00"], ["a", "b"], [7], [None], [], {}, "text", ["\ud800"], [[["a"]]], ["x" * 500]])
-@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("path", [*LISTS, "/audit"])
 def test_whoever_computes_the_checksum_gets_no_further(admin: Admin, path: str, steps: Any) -> None:
     filters = admin.get(f"{path}?limit=1")["next"]
     assert filters is not None
-    bound = {"/tenants": ["plan", "suspended", "name_prefix", "model"], "/plans": [], "/grants": ["tenant", "model"]}
+    bound = {
+        "/tenants": ["plan", "suspended", "name_prefix", "model"],
+        "/plans": [],
+        "/grants": ["tenant", "model"],
+        "/audit": ["actor", "source", "action", "subject", "request_id", "since", "until"],
+    }
     names = bound.get(path, ["tenant", "revoked", "expires_before", "name_prefix", "pepper"])
-    for place in (steps, ["99999999999999999999", "a"], ["1", "2", "\x00"]):
+    beyond = [["9" * 30], ["0"]] if path == "/audit" else []
+    for place in (steps, *beyond, ["99999999999999999999", "a"], ["1", "2", "\x00"]):
         text = json.dumps(place, separators=(",", ":")).encode()
         head = json.dumps([path[1:], dict.fromkeys(names)], sort_keys=True, separators=(",", ":")).encode()
         forged = urlsafe_b64encode(sha256(head + b"\n" + text).digest()[:12] + text).decode().rstrip("=")

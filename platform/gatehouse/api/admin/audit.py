@@ -26,6 +26,14 @@ PAUSE_S = 0.002
 """Between a thousand rows of a verification: calls of others come first."""
 
 
+def id_step(step: str) -> int:
+    """Of a place. Raises ValueError for what no row's id can be."""
+    number = int(step)
+    if not 0 < number <= LARGEST_ID:
+        raise ValueError("beyond all rows")
+    return number
+
+
 def audit_router(parts: AdminParts) -> APIRouter:
     """List, show and prove. Nothing here changes a row."""
     router = APIRouter(prefix="/admin/audit", tags=["admin: audit"])
@@ -34,7 +42,7 @@ def audit_router(parts: AdminParts) -> APIRouter:
     @get_and_head(router, "", summary="Changes and refused admin calls, the newest first", operation_id="admin_list_audit")
     @parts.limited
     def list_audit(request: Request, principal: AdminReader, query: Annotated[AuditQuery, Query()]) -> AuditList:
-        after = query.after(LIST, int)
+        after = query.after(LIST, id_step)
         with parts.database.read() as session:
             found = newest_entries(session, wanted(query), query.limit + 1, after[0] if after else None)
         items, cursor = query.cut(LIST, found, lambda row: (str(row.id),))

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from gatehouse.api.admin.pages import PageQuery
-from gatehouse.api.key_bodies import Closed
+from gatehouse.api.key_bodies import Closed, Moment
 from gatehouse.db.audit_chain import Head
 from gatehouse.db.audit_trail import AuditRow, detail_of
 from gatehouse.db.audit_verify import Verdict
@@ -14,7 +14,6 @@ from gatehouse.db.audit_verify import Verdict
 _WORDS = r"^[^\x00-\x1f\x7f]+$"
 HEAD = "^[1-9][0-9]{0,17}:[0-9a-f]{64}$"
 Words = Annotated[str, Field(max_length=255, pattern=_WORDS)]
-Moment = Annotated[AwareDatetime, Field(description="With its time zone")]
 
 
 class AuditQuery(PageQuery):
@@ -27,7 +26,7 @@ class AuditQuery(PageQuery):
     ] = None
     subject: Words | None = None
     request_id: Words | None = None
-    since: Moment | None = None
+    since: Annotated[Moment | None, Field(description="As RFC 3339 with a time zone")] = None
     until: Annotated[Moment | None, Field(description="The first moment that is left out")] = None
 
 
