@@ -140,7 +140,7 @@ def test_a_file_that_is_no_settings_file_is_left_alone(unset: Any, state_dir: Pa
     file.write_text('GATEHOUSE_PUBLIC_URL="https://a.example\nGATEHOUSE_KEY_PEPPER=x"\n')
     assert "has lines that only a person can change" in unset("secrets", "create", "--write", code=1).error
     assert file.read_text().endswith('GATEHOUSE_KEY_PEPPER=x"\n')
-    assert not list(state_dir.glob("*.new"))
+    assert not list(state_dir.glob("*.unfinished"))
 
 
 def test_root_leaves_the_file_to_the_user_who_serves(unset: Any, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
-"""Where an export goes: standard output, or a file that is there only once it is whole."""
+"""Files that are there only once they are whole: an export, a settings file."""
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,19 +13,49 @@ from gatehouse.errors import Refused
 
 @contextmanager
 def written_file(out: Path | None) -> Iterator[TextIO]:
-    """For its owner alone. Raises Refused where it cannot be written."""
+    """Where an export goes: standard output, or a file for its owner alone. Raises Refused where it cannot be written."""
     if out is None:
         yield sys.stdout
         return
-    unfinished = out.with_name(f".{out.name}.unfinished")
+    if out.exists() and not out.is_file():
+        raise Refused(f"{out} cannot be written: it is no file")
     try:
-        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        unfinished = _fresh(out)
     except OSError as error:
         raise Refused(f"{out} cannot be written: {error.strerror}") from None
+    with _taking_the_place(*unfinished, out) as target:
+        yield target
+
+
+@contextmanager
+def replaced_file(file: Path) -> Iterator[TextIO]:
+    """A fresh file (mode 600) that takes the place of `file` once all of it is on the disk; else nothing is left. Raises OSError."""
+    with _taking_the_place(*_fresh(file), file) as target:
+        yield target
+
+
+def _fresh(file: Path) -> tuple[int, str]:
+    """Beside the file, by a name that nobody knows before and no link is followed from: the folder may be another user's."""
+    return tempfile.mkstemp(prefix=f".{file.name}.", suffix=".unfinished", dir=file.parent)
+
+
+@contextmanager
+def _taking_the_place(descriptor: int, name: str, file: Path) -> Iterator[TextIO]:
     try:
-        with os.fdopen(file, "w", encoding="utf-8", newline="") as target:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as target:
             yield target
-        unfinished.replace(out)
+            target.flush()
+            os.fsync(target.fileno())  # before the name is its own: a crash leaves the file before or this one, never an empty one
+        Path(name).replace(file)
     except BaseException:
-        unfinished.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
         raise
+    _sync(file.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
