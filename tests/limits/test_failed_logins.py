@@ -1,5 +1,6 @@
 """How guessing passwords is slowed: held against a plain oracle, and the promise that nobody is kept out for long."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatehouse.errors import TooManyFailures
+from gatehouse.errors import Overloaded, TooManyFailures
 from gatehouse.limits.failed_logins import FEW, MANY, PER_NETWORK, SPARE_S, FailedLogins
 from gatehouse.limits.rate import MemoryRates
 
@@ -162,3 +163,24 @@ def test_each_of_several_processes_lets_its_share_happen() -> None:
     logins = failures(Clock(), 5)
     assert [wait_of(logins, "alice", HOME) for _ in range(2)] == [0, 300]
     assert [wait_of(logins, f"name{n}", ELSEWHERE) for n in range(7)] == [*[0] * 6, 10]
+
+
+def test_row_62_names_and_networks_without_end_fill_no_memory_and_those_that_are_known_go_on() -> None:
+    clock, most = Clock(), 90
+    rates = MemoryRates(lambda: clock.us)
+    logins = FailedLogins(rates, most=most)
+    assert wait_of(logins, "alice", HOME) == 0
+    networks = [f"2001:db8:{n:x}::1" for n in range(500)]
+    for n, network in enumerate(networks):
+        with suppress(Overloaded):
+            wait_of(logins, f"name{n}", network)
+    assert most <= len(rates) <= most + 3
+    assert logins.refused > 400
+    with pytest.raises(Overloaded) as refusal:
+        wait_of(logins, "name499", networks[-1])
+    assert int(dict(refusal.value.headers)["Retry-After"]) > 0
+    assert [wait_of(logins, "alice", HOME) for _ in range(FEW)] == [*[0] * (FEW - 1), 60]
+    with pytest.raises(Overloaded):
+        logins.attempt_code("198.51.100.77").__enter__()
+    clock.us += 3_600_000_000
+    assert wait_of(logins, "somebody else", ELSEWHERE) == 0, "what is whole again is forgotten, which makes room"

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
-from gatehouse.errors import TooManyFailures
+from gatehouse.errors import Overloaded, TooManyFailures
 from gatehouse.limits.failed_credentials import network_of
 from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
 
@@ -19,6 +19,10 @@ FEW, MANY = 5, 20
 SPARE_S = 300
 PER_NETWORK = 30
 """Failures a minute from one network, whatever the names."""
+MOST = 100_000
+"""Limits that one process remembers; each is forgotten once it is whole again."""
+FULL_RETRY_AFTER_S = "60"
+FULL = "So many logins fail elsewhere that no further name or network is taken in. Wait for the seconds in Retry-After, then log in again."
 DETAIL = "Too many logins have failed. Wait for the seconds in Retry-After, then send the name and password again."
 
 
@@ -32,8 +36,9 @@ class Attempt:
 class FailedLogins:
     """Thread-safe; `rates` are its own. Each of the `processes` lets its share happen."""
 
-    def __init__(self, rates: MemoryRates, processes: Callable[[], int] = lambda: 1) -> None:
+    def __init__(self, rates: MemoryRates, processes: Callable[[], int] = lambda: 1, most: int = MOST) -> None:
         self._rates = rates
+        self._most = most
         self._processes = processes
         self._lock = Lock()
         self.counted = 0
@@ -42,7 +47,7 @@ class FailedLogins:
         """Attempts that were not made."""
 
     def attempt(self, name: str, address: str) -> AbstractContextManager["Attempt"]:
-        """A login. Raises TooManyFailures when none is to be made now."""
+        """A login. Raises TooManyFailures when none is to be made now, Overloaded when there is no room to remember that it failed."""
         return self._counted(self._ways(name, network_of(address)))
 
     def attempt_code(self, address: str) -> AbstractContextManager["Attempt"]:
@@ -65,14 +70,24 @@ class FailedLogins:
         """One failure out of all limits of the first way that has room."""
         waits = []
         with self._lock:
-            for limits in ways:
+            for limits in self._with_room(ways):
                 decision = self._rates.decide([(limit, 1) for limit in limits], returnable=True)
                 if decision.admitted:
                     return decision
                 waits.append(decision.wait_us or 0)  # a burst of 1 or more always has an end to its wait
             self.refused += 1
+        if not waits:
+            raise Overloaded(FULL, reason="logins_full", headers=[("Retry-After", FULL_RETRY_AFTER_S)])
         seconds = -(-min(waits) // 1_000_000)
         raise TooManyFailures(DETAIL, reason="logins_failed", headers=[("Retry-After", str(seconds))])
+
+    def _with_room(self, ways: list[list[RateLimit]]) -> list[list[RateLimit]]:
+        """Those that may be remembered: all, or once there are too many those whose limits are remembered already."""
+        if len(self._rates) >= self._most:
+            self._rates.tidy()
+        if len(self._rates) < self._most:
+            return ways
+        return [limits for limits in ways if all(limit.id in self._rates for limit in limits)]
 
     def _ways(self, name: str, network: str) -> list[list[RateLimit]]:
         pair = [self._of_network(network), self._limit(f"pair {network} {name}", 1, FEW)]

@@ -201,6 +201,14 @@ class MemoryRates:
         """How many limits are remembered."""
         return len(self._states)
 
+    def __contains__(self, id: str) -> bool:
+        """Whether a limit is remembered."""
+        return id in self._states
+
+    def tidy(self) -> None:
+        """Forget some of the limits that are whole again; `decide` does so now and then."""
+        self._sweep(self._clock_us())
+
     def decide(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision:
         """Let all of it in, or nothing. No two asks may share an id; an ask of 0 only looks."""
         now_us = self._clock_us()
