@@ -111,6 +111,17 @@ def test_a_guarded_transaction_is_chained(database: Database) -> None:
         assert read_head(session).sequence == 1
 
 
+def test_nothing_is_audited_within_a_savepoint_that_may_be_rolled_back(database: Database) -> None:
+    with database.write() as session:
+        with pytest.raises(RuntimeError, match="is recorded within a savepoint"), session.begin_nested():
+            record_audit(session, ALICE, "tenant.create", "a")
+        with session.begin_nested():
+            session.execute(text("SELECT 1"))
+        record_audit(session, ALICE, "tenant.create", "b")
+    with database.read() as session:
+        assert session.execute(text("SELECT subject FROM audit")).scalars().all() == ["b"]
+
+
 def test_writers_who_wait_for_each_other_never_wait_in_a_ring(postgresql_database: Database) -> None:
     """One holds the revision and wants the head, the other has audited first and wants the revision."""
     held = postgresql_database

@@ -117,3 +117,22 @@ def test_what_is_joined_is_committed_by_the_transaction_that_it_joins(database: 
         raise Refused("all or nothing")
     with database.read() as session:
         assert last_revision(session) == before
+
+
+def test_a_guard_of_a_joined_database_checks_within_the_transaction_that_it_joins(database: Database) -> None:
+    checked: list[Session] = []
+    with database.write() as session:
+        guarded = database.joined(session).guarded(checked.append)
+        with guarded.write() as same:
+            assert same is session
+        with guarded.read() as same:
+            assert same is session
+    assert checked == [session]
+
+
+def test_each_of_two_guards_checks_the_first_one_first(database: Database) -> None:
+    order: list[str] = []
+    twice = database.guarded(lambda _session: order.append("first")).guarded(lambda _session: order.append("second"))
+    with twice.write():
+        order.append("changed")
+    assert order == ["first", "second", "changed"]

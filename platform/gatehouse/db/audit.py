@@ -50,7 +50,10 @@ def record_audit(
 
     `before` and `after` are what changed, as members of the same names of `detail`. None of them ever holds a secret.
     `at` is when it happened, where that was before now.
+    Raises RuntimeError within a savepoint: the row would stay where the savepoint's changes are rolled back.
     """
+    if session.in_nested_transaction():
+        raise RuntimeError(f"{action} is recorded within a savepoint, whose end it would not share: record it before or after")
     sides = {name: dict(facts) for name, facts in (("before", before), ("after", after)) if facts is not None}
     text = json.dumps(dict(detail or {}) | sides, sort_keys=True, separators=(",", ":"))
     facts = AuditFacts(at or datetime.now(UTC), actor.name, actor.source, actor.request_id, action, subject, text)

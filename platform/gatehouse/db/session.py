@@ -69,10 +69,13 @@ class Database:
 
     def guarded(self, check: Callable[[Session], None]) -> "Database":
         """The same database, whose every write first holds the revision and runs `check`: what it finds stands until the commit."""
-        return _GuardedDatabase(self.engine, self.audit_keys, check)
+        return _GuardedDatabase(self, check)
 
     def joined(self, session: Session) -> "Database":
-        """The same database, all of whose reads and writes are part of the transaction of `session`, which others commit."""
+        """The same database, all of whose reads and writes are part of the transaction of `session`, which others commit.
+
+        What guards this one has been checked as that transaction began, and is not checked again: it may have changed what it saw.
+        """
         return _JoinedDatabase(self.engine, self.audit_keys, session)
 
     def close(self) -> None:
@@ -80,13 +83,21 @@ class Database:
 
 
 class _GuardedDatabase(Database):
-    def __init__(self, engine: Engine, audit_keys: AuditKeys | None, check: Callable[[Session], None]) -> None:
-        super().__init__(engine, audit_keys)
+    """Around another one, whatever its writes do before: a transaction of its own, that of others, or further checks."""
+
+    def __init__(self, guarded: Database, check: Callable[[Session], None]) -> None:
+        super().__init__(guarded.engine, guarded.audit_keys)
+        self._guarded = guarded
         self._check = check
 
     @contextmanager
+    def read(self) -> Iterator[Session]:
+        with self._guarded.read() as session:
+            yield session
+
+    @contextmanager
     def write(self) -> Iterator[Session]:
-        with super().write() as session:
+        with self._guarded.write() as session:
             hold_revision(session)
             self._check(session)
             yield session
