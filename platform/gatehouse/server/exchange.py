@@ -2,8 +2,13 @@
 
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, RequestResponseCycle
 
+MOST_COPIED_BYTES = 64 * 1024
+"""Of a first part: a larger one is not copied to stand behind its head."""
+MOST_PLAIN_NAMES = 256
+_plain_names: set[bytes] = set()
+"""Of headers, checked before, that say nothing of how an answer is framed: answers have few names, and checking each again costs more."""
 _CONTROLS = bytes({*range(32), 127} - set(b"\t\r\n"))
 _BODILESS = (204, 304)
 
@@ -46,15 +51,13 @@ class Exchange(RequestResponseCycle):
             raise RuntimeError("An answer begins with its head.")
         self.response_started = True
         self.waiting_for_100_continue = False
-        headers = [*self.default_headers, *message["headers"]]
+        headers = [*self.default_headers, *message.get("headers", ())]
         for name, value in headers:
-            if name == b"content-length":
-                self.expected_content_length, self.chunked_encoding = int(value), False
-            elif name == b"connection" and b"close" in value.lower():
-                self.keep_alive = False
+            if name not in _plain_names:
+                self._heed(name, value)
         status = message["status"]
         if not self.keep_alive:
-            headers = [*(field for field in headers if field[0] != b"connection"), (b"connection", b"close")]
+            headers = [*(field for field in headers if field[0].lower() != b"connection"), (b"connection", b"close")]
         if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
             self.chunked_encoding = True
             headers.append((b"transfer-encoding", b"chunked"))
@@ -62,6 +65,19 @@ class Exchange(RequestResponseCycle):
         if not head.count(b"\r") == head.count(b"\n") == len(headers) or len(head.translate(None, _CONTROLS)) < len(head):
             raise RuntimeError("A header of an answer holds a control character.")
         self._head = b"%b%b\r\n" % (STATUS_LINE[status], head)
+
+    def _heed(self, given: bytes, value: bytes) -> None:
+        name = given.lower()
+        if name == b"content-length":
+            self.expected_content_length, self.chunked_encoding = int(value), False
+        elif name == b"connection":
+            self.keep_alive &= b"close" not in [option.strip() for option in value.lower().split(b",")]
+        elif name == b"transfer-encoding":
+            raise RuntimeError("An answer does not choose its transfer coding: leave out transfer-encoding.")
+        elif not name or HEADER_RE.search(name):
+            raise RuntimeError("A header of an answer has a name that no header can have.")
+        elif len(_plain_names) < MOST_PLAIN_NAMES:
+            _plain_names.add(given)
 
     def _go_on(self, message: Any) -> None:
         if message["type"] != "http.response.body":
@@ -71,13 +87,14 @@ class Exchange(RequestResponseCycle):
             self.expected_content_length = 0
             body = b""
         elif self.chunked_encoding:
-            body = b"%b%b" % (b"%x\r\n%b\r\n" % (len(body), body) if body else b"", b"" if more else b"0\r\n\r\n")
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            body = chunk if more else chunk + b"0\r\n\r\n"
         else:
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0 or (self.expected_content_length and not more):
                 raise RuntimeError("The body of an answer is not as long as its head says.")
         if self._head:
-            body, self._head = self._head + body, b""
+            body = self._behind_head(body)
         self.transport.write(body)
         if not more:
             self.response_complete = True
@@ -85,3 +102,11 @@ class Exchange(RequestResponseCycle):
             if not self.keep_alive:
                 self.transport.close()
             self.on_response()
+
+    def _behind_head(self, body: bytes) -> bytes:
+        """What is to be written now that the first part has come."""
+        head, self._head = self._head, b""
+        if len(body) <= MOST_COPIED_BYTES:
+            return head + body
+        self.transport.write(head)
+        return body
