@@ -157,7 +157,7 @@ class Application:
         road = self.pace = RefusalPace(road)
         road = Problems(road, settings.base_url, meter.record_refused, partial(page_without_key, settings.base_url))
         road = RefusedAdmin(road, self.refusals)
-        self._road: ASGIApp = RequestLog(road, LogPace(settings.log_answers_per_s), settings.trusted_networks, self.calls.count)
+        self._road = RequestLog(road, LogPace(settings.log_answers_per_s), settings.trusted_networks, self.calls.count)
 
     def _rest(self) -> FastAPI:
         parts = RestParts(
@@ -214,6 +214,7 @@ class Application:
 
     def close(self) -> None:
         """Stop what runs beside the app, once no call is under way: rows held ahead go back, usage goes into the database."""
+        self._road.close()
         self.follower.stop()
         self.process.close()
         self.limits.tender.stop()

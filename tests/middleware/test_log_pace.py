@@ -1,7 +1,14 @@
 """Which calls get a line of the log."""
 
+import json
+import logging
+
+import pytest
+from stage import IRIS_ROW, Stage, instances
+
 from gatehouse.call import Call, Route
 from gatehouse.middleware.log_pace import LogPace
+from gatehouse.middleware.request_log import JsonLines, ReadableLines
 
 
 def call(status: int = 200, *, prediction: bool = True) -> Call:
@@ -22,3 +29,28 @@ def test_row_77_what_was_refused_or_is_no_prediction_always_gets_a_line() -> Non
     assert pace.take(call(prediction=False)) == 0
     assert pace.take(call()) is None
     assert pace.take(call(503)) == 1
+
+
+def last_words(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.name == "gatehouse.calls" and not hasattr(record, "call")]
+
+
+def test_row_77_answers_without_a_line_are_counted_by_a_last_one_when_the_server_ends(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gatehouse.calls")
+    key = stage.tenant("acme", "iris")
+    with stage.serving(log_answers_per_s="0") as live:
+        for _ in range(3):
+            assert live.predict(key, instances(IRIS_ROW)).status_code == 200
+        assert not last_words(caplog)
+    (record,) = last_words(caplog)
+    assert json.loads(JsonLines().format(record))["left_out"] == 3
+    assert ReadableLines().format(record).endswith("without a line since the last one: 3")
+
+
+def test_a_server_that_left_nothing_out_has_no_last_words(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "gatehouse.calls")
+    with stage.serving() as live:
+        assert live.get("/health/live").status_code == 200
+    assert not last_words(caplog)

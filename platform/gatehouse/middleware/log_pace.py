@@ -21,6 +21,10 @@ class LogPace:
         if call.status == 200 and call.route is not None and not self._has_room():
             self._left_out += 1
             return None
+        return self.rest()
+
+    def rest(self) -> int:
+        """How many got no line since the last one; whoever asks says so."""
         left_out, self._left_out = self._left_out, 0
         return left_out
 

@@ -48,6 +48,12 @@ class RequestLog:
             if left_out is not None:
                 LOGGER.info("call", extra={"call": call, "left_out": left_out})
 
+    def close(self) -> None:
+        """One last line where answers got none since the last one. For when no call is under way."""
+        left_out = self.pace.rest()
+        if left_out:
+            LOGGER.info("answered predictions without a line since the last one: %d", left_out, extra={"left_out": left_out})
+
 
 def begin_call(scope: Scope, trusted: Networks = ()) -> Call:
     """The call of a scope. A request id or traceparent is taken over only if there is one and it is well-formed."""
@@ -118,9 +124,9 @@ class JsonLines(logging.Formatter):
         call = getattr(record, "call", None)
         if isinstance(call, Call):
             entry.update(facts(call))
-            entry.update({"left_out": left_out} if (left_out := getattr(record, "left_out", 0)) else {})
         else:
             entry["message"] = record.getMessage()
+        entry.update({"left_out": left_out} if (left_out := getattr(record, "left_out", 0)) else {})
         if record.exc_info:
             entry["exception"] = _trace(self, record)
         return json.dumps(entry, ensure_ascii=True, separators=(",", ":"))
