@@ -4,6 +4,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from audit_keys import AUDIT_KEYS
@@ -320,3 +321,26 @@ def test_what_is_done_to_rows_from_before_the_chain_is_found(aged: Database, sta
 def test_a_database_without_rows_verifies(database: Database) -> None:
     verdict = verdict_of(database)
     assert (verdict.findings, verdict.rows, verdict.old_rows, verdict.head.sequence) == ([], 0, 0, 0)
+
+
+def test_every_search_through_the_rows_can_be_ended(aged: Database) -> None:
+    write(aged, 1, 4)
+    tamper(aged, "UPDATE audit SET actor = 'x' WHERE sequence = 3", OLD.format(9))
+    for ended in range(1, 5):  # along the chain, for the place of what does not fit, the rows before it, and those outside of it
+        assert pauses_until(aged, ended) == ended
+    assert pauses_until(aged, 5) == 4
+
+
+def pauses_until(database: Database, ended: int) -> int:
+    """How often a verification paused that was to end at a number of pauses."""
+    pauses = 0
+
+    def pause() -> None:
+        nonlocal pauses
+        pauses += 1
+        if pauses == ended:
+            raise TimeoutError
+
+    with database.read() as session, suppress(TimeoutError):
+        assert len(verify_trail(session, AUDIT_KEYS, pause=pause).findings) == 2
+    return pauses

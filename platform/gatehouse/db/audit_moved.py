@@ -1,5 +1,6 @@
 """Where a row of the audit trail that does not fit was written: swapped rows still bear the seals of their own places."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -9,16 +10,16 @@ from sqlmodel import Session, select
 
 from gatehouse.db.audit_chain import FIRST_MAC, chained_row
 from gatehouse.db.audit_keys import AuditKeys
-from gatehouse.db.audit_trail import AT_ONCE, TRAIL
+from gatehouse.db.audit_trail import AT_ONCE, TRAIL, paced
 
 
-def where_from(session: Session, keys: AuditKeys, row: Row[Any]) -> int | None:
+def where_from(session: Session, keys: AuditKeys, row: Row[Any], pause: Callable[[], None]) -> int | None:
     """The other place for which the row was sealed; None where there is none. Looks at every place once."""
     moved = chained_row(row)
     before = FIRST_MAC
     places = select(TRAIL.c.sequence, TRAIL.c.id, TRAIL.c.mac).where(TRAIL.c.sequence.is_not(None)).order_by(TRAIL.c.sequence)
     with closing(session.execute(places.execution_options(yield_per=AT_ONCE))) as found:
-        for place in found:
+        for place in paced(found, pause):
             if place.sequence != row.sequence:
                 for id in {row.id, place.id}:
                     claimed = replace(moved, sequence=place.sequence, id=id)

@@ -1,12 +1,13 @@
 """Reading the audit trail: pages from the newest row on, one row, and all of them as a stream."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Row, Select, String, or_, text, type_coerce
+from sqlalchemy import Result, Row, Select, String, or_, text, type_coerce
 from sqlmodel import Session, func, select
 
 from gatehouse.db.tables import METADATA
@@ -72,6 +73,15 @@ def stream_entries(session: Session, wanted: AuditFilter) -> Iterator[AuditRow]:
     """All rows, the oldest first."""
     statement = wanted.of(select(*TRAIL.c)).order_by(TRAIL.c.id).execution_options(yield_per=AT_ONCE)
     return iter(session.execute(statement))
+
+
+def paced(rows: Result[Any], pause: Callable[[], None]) -> Iterator[AuditRow]:
+    """The same rows, with a `pause` before each thousand; what it raises ends the stream."""
+    with closing(rows):
+        for number, row in enumerate(rows):
+            if number % AT_ONCE == 0:
+                pause()
+            yield row
 
 
 def detail_of(row: AuditRow) -> dict[str, Any]:

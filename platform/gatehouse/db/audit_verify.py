@@ -12,7 +12,7 @@ from sqlmodel import Session, func, select
 from gatehouse.db.audit_chain import BEGIN, FIRST_MAC, Head, chained_row, digest_of_old, read_head
 from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.audit_moved import where_from
-from gatehouse.db.audit_trail import AS_STORED, AT_ONCE, TRAIL, hold_still
+from gatehouse.db.audit_trail import AS_STORED, AT_ONCE, TRAIL, hold_still, paced
 
 Kind = Literal["changed", "removed", "inserted", "moved", "key", "head"]
 MOST_SHOWN = 20
@@ -53,17 +53,22 @@ class Verdict:
 
 
 def verify_trail(
-    session: Session, keys: AuditKeys, seen: Sequence[Head] = (), progress: Callable[[int, int], None] = lambda _done, _all: None
+    session: Session,
+    keys: AuditKeys,
+    seen: Sequence[Head] = (),
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    pause: Callable[[], None] = lambda: None,
 ) -> Verdict:
     """Hold every row against the one before, the newest against the head, and the heads `seen` in logs against their rows.
 
-    `session` is a fresh one for reading. `progress` is told now and then how many rows of how many are done.
+    `session` is a fresh one for reading. `progress` is told now and then how many rows of how many are done;
+    `pause` is called before every thousand rows that are looked at, whatever for, and ends the verification by what it raises.
     """
     hold_still(session)
     with _any_text(session):
         verdict = Verdict(read_head(session))
-        _Walk(session, keys, verdict, progress).walk()
-        _check_old(session, verdict)
+        _Walk(session, keys, verdict, progress, pause).walk()
+        _check_old(session, verdict, pause)
         for head in seen:
             _check_seen(session, verdict, head)
     return verdict
@@ -86,11 +91,14 @@ def _any_text(session: Session) -> Iterator[None]:
 class _Walk:
     """Along the chain, the first row first. `before` are the seals that the next row may follow; none: they are not known."""
 
-    def __init__(self, session: Session, keys: AuditKeys, verdict: Verdict, progress: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, session: Session, keys: AuditKeys, verdict: Verdict, progress: Callable[[int, int], None], pause: Callable[[], None]
+    ) -> None:
         self.session = session
         self.keys = keys
         self.verdict = verdict
         self.progress = progress
+        self.pause = pause
         self.place = 0
         self.before: tuple[str, ...] = (FIRST_MAC,)
         self.last_mac = FIRST_MAC
@@ -113,7 +121,7 @@ class _Walk:
 
     def _rows(self) -> Iterator[Row[Any]]:
         statement = select(*AS_STORED).where(TRAIL.c.sequence.is_not(None)).order_by(TRAIL.c.sequence, TRAIL.c.id)
-        return self._genuine_first(iter(self.session.execute(statement.execution_options(yield_per=AT_ONCE))))
+        return self._genuine_first(paced(self.session.execute(statement.execution_options(yield_per=AT_ONCE)), self.pause))
 
     def _genuine_first(self, rows: Iterator[Row[Any]]) -> Iterator[Row[Any]]:
         """Of rows that claim one place, the one that fits comes first."""
@@ -164,7 +172,7 @@ class _Walk:
         origin = None
         if not self.explained:  # a search through all rows, which the first one is worth
             self.explained = True
-            origin = where_from(self.session, self.keys, row)
+            origin = where_from(self.session, self.keys, row, self.pause)
         if origin is not None:
             self.verdict.add("moved", f"{named(row)} was written as row {origin}: rows were swapped or moved", row)
         elif row.sequence > self.verdict.head.sequence:
@@ -185,7 +193,7 @@ class _Walk:
             self.verdict.add("head", f"the head and row {place}, the newest, do not agree: one of them was changed", sequence=place)
 
 
-def _check_old(session: Session, verdict: Verdict) -> None:
+def _check_old(session: Session, verdict: Verdict, pause: Callable[[], None]) -> None:
     """Rows without a place: all that stood when the chain began, unchanged, and none that came later."""
     old = select(*AS_STORED).where(TRAIL.c.sequence.is_(None)).order_by(TRAIL.c.id)
     sealed = _sealed_old(session)
@@ -194,14 +202,15 @@ def _check_old(session: Session, verdict: Verdict) -> None:
         verdict.old_rows = session.execute(select(func.count()).select_from(old.subquery())).scalar_one()
         return  # nothing seals them yet: the first change does
     within = session.execute(old.where(TRAIL.c.id <= last).execution_options(yield_per=AT_ONCE))
-    verdict.old_rows, digest = digest_of_old(within)
+    verdict.old_rows, digest = digest_of_old(paced(within, pause))
     if sealed and verdict.old_rows != sealed["rows"]:
         counts = f"there were {sealed['rows']}, there are {verdict.old_rows}"
         kind: Kind = "removed" if verdict.old_rows < sealed["rows"] else "inserted"
         verdict.add(kind, f"of the rows from before the chain some were {kind}: {counts}")
     elif sealed and digest != sealed["sha256"]:
         verdict.add("changed", f"one or more of the {sealed['rows']} rows from before the chain were changed")
-    for row in session.execute(old.where(TRAIL.c.id > last)):
+    outside = session.execute(old.where(TRAIL.c.id > last).execution_options(yield_per=AT_ONCE))
+    for row in paced(outside, pause):
         verdict.add("inserted", f"row id {row.id} stands outside of the chain: inserted, or written by a server of an older version", row)
 
 

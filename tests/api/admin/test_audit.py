@@ -8,6 +8,7 @@ from admin_calls import Admin
 from sqlalchemy import text
 from stage import Live
 
+from gatehouse.api.admin import audit
 from gatehouse.db.audit_chain import read_head
 from gatehouse.principal import Scope
 
@@ -100,3 +101,13 @@ def test_row_99_the_trail_is_proven_and_a_changed_row_named(live: Live, admin: A
     assert admin.get(f"/audit/verification?head={gone}")["findings"][0]["kind"] == "removed"
     for wrong in ("1", "0:" + "0" * 64, "x:" + "0" * 64):
         admin.refused("GET", f"/audit/verification?head={wrong}", 422, "invalid_input")
+
+
+def test_row_62_a_trail_too_long_for_one_call_is_503_and_names_the_command(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as short:
+        short.setattr(audit, "LONGEST_S", 0.0)
+        answer = admin.send("GET", "/audit/verification")
+    told = answer.json()
+    assert (answer.status_code, told["code"], answer.headers["retry-after"]) == (503, "service_unavailable", "10")
+    assert told["detail"].endswith("gatehouse audit verify")
+    assert admin.get("/audit/verification")["intact"], "the next one is not kept waiting by the one that ended"

@@ -24,6 +24,12 @@ LARGEST_ID = 2**63 - 1
 RowId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The row's id")]
 PAUSE_S = 0.002
 """Between a thousand rows of a verification: calls of others come first."""
+LONGEST_S = 30.0
+"""Of one verification, which proves all or nothing."""
+RETRY_AFTER_S = "10"
+TOO_LONG = (
+    "The trail could not be proven within {seconds:.0f} s. Prove it on a server's own host, which takes its time: gatehouse audit verify"
+)
 
 
 def id_step(step: str) -> int:
@@ -58,7 +64,7 @@ def audit_router(parts: AdminParts) -> APIRouter:
     @parts.limited
     def verify_audit(request: Request, principal: AdminReader, query: Annotated[VerificationQuery, Query()]) -> Verification:
         if not verifying.acquire(blocking=False):  # each takes a core for as long as there are rows
-            raise ServiceUnavailable("Another verification is under way.", reason="verifying", headers=[("Retry-After", "10")])
+            raise ServiceUnavailable("Another verification is under way.", reason="verifying", headers=[("Retry-After", RETRY_AFTER_S)])
         try:
             return verified(parts.database, AuditKeys(parts.settings.audit_keys), query.heads)
         finally:
@@ -82,6 +88,15 @@ def wanted(query: AuditQuery) -> AuditFilter:
 
 
 def verified(database: Database, keys: AuditKeys, seen: list[Head]) -> Verification:
-    """The trail as it is now."""
+    """The trail as it is now. Raises ServiceUnavailable where it is too long for one call."""
+    longest_s = LONGEST_S
+    until = time.monotonic() + longest_s
+
+    def pause() -> None:
+        if time.monotonic() > until:
+            detail = TOO_LONG.format(seconds=longest_s)
+            raise ServiceUnavailable(detail, reason="trail_too_long", headers=[("Retry-After", RETRY_AFTER_S)])
+        time.sleep(PAUSE_S)
+
     with database.read() as session:
-        return verification(verify_trail(session, keys, seen, lambda _done, _all: time.sleep(PAUSE_S)))
+        return verification(verify_trail(session, keys, seen, pause=pause))
