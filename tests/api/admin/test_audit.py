@@ -59,7 +59,18 @@ FAR = ("since=0001-01-01T00:00:00%2B14:00", "until=9999-12-31T23:59:59-14:00")
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=201", "limit=x", "cursor=abc", "actor=%00", "subject=" + "x" * 256, "action=KEY%25", "since=yesterday", "odd=1", *FAR],
+    [
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "cursor=abc",
+        "actor=%00",
+        "subject=" + "x" * 256,
+        "action=KEY%25",
+        "since=yesterday",
+        "odd=1",
+        *FAR,
+    ],
 )
 def test_what_is_no_filter_is_422(admin: Admin, query: str) -> None:
     admin.refused("GET", f"/audit?{query}", 422, "invalid_input")
