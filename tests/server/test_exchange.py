@@ -210,8 +210,9 @@ def test_a_body_of_another_length_in_parts_ends_the_connection_behind_what_was_r
     assert line.kept.closed
 
 
-def test_nothing_follows_an_answer_that_has_ended() -> None:
-    line = answered(start(length(1)), part(b"a"), part(b"b"))
+@pytest.mark.parametrize("more", [part(b"b"), part(), start(length(0))], ids=["a part", "an empty part", "a head"])
+def test_nothing_follows_an_answer_that_has_ended(more: Message) -> None:
+    line = answered(start(length(1)), part(b"a"), more)
     assert [type(error) for error in line.raised] == [RuntimeError]
     assert line.said.endswith(b"\r\n\r\na")
 
@@ -281,6 +282,35 @@ def test_100_continue_is_not_said_to_who_is_answered_without_its_body() -> None:
 
 
 @in_loop
+async def test_100_continue_is_not_said_where_the_connection_is_ending() -> None:
+    told: list[str] = []
+    line: Line
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        line.kept.close()
+        told.append((await receive())["type"])
+
+    line = Line(app)
+    await line.send(POST + b"Expect: 100-continue\r\n\r\n")
+    line.connection.connection_lost(None)
+    await settled()
+    assert (told, line.said, line.raised) == (["http.disconnect"], b"", [])
+
+
+@in_loop
+async def test_100_continue_is_not_said_within_an_answer() -> None:
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        await sends(start(length(2)), part(b"a", more=True))({}, receive, send)
+        await receive()
+        await send(part(b"b"))
+
+    line = Line(app)
+    await line.send(POST + b"Expect: 100-continue\r\n\r\n")
+    await line.send(b"abcd")
+    assert line.kept.written == [OK + b"content-length: 2\r\n\r\na", b"b"]
+
+
+@in_loop
 async def test_a_body_that_came_with_its_head_is_given_without_waiting() -> None:
     given: list[Message] = []
 
@@ -325,6 +355,24 @@ async def test_after_its_answer_an_app_that_listens_on_is_told_at_once_that_the_
 
     await Line(app).send(GET)
     assert told == ["http.disconnect"]
+
+
+@in_loop
+async def test_who_listens_beside_its_answer_is_told_when_that_has_ended() -> None:
+    told: list[str] = []
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        listening = asyncio.ensure_future(receive())
+        await settled()
+        assert not listening.done()
+        await sends(start(length(0)), part())({}, receive, send)
+        told.append((await listening)["type"])
+
+    line = Line(app)
+    await line.send(GET)
+    await settled()
+    assert (told, line.raised) == (["http.disconnect"], [])
 
 
 # ------------------------------------------------------------------ order and pace
