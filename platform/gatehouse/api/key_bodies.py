@@ -147,7 +147,7 @@ class ChangedKey(KeyEntry):
 
 
 class ShownKey(ChangedKey):
-    key: Annotated[str, Field(description="The whole key. It is shown here and never again.")]
+    key: Annotated[str, Field(repr=False, description="The whole key. It is shown here and never again.")]
 
 
 def entry(key: ApiKey, now: datetime) -> KeyEntry:

@@ -35,13 +35,13 @@ class Login(Closed):
     """Who logs in."""
 
     name: Annotated[str, Field(pattern=LOGIN_NAME, description="As the invitation says it: alice, or lead@acme")]
-    password: Annotated[str, Field(json_schema_extra={"format": "password"})]
+    password: Annotated[str, Field(repr=False, json_schema_extra={"format": "password"})]
 
 
 class LoginToken(Closed):
     """A token for `/admin` and `/account`, which changes things in its first 5 minutes and reads until its end."""
 
-    access_token: str
+    access_token: Annotated[str, Field(repr=False)]
     token_type: Literal["Bearer"]
     expires_in: Annotated[int, Field(description="Seconds")]
     role: Role
@@ -51,10 +51,11 @@ class LoginToken(Closed):
 class Acceptance(Closed):
     """What sets a password."""
 
-    code: Annotated[str, Field(max_length=LONGEST_CODE, description="The one-time code, of an invitation or a reset")]
+    code: Annotated[str, Field(repr=False, max_length=LONGEST_CODE, description="The one-time code, of an invitation or a reset")]
     password: Annotated[
         str,
         Field(
+            repr=False,
             description="8 to 128 characters of whatever kind, not among those that are tried first",
             json_schema_extra={"format": "password"},
         ),

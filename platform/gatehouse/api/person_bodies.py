@@ -41,7 +41,7 @@ class InvitedEntry(PersonEntry):
 
     passing: ClassVar[frozenset[str]] = PersonEntry.passing | {"code"}
 
-    code: Annotated[str, Field(description="For `POST /login/accept`")]
+    code: Annotated[str, Field(repr=False, description="For `POST /login/accept`")]
 
 
 class PersonList(Closed):

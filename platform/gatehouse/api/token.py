@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.oauth import NO_STORE, OAUTH_ERRORS, OAuthError, OAuthForm, Prove, described_form, form_body, prove_client, read_form
@@ -22,7 +23,7 @@ RETRY_AFTER_S = "30"
 class AccessToken(Closed):
     """RFC 6749 5.1."""
 
-    access_token: str
+    access_token: Annotated[str, Field(repr=False)]
     token_type: Literal["Bearer"]
     expires_in: int
     scope: str
