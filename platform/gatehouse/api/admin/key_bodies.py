@@ -31,7 +31,7 @@ class AdminNewKey(NewKey):
 class FoundKey(Closed):
     """A whole key that somebody found."""
 
-    key: Annotated[str, Field(min_length=1, max_length=4096, description="The whole key, from 'gate_' to its last character")]
+    key: Annotated[str, Field(repr=False, min_length=1, max_length=4096, description="The whole key, from 'gate_' to its last character")]
 
 
 class AdminKeyEntry(KeyEntry):
@@ -50,7 +50,7 @@ class AdminKeyList(Closed):
 
 
 class AdminShownKey(AdminKeyEntry):
-    key: Annotated[str, Field(description="The whole key. It is shown here and never again.")]
+    key: Annotated[str, Field(repr=False, description="The whole key. It is shown here and never again.")]
 
 
 class IdentifiedKey(AdminKeyEntry):
