@@ -9,6 +9,7 @@ import httpx2
 import jwt
 import pytest
 from logged_in import invited, logged_in
+from sqlalchemy import text
 from stage import ACTOR, Live, Stage, key_id, problem, wait_until
 
 from gatehouse.identity.passwords import WAITING, Passwords
@@ -253,6 +254,20 @@ def test_row_58_a_name_under_guesses_is_429_before_any_hash_and_another_network_
     assert log_in(live, "second@acme", GOOD, "203.0.113.6").status_code == 200
     unknown = [log_in(live, "nobody@acme", OTHER, "203.0.113.7").status_code for _ in range(FEW + 1)]
     assert unknown == [*[401] * FEW, 429], "whether there is somebody so called or not"
+
+
+def test_row_58_a_failure_that_cannot_be_audited_counts_all_the_same(live: Live) -> None:
+    database, refuse = live.stage.database, "CREATE TRIGGER refuses_all BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END"
+    with database.write() as session:
+        session.execute(text(refuse))
+    try:
+        tried = [log_in(live, "guessed@acme", OTHER, "203.0.113.58").status_code for _ in range(FEW + 1)]
+        right = [log_in(live, "second@acme", GOOD, "203.0.113.59").status_code for _ in range(FEW + 1)]
+    finally:
+        with database.write() as session:
+            session.execute(text("DROP TRIGGER refuses_all"))
+    assert tried == [*[503] * FEW, 429]
+    assert right == [503] * (FEW + 1), "whoever is right has not failed"
 
 
 def test_wrong_codes_are_slowed_by_network(live: Live) -> None:

@@ -86,9 +86,8 @@ def login_router(parts: LoginParts, throttle: Throttle, per_minute: int) -> APIR
         asked, call = parsed(request, body, Login), call_of(request)
         with parts.failures.attempt(asked.name, call.address) as attempt:
             try:
-                who = parts.logins.log_in(asked.name, asked.password, call.address[:63], call.request_id)
+                who = parts.logins.log_in(asked.name, asked.password, call.address[:63], call.request_id, attempt.fail)
             except CredentialInvalid as refusal:
-                attempt.failed = True
                 refusal.headers = (CHALLENGE,)
                 raise
         return issued(signer_at(parts.signer, parts.now()), who)

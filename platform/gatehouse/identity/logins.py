@@ -3,7 +3,7 @@
 Whoever cannot log in, for whatever reason, costs the same work: one look-up, one hash, one row of the audit trail.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -52,8 +52,11 @@ class Logins:
     peppers: Peppers
     trail: LoginTrail
 
-    def log_in(self, name: str, password: str, address: str, request_id: str) -> LoggedIn:
-        """Raises CredentialInvalid, the same for whatever is wrong, and Overloaded."""
+    def log_in(self, name: str, password: str, address: str, request_id: str, refused: Callable[[], None] = lambda: None) -> LoggedIn:
+        """Raises CredentialInvalid, the same for whatever is wrong, and Overloaded.
+
+        `refused` is called before a refusal is written down, which may fail: the answer is then that of the database.
+        """
         with self.database.read() as session:
             stored = person_store.find_login(session, name)
         known_hash = stored.password_hash if stored else None
@@ -61,6 +64,7 @@ class Logins:
         proven = could_be(password) and self.passwords.proves(password, known_hash)
         reason = _why_refused(stored, proven)
         if stored is None or known_hash is None or reason:
+            refused()
             raise self._refused(stored, reason, address, request_id)
         renewed = self.passwords.hash(password) if self.passwords.outdated(known_hash) else None
         actor = Actor(f"person:{stored.person.id}", address, request_id)
@@ -69,6 +73,7 @@ class Logins:
             again = person_store.find_login(session, name)
             if again is not None and again.password_hash == known_hash and not _why_refused(again, proven):
                 return self._taken(session, actor, again, renewed)
+        refused()
         raise self._refused(stored, "person_changed", address, request_id)
 
     def accept(self, code: str, password: str, address: str, request_id: str) -> Person:

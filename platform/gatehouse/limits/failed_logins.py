@@ -32,6 +32,10 @@ class Attempt:
 
     failed: bool = False
 
+    def fail(self) -> None:
+        """It has failed, whatever comes after."""
+        self.failed = True
+
 
 class FailedLogins:
     """Thread-safe; `rates` are its own. Each of the `processes` lets its share happen."""
