@@ -114,8 +114,9 @@ class CredentialInvalid(Problem):
     code = "credential_invalid"
     title = "The credential is not valid"
     meaning = (
-        "The credential is unknown, expired or revoked, or more than one was sent. A token ends after 15 minutes: get a new one at "
-        "POST /oauth/token. For a new key ask whoever gave you the old one."
+        "The credential is unknown, expired or revoked, not good here, or more than one was sent. A token ends after 15 minutes: "
+        "get a new one at POST /oauth/token; a person at POST /login, for /account and /admin alone. For a new key ask whoever gave you "
+        "the old one."
     )
 
 
