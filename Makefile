@@ -19,7 +19,7 @@ run: $(READY) ## a server with demo models, a demo tenant and a key, on PORT (80
 	@exec $(BIN)/gatehouse dev $(if $(PORT),--port $(PORT))
 
 test: $(READY) ## the whole suite, PostgreSQL and Valkey from wheels included
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 browser: $(READY) ## /docs and a guide in a real headless Chromium, which must be installed
 	@$(BIN)/pytest -m browser tests/browser
