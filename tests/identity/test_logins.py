@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -121,6 +121,29 @@ def test_a_login_is_later_than_the_password_that_it_was_made_with(database: Data
     renewed = people.show_person(database, "wrong@acme").password_set_at
     assert dated_from(renewed) > who.at, "though both were set within a second"
     assert logins.log_in("wrong@acme", OTHER, *HERE).at >= dated_from(renewed)
+
+
+def test_a_suspension_and_another_role_end_what_was_got_before_and_the_next_login_is_later(each_database: Database) -> None:
+    logins = logins_of(each_database)
+    logins.accept(people.invite_person(each_database, ACTOR, "olaf", Role.OPERATOR, PEPPERS.current).code, GOOD, *HERE)
+    logins.accept(people.invite_person(each_database, ACTOR, "bea", Role.OPERATOR, PEPPERS.current).code, GOOD, *HERE)
+    set_at = people.show_person(each_database, "bea").password_set_at
+    before = logins.log_in("bea", GOOD, *HERE).at
+    for _ in range(2):
+        people.suspend_person(each_database, ACTOR, "bea")
+        before = later_login(each_database, logins, before, lambda: people.resume_person(each_database, ACTOR, "bea"))
+        people.edit_person(each_database, ACTOR, "bea", Role.AUDITOR)
+        before = later_login(each_database, logins, before, lambda: people.edit_person(each_database, ACTOR, "bea", Role.OPERATOR))
+    assert people.show_person(each_database, "bea").password_set_at == set_at, "it is the same password"
+
+
+def later_login(database: Database, logins: Logins, before: int, give_back: Callable[[], object]) -> int:
+    """When `bea` logs in after `give_back`, which must be behind a cut-off that is later than a login at `before`."""
+    give_back()
+    cut_off = dated_from(people.show_person(database, "bea").tokens_from)
+    at = logins.log_in("bea", GOOD, *HERE).at
+    assert before < cut_off <= at, "though all was within a second"
+    return at
 
 
 def test_a_password_that_is_replaced_while_it_is_proven_logs_nobody_in(each_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
@@ -164,6 +164,38 @@ def took(token: str, *servers: Live) -> float:
     """Seconds until all of them refuse."""
     with ThreadPoolExecutor(len(servers)) as pool:
         return max(pool.map(lambda live: wait_until(lambda: live.get("/account", token).status_code == 401), servers))
+
+
+def test_row_36_a_token_that_has_ended_stays_ended_when_what_ended_it_is_taken_back(stage_on_each_database: Stage) -> None:
+    stage = stage_on_each_database
+    stage.tenant("acme", "iris")
+    lead, olaf = logged_in(stage, "lead", Role.TENANT_ADMIN, "acme"), logged_in(stage, "olaf", Role.OPERATOR)
+    with stage.serving(public_url="http://gatehouse.test", load_models="lazy") as live:
+        member, bea = invited(stage, "member", Role.TENANT_ADMIN, "acme"), invited(stage, "bea", Role.OPERATOR)
+        assert {accept(live, one.code, GOOD) for one in (member, bea)} == {204}
+        place = f"/admin/people/{bea.person.id}"
+        role = [("PATCH", place, {"role": role}) for role in ("auditor", "operator")]
+        check_taken_and_given_back(live, lead, member.person.name, steps_of(f"/account/people/{member.person.id}"))
+        check_taken_and_given_back(live, olaf, "bea", steps_of(place))
+        check_taken_and_given_back(live, olaf, "bea", role)
+
+
+def steps_of(path: str) -> list[tuple[str, str, None]]:
+    return [("POST", f"{path}/{step}", None) for step in ("suspend", "resume")]
+
+
+def check_taken_and_given_back(live: Live, by: LoggedIn, name: str, steps: Sequence[tuple[str, str, object]]) -> None:
+    """The first step ends the token that `name` has, the second one lets `name` log in again as before."""
+    old = log_in(live, name, GOOD).json()["access_token"]
+    assert live.get("/account", old).status_code == 200
+    for method, path, body in steps:
+        answer = change(live, by.token(live), path, method, body)
+        assert answer.status_code == 200, answer.text
+        wait_until(lambda: live.get("/account", old).status_code == 401)
+    new = log_in(live, name, GOOD).json()["access_token"]
+    assert live.get("/account", new).status_code == 200, "at once"
+    problem(live.get("/account", old), 401, "credential_invalid")
+    problem(live.get("/account", twin(old)), 401, "credential_invalid")
 
 
 def test_rows_19_to_31_a_persons_token_is_read_as_strictly_as_a_keys(live: Live, operator: LoggedIn) -> None:

@@ -168,6 +168,8 @@ class PersonTable(SQLModel, table=True):
     created_at: datetime = Field(sa_column=_moment())
     suspended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     password_set_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    tokens_from: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """Tokens got before it have ended: by a new password, a suspension or another role."""
     last_login_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
 
 

@@ -5,7 +5,7 @@ Whoever cannot log in, for whatever reason, costs the same work: one look-up, on
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlmodel import Session
 
@@ -15,6 +15,7 @@ from gatehouse.db.revision import hold_revision, record_change
 from gatehouse.db.session import Database
 from gatehouse.errors import CredentialInvalid, Refused
 from gatehouse.identity import person_store
+from gatehouse.identity.cut_off import cut_off
 from gatehouse.identity.login_trail import LoginTrail
 from gatehouse.identity.one_time_codes import digests_of
 from gatehouse.identity.passwords import Passwords, check_password, could_be
@@ -36,7 +37,7 @@ class CodeRefused(Refused):
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """Who logged in, and when, in whole seconds since 1970; tokens from before the password was set are older than that."""
+    """Who logged in, and when, in whole seconds since 1970; tokens that have ended are older than that."""
 
     person: Person
     tenant_id: str
@@ -86,7 +87,7 @@ class Logins:
         with self.database.write() as session:
             hold_revision(session)
             person = _holder(session, digests)
-            person_store.put_password(session, person.id, password_hash, _set_at(session, person))
+            person_store.put_password(session, person.id, password_hash, cut_off(session, person))
             record_change(session, "person", person.id)
             action = "person.accept" if person.password_set_at is None else "person.new_password"
             record_audit(session, Actor(f"person:{person.id}", address, request_id), action, person.id, {"name": person.name})
@@ -98,7 +99,7 @@ class Logins:
         if renewed is not None:
             person_store.put_hash(session, person.id, renewed)
         record_audit(session, actor, "person.login", person.id, {"name": person.name, "role": person.role.value})
-        return LoggedIn(person, login.tenant_id, max(int(now.timestamp()), dated_from(person.password_set_at)))
+        return LoggedIn(person, login.tenant_id, max(int(now.timestamp()), dated_from(person.tokens_from)))
 
     def _refused(self, stored: StoredLogin | None, reason: str, address: str, request_id: str) -> CredentialInvalid:
         self.trail.refused(stored.person.id if stored else None, reason, address, request_id)
@@ -122,13 +123,6 @@ def _holder(session: Session, digests: Mapping[int, bytes]) -> Person:
     if person is None:
         raise CodeRefused()
     return person
-
-
-def _set_at(session: Session, person: Person) -> datetime:
-    """Now, by the clock that all share; in a later second than the password before, whose tokens are told apart by their second."""
-    before = person.password_set_at
-    now = database_now(session)
-    return now if before is None else max(now, datetime.fromtimestamp(dated_from(before), UTC) + timedelta(milliseconds=1))
 
 
 def _context(person: Person) -> list[str]:

@@ -15,6 +15,7 @@ from gatehouse.db.session import Database
 from gatehouse.errors import Refused
 from gatehouse.identity import person_store
 from gatehouse.identity.api_keys import random_text
+from gatehouse.identity.cut_off import cut_off
 from gatehouse.identity.names import NAME
 from gatehouse.identity.one_time_codes import mint_code
 from gatehouse.identity.peppers import Pepper
@@ -101,17 +102,17 @@ def edit_person(database: Database, actor: Actor, name_or_id: str, role: Role, *
             raise Refused(said, fact="a person of this tenant cannot have the role", member="role")
         _check_not_oneself(before, by)
         _check_operator_left(session, before)
-        after = replace(before, role=role)
+        after = replace(before, role=role, tokens_from=cut_off(session, before))
         return _change(session, actor, "person.edit", before, after)
 
 
 def suspend_person(database: Database, actor: Actor, name_or_id: str, *, of: str | None = None, by: str = "") -> Person:
-    """Refuse logins, tokens and one-time codes of a person until it is resumed. Raises Refused."""
+    """Refuse logins of a person until it is resumed, and end its tokens and one-time codes for good. Raises Refused."""
 
     def suspended(session: Session, before: Person) -> Person:
         _check_not_oneself(before, by)
         _check_operator_left(session, before)
-        return replace(before, suspended_at=datetime.now(UTC), code_expires_at=None)
+        return replace(before, suspended_at=datetime.now(UTC), code_expires_at=None, tokens_from=cut_off(session, before))
 
     return _suspension(database, actor, "person.suspend", name_or_id, of, suspended, wanted=True)
 

@@ -30,6 +30,8 @@ class Person:
     last_login_at: datetime | None = None
     code_expires_at: datetime | None = None
     """Until when a one-time code that was given sets a password."""
+    tokens_from: datetime | None = None
+    """Tokens got before it have ended."""
 
     @property
     def state(self) -> State:
@@ -68,7 +70,7 @@ class StoredPerson:
     principal: Principal
     suspended: bool
     tenant_suspended: bool
-    password_set_at: datetime | None
+    tokens_from: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def find_person(session: Session, person_id: str) -> StoredPerson | None:
         person_id=row.id,
         role=role,
     )
-    return StoredPerson(principal, row.suspended_at is not None, tenant.suspended_at is not None, row.password_set_at)
+    return StoredPerson(principal, row.suspended_at is not None, tenant.suspended_at is not None, row.tokens_from)
 
 
 def show_person(session: Session, name_or_id: str) -> Person | None:
@@ -169,9 +171,9 @@ def put_code(session: Session, person_id: str, code: StoredCode) -> None:
 
 
 def put_password(session: Session, person_id: str, password_hash: str, at: datetime) -> None:
-    """Another password, set by a one-time code, which is spent by it."""
+    """Another password, set by a one-time code, which is spent by it; tokens from before end."""
     spent = {"code_digest": None, "code_pepper_version": None, "code_expires_at": None}
-    _change(session, person_id, password_hash=password_hash, password_set_at=at, **spent)
+    _change(session, person_id, password_hash=password_hash, password_set_at=at, tokens_from=at, **spent)
 
 
 def put_hash(session: Session, person_id: str, password_hash: str) -> None:
@@ -184,9 +186,10 @@ def mark_login(session: Session, person_id: str, at: datetime) -> None:
 
 
 def change_person(session: Session, person: Person) -> None:
-    """Write role and suspension of the person of this id; who is suspended has no code."""
+    """Write role, suspension and cut-off of the person of this id; who is suspended has no code."""
     ended = {"code_digest": None, "code_pepper_version": None, "code_expires_at": None} if person.suspended_at else {}
-    _change(session, person.id, role=person.role.value, suspended_at=person.suspended_at, **ended)
+    kept = {"role": person.role.value, "suspended_at": person.suspended_at, "tokens_from": person.tokens_from}
+    _change(session, person.id, **kept, **ended)
 
 
 def remove_person(session: Session, person_id: str) -> None:
@@ -220,4 +223,5 @@ def _person(row: PersonTable, tenant: str) -> Person:
         password_set_at=row.password_set_at,
         last_login_at=row.last_login_at,
         code_expires_at=row.code_expires_at,
+        tokens_from=row.tokens_from,
     )

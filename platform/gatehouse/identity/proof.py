@@ -134,8 +134,9 @@ class Prover:
             raise CredentialInvalid(reason="person_suspended" if stored.suspended else "tenant_suspended")
         if stored.principal.role != claims.role:
             raise CredentialInvalid(reason="person_role_changed")
-        if stored.password_set_at is None or claims.issued_at < dated_from(stored.password_set_at):
-            raise CredentialInvalid(reason="password_changed")
+        # got by an older password, or before a suspension or another role, also where that has been taken back since
+        if stored.tokens_from is None or claims.issued_at < dated_from(stored.tokens_from):
+            raise CredentialInvalid(reason="token_cut_off")
         return Verified(replace(stored.principal, authenticated_at=float(claims.issued_at)), claims.expires_at)
 
     def _verify(self, text: str, now: float) -> TokenClaims | PersonClaims:
