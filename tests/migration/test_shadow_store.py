@@ -96,12 +96,20 @@ def test_nothing_is_lost_where_two_add_at_once(database: Database) -> None:
 def test_a_tenants_days_before_a_date_are_taken_away_and_nobody_elses(database: Database) -> None:
     add(database, {key(): sums(), key(day=SECOND): sums(), key("t2"): sums()})
     with database.write() as session:
-        remove_shadows(session, "t1", SECOND)
+        assert remove_shadows(session, "t1", SECOND, 10) == 5
+        assert remove_shadows(session, "t1", SECOND, 10) == 0
     with database.read() as session:
         left = [(each.tenant_id, each.calls, each.shift_quantiles[5]) for each in shadow_figures(session, "iris", "v1", FIRST)]
         failures = [(each.tenant_id, each.rows) for each in upgrade_failures(session, "iris", "v1", FIRST)]
     assert left == [("t1", 4, shift_of(-400)), ("t2", 4, shift_of(-400))]
     assert failures == [("t1", 2), ("t1", 1), ("t2", 2), ("t2", 1)]
+
+
+def test_they_are_taken_away_batch_by_batch(database: Database) -> None:
+    add(database, {key(other=f"2.{minor}.0"): sums() for minor in range(5)})
+    with database.write() as session:
+        assert [remove_shadows(session, "t1", SECOND, 4) for _ in range(4)] == [4 + 4 + 4, 1 + 4 + 4, 2 + 2, 0]
+        assert shadow_figures(session, "iris", "v1", FIRST) == []
 
 
 def test_adding_nothing_writes_nothing(database: Database) -> None:

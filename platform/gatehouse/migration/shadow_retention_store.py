@@ -51,10 +51,14 @@ def remove_old(session: Session, table: Table, before: int, most: int) -> None:
     session.execute(delete(table).where(tuple_(*table.primary_key).in_(some)))
 
 
-def remove_shadows(session: Session, tenant_id: str, before: date) -> None:
-    """Take away what is kept of a tenant's shadows of the days before `before` (UTC)."""
+def remove_shadows(session: Session, tenant_id: str, before: date, most: int) -> int:
+    """Take away what is kept of a tenant's shadows of the days before `before` (UTC), at most so many sums of a kind; how many."""
+    removed = 0
     for table in ALL:
-        session.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.day < day_number(before)))
+        some = select(*table.primary_key).where(table.c.tenant_id == tenant_id, table.c.day < day_number(before)).limit(most)
+        some = some.with_for_update()  # those that another process takes away meanwhile give way to others, so that 0 means none
+        removed += len(session.execute(delete(table).where(tuple_(*table.primary_key).in_(some)).returning(table.c.day)).all())
+    return removed
 
 
 def _oldest(table: Table, before: int, most: int) -> Select[Any]:

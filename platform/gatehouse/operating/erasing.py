@@ -5,7 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 from gatehouse.identity.tenants import named_tenant
-from gatehouse.migration.shadow_retention_store import remove_shadows
+from gatehouse.migration.shadow_retention_store import BATCH, remove_shadows
 from gatehouse.operating.desk import Desk
 from gatehouse.usage.figures_store import day_number
 from gatehouse.usage.ledger_store import count_events
@@ -29,6 +29,13 @@ def erase_usage(desk: Desk, tenant: str, before: date, progress: Callable[[int, 
     with desk.database.read() as session:
         tenant_id = named_tenant(session, tenant).id
     events = erase(desk.database, desk.actor, tenant_id, tenant, before, progress, enough=enough)
-    with desk.database.write() as session:
-        remove_shadows(session, tenant_id, before)
+    while _shadows_removed(desk, tenant_id, before):
+        pass
+    with desk.database.read() as session:
         return Erased(events, count_events(session, tenant_id, day_number(before)))
+
+
+def _shadows_removed(desk: Desk, tenant_id: str, before: date) -> int:
+    """A batch, so that no other change waits for long."""
+    with desk.database.write() as session:
+        return remove_shadows(session, tenant_id, before, BATCH)
