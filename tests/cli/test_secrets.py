@@ -232,6 +232,16 @@ def test_each_step_is_audited_without_a_secret(in_file: Any, state_dir: Path) ->
     assert [f'"version":{version}' in row[2] for row, version in zip(rows, versions.values(), strict=True)] == [True] * 3
 
 
+def test_a_step_is_dated_by_the_clock_that_servers_say_their_start_by(
+    in_file: Any, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatehouse.cli.secrets.database_now", lambda _session: datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC))
+    in_file("secrets", "create", "--next", "--write", "--only", "GATEHOUSE_KEY_PEPPER")
+    with sqlite3.connect(state_dir / "gatehouse.db") as database:
+        assert database.execute("SELECT at FROM audit").fetchone()[0].startswith("2031-05-06 07:08:09")
+    database.close()
+
+
 def running_since(state_dir: Path, seconds_ago: float) -> None:
     """One server, which started so long ago."""
     moments = [(datetime.now(UTC) - timedelta(seconds=ago)).strftime("%Y-%m-%d %H:%M:%S.%f") for ago in (seconds_ago, 0)]

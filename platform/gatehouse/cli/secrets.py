@@ -11,6 +11,7 @@ from gatehouse.cli.secret_change import ONE_BY_ONE, NextSecret, next_secret, pro
 from gatehouse.cli.secret_settings import SECRETS, SecretSetting, Values, VersionedSecret, fresh_secret, named_secret
 from gatehouse.cli.settings_file import change_settings, settings_file, what_is_set
 from gatehouse.db.audit import record_audit
+from gatehouse.db.clock import database_now
 from gatehouse.errors import Refused
 from gatehouse.server.restarted import check_restarted
 from gatehouse.settings import is_example
@@ -143,5 +144,7 @@ def _say_values(values: Values) -> None:
 
 
 def _audit(deployment: Deployment, action: str, secret: SecretSetting, version: int | None) -> None:
+    said = None if version is None else {"version": version}
     with deployment.database.write() as session:
-        record_audit(session, deployment.actor, f"secret.{action}", secret.name, None if version is None else {"version": version})
+        # by the clock that servers say their start by: the next step asks which of them started later
+        record_audit(session, deployment.actor, f"secret.{action}", secret.name, said, at=database_now(session))
