@@ -163,3 +163,36 @@ def bodies_with_more(world: World, least: Any, schema: dict[str, Any]) -> Iterat
 
 def foreign(known: set[str]) -> dict[str, str]:
     return {name: CANARY for name in NOT_TO_SET if name not in known}
+
+
+# ------------------------------------------- 44: what a route does not take
+
+CHANGES = [access for access in WRITES if access.path.startswith(("/admin", "/account"))]
+JUNK: tuple[dict[str, Any], ...] = ({"json": {"role": CANARY}}, {"json": []}, {"data": {"role": CANARY}}, {"content": b"\x00"})
+
+
+@AT_LENGTH
+@pytest.mark.parametrize("access", CHANGES, ids=str)
+def test_row_44_a_body_where_none_is_taken_and_a_parameter_that_is_not_known_are_refused(world: World, access: Access) -> None:
+    asked = world.calls.call(access).sent(world.token(world.let_in(access), access))
+    responses = (world.calls.operation(access) or {})["responses"]
+    before = world.state()
+    if "requestBody" not in (world.calls.operation(access) or {}):
+        for junk in JUNK:
+            refusal = problem(world.live.client.request(**asked | junk), 422, "invalid_input")
+            assert [error["pointer"] for error in refusal["errors"]] == [""], junk
+            assert CANARY not in str(refusal)
+    for name in ("plan", "bogus"):
+        refusal = problem(world.live.client.request(**asked | {"params": asked["params"] | {name: CANARY}}), 422, "invalid_input")
+        assert [error["parameter"] for error in refusal["errors"]] == [name]
+        assert CANARY not in str(refusal)
+    assert {"408", "413", "422"} <= responses.keys()
+    assert world.state() == before
+
+
+def test_row_44_an_empty_object_passes_where_no_body_is_taken_and_a_scope_that_lacks_comes_first(world: World) -> None:
+    access = next(access for access in CHANGES if str(access) == "POST /admin/tenants/{tenant}/suspend")
+    asked = world.calls.call(access, fresh=True).sent(world.token("operator's key", access))
+    assert world.live.client.request(**asked | {"json": {}}).status_code == 200
+    refused = world.calls.call(access).sent(world.token("key", access))
+    problem(world.live.client.request(**refused | {"json": {"role": CANARY}}), 403, "scope_missing")

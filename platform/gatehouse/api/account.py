@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, Request
 from gatehouse.api.account_bodies import AccountBody
 from gatehouse.api.model_bodies import answers_with
 from gatehouse.api.models import Summary
-from gatehouse.api.principal import needs
+from gatehouse.api.principal import Needs
 from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.principal import Plan, Principal, Rate, Scope
 
-AccountReader = Annotated[Principal, Depends(needs(Scope.ACCOUNT_READ))]
+AccountReader = Annotated[Principal, Depends(Needs(Scope.ACCOUNT_READ))]
 
 
 @dataclass(frozen=True, slots=True)

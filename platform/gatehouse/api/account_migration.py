@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from gatehouse.api.account_migration_bodies import MigrationsBody
 from gatehouse.api.model_bodies import answers_with
 from gatehouse.api.models import Summary
-from gatehouse.api.principal import needs
+from gatehouse.api.principal import Needs
 from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.migration.endpoint import Endpoint
@@ -18,7 +18,7 @@ from gatehouse.migration.report import MigrationReport
 from gatehouse.migration.report_facts import span_facts, tenant_facts
 from gatehouse.principal import Principal, Scope
 
-UsageReader = Annotated[Principal, Depends(needs(Scope.USAGE_READ))]
+UsageReader = Annotated[Principal, Depends(Needs(Scope.USAGE_READ))]
 Pairs = Sequence[tuple[Endpoint, Endpoint]]
 """Endpoints that end, each with its successor."""
 ReadReports = Callable[[Pairs, str, datetime], Sequence[MigrationReport]]

@@ -13,7 +13,7 @@ from gatehouse.api.json_body import parsed
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import Body
 from gatehouse.api.person_bodies import InvitedEntry, PersonEntry, PersonList, PersonName, PersonPath, invited_entry, person_entry
-from gatehouse.api.principal import actor_of, needs
+from gatehouse.api.principal import Needs, actor_of
 from gatehouse.api.probing import get_and_head
 from gatehouse.db.session import Database
 from gatehouse.errors import LoginNeeded, NotFound, ScopeMissing
@@ -31,7 +31,7 @@ class NewColleague(Closed):
     name: PersonName
 
 
-def tenant_admin(caller: Annotated[Principal, Depends(needs(Scope.KEYS_MANAGE))]) -> Principal:
+def tenant_admin(caller: Annotated[Principal, Depends(Needs(Scope.KEYS_MANAGE))]) -> Principal:
     """The caller, who is an admin of a tenant. Raises LoginNeeded, ScopeMissing."""
     if not caller.person_id:
         raise LoginNeeded()

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from gatehouse.api.account_bodies import UsageBody
 from gatehouse.api.model_bodies import answers_with
-from gatehouse.api.principal import needs
+from gatehouse.api.principal import Needs
 from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.errors import InvalidInput
@@ -24,7 +24,7 @@ PARAMETERS = ("since", "until", "by", "format")
 CHOICES = {by.value: by for by in By if by is not By.TENANT}
 DEFAULT_BY = "day,key,model,api_version,status"
 SUMS = ("calls", "rows", "bytes_in", "bytes_out")
-UsageReader = Annotated[Principal, Depends(needs(Scope.USAGE_READ))]
+UsageReader = Annotated[Principal, Depends(Needs(Scope.USAGE_READ))]
 ReadUsage = Callable[[str, date, date, Sequence[By]], Usage]
 
 

@@ -13,7 +13,7 @@ from gatehouse.api.admin.entity_tags import IF_MATCH, SHOWN_TAG, check_match, if
 from gatehouse.api.json_body import body_of, invalid, parsed
 from gatehouse.api.key_bodies import ChangedKey, Closed, KeyEdit, KeyEntry, KeyList, NewKey, Notice, Rotation, ShownKey, entry, rate_of
 from gatehouse.api.openapi_problems import problem_ref
-from gatehouse.api.principal import actor_of, call_of, needs
+from gatehouse.api.principal import Needs, actor_of, call_of
 from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.db.session import Database
@@ -29,7 +29,7 @@ from gatehouse.identity.proof import Prover
 from gatehouse.principal import Network, Principal, Scope
 
 KeyId = Annotated[str, Path(pattern="^[0-9A-Za-z]{16}$", description="The key's id")]
-KeyManager = Annotated[Principal, Depends(needs(Scope.KEYS_MANAGE))]
+KeyManager = Annotated[Principal, Depends(Needs(Scope.KEYS_MANAGE))]
 Body = Annotated[bytes, Depends(body_of)]
 CHALLENGE = ("WWW-Authenticate", 'Bearer realm="gatehouse", error="invalid_token"')
 OWN_KEY = "own_key"

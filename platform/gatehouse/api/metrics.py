@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from gatehouse.api.principal import needs
+from gatehouse.api.principal import Needs
 from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.metrics.exposition import CONTENT_TYPE
@@ -25,7 +25,7 @@ def metrics_router(exposition: Callable[[], bytes], throttle: Throttle) -> APIRo
         operation_id="show_metrics",
         response_class=Response,
         responses={200: {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}},
-        dependencies=[Depends(needs(Scope.METRICS_READ))],
+        dependencies=[Depends(Needs(Scope.METRICS_READ))],
     )
     @throttle.limit(f"{SCRAPES_A_MINUTE}/minute", key_func=by_key)
     def show_metrics(request: Request) -> Response:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Request
 
 from gatehouse.api.model_bodies import ModelList, ShownModel, answers_with
 from gatehouse.api.paths import API_VERSION, MODEL_NAME
-from gatehouse.api.principal import needs
+from gatehouse.api.principal import Needs
 from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.errors import NotFound
@@ -22,7 +22,7 @@ Describe = Callable[[str, str], Mapping[str, Any] | None]
 Summary = Callable[[Endpoint, Principal], dict[str, Any]]
 """An endpoint as a partner sees it, now."""
 ApiVersion = Annotated[str, Path(pattern=f"^{API_VERSION}$", description="v1, v2, …")]
-Caller = Annotated[Principal, Depends(needs(Scope.MODELS_READ))]
+Caller = Annotated[Principal, Depends(Needs(Scope.MODELS_READ))]
 ModelName = Annotated[str, Path(pattern=f"^{MODEL_NAME}$", description="The model's name")]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from gatehouse.api.openapi_predictions import DocumentedEndpoint, prediction_paths, prediction_schemas
 from gatehouse.api.openapi_problems import problem_ref, problem_responses, problem_schemas
+from gatehouse.api.paths import is_writing
 
 __all__ = ["DocumentedEndpoint", "openapi_document"]
 
@@ -36,6 +37,8 @@ TAGS = {
 """In the order of the reference."""
 EITHER_CREDENTIAL: Sequence[Json] = ({"bearer": []}, {"apiKey": []})
 OTHER_PROBLEMS = (400, 401, 403, 404, 414, 429, 431, 500, 503)
+WRITING_PROBLEMS = (408, 413, 422)
+"""Of every change: a body is read, and refused where none is taken."""
 PUBLIC_PROBLEMS = (400, 404, 414, 431, 500)
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 
@@ -90,6 +93,9 @@ def _complete_base(paths: Json, public_paths: Collection[str]) -> None:
             had_input = responses.pop("422", None) is not None
             for status in PUBLIC_PROBLEMS if path in public_paths else OTHER_PROBLEMS:
                 responses.setdefault(str(status), problem_ref(status))
+            if is_writing(method.upper(), path):
+                for status in WRITING_PROBLEMS:
+                    responses.setdefault(str(status), problem_ref(status))
             if had_input:
                 responses["422"] = problem_ref(422)
 

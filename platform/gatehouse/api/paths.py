@@ -35,6 +35,8 @@ PUBLIC_PATHS = frozenset(
 )
 OPTIONAL_CREDENTIAL_PATHS = frozenset({"/health/ready"})
 """Public, but they say more to a credential."""
+_PLACES = ("/admin/", "/account/")
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -46,6 +48,11 @@ def _pattern(path: str) -> re.Pattern[str]:
 _PATTERNS = [_pattern(path) for path in PREDICTION_PATHS]
 _TRANSLATION = _pattern(TRANSLATION_PATH)
 _GUIDE = _pattern(GUIDE_PATH)
+
+
+def is_writing(method: str, path: str) -> bool:
+    """Whether a call changes something under `/admin` or `/account`; `method` in capitals."""
+    return method not in _READING and f"{path}/".startswith(_PLACES)
 
 
 @lru_cache(maxsize=4096)

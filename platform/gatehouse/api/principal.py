@@ -1,6 +1,6 @@
 """How a FastAPI route learns who is calling, and states the scope that it needs."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 from fastapi import Request
 
@@ -25,17 +25,17 @@ def caller_of(request: Request) -> Principal:
     return principal
 
 
-def needs(scope: Scope) -> Callable[[Request], Principal]:
+@dataclass(frozen=True, slots=True)
+class Needs:
     """A dependency: the caller, who has `scope`. Raises ScopeMissing."""
 
-    def principal_with_scope(request: Request) -> Principal:
-        principal = caller_of(request)
-        if scope not in principal.scopes:
-            raise ScopeMissing(f"This needs the scope {scope}.", members={"scope": scope})
-        return principal
+    scope: Scope
 
-    principal_with_scope.__name__ = f"needs_{scope.name.lower()}"
-    return principal_with_scope
+    def __call__(self, request: Request) -> Principal:
+        principal = caller_of(request)
+        if self.scope not in principal.scopes:
+            raise ScopeMissing(f"This needs the scope {self.scope}.", members={"scope": self.scope})
+        return principal
 
 
 def holder_of(request: Request, claims: TokenClaims | PersonClaims) -> Actor:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from gatehouse import __version__
 from gatehouse.api.account import AccountSources, account_router
@@ -34,6 +34,7 @@ from gatehouse.api.revoke import revocation_router
 from gatehouse.api.throttle import Throttle
 from gatehouse.api.token import token_router
 from gatehouse.api.translate import Places, translation_router
+from gatehouse.api.undeclared import refuse_undeclared
 from gatehouse.api.upgrades import Upgrades
 from gatehouse.api.well_known import well_known_router
 from gatehouse.contracts.contract import Contract
@@ -104,6 +105,7 @@ class Rest:
             openapi_url=None,
             redirect_slashes=False,
             lifespan=parts.lifespan,
+            dependencies=[Depends(refuse_undeclared)],
         )
         self._base_document = self.app.openapi
         throttle = Throttle()

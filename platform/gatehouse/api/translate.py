@@ -16,7 +16,7 @@ from gatehouse.api.models import ApiVersion, ModelName
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.paths import API_VERSION, TRANSLATION_PATH
 from gatehouse.api.predict import check_content
-from gatehouse.api.principal import needs
+from gatehouse.api.principal import Needs
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.api.upgrades import Pair, Upgrades
 from gatehouse.contracts.upgrade_body import upgraded_body
@@ -26,7 +26,7 @@ from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
 
 LANE = "translate"
-Caller = Annotated[Principal, Depends(needs(Scope.PREDICTIONS_CREATE))]
+Caller = Annotated[Principal, Depends(Needs(Scope.PREDICTIONS_CREATE))]
 From = Annotated[
     str | None,
     Query(alias="from", pattern=f"^{API_VERSION}$", description="The API version of the body, where several lead here"),

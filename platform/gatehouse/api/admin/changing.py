@@ -14,15 +14,15 @@ from gatehouse.api.json_body import invalid
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import CHALLENGE, sentence
 from gatehouse.api.openapi_problems import problem_ref
-from gatehouse.api.principal import call_of, needs
+from gatehouse.api.principal import Needs, call_of
 from gatehouse.db.session import Database
 from gatehouse.errors import Conflict, CredentialInvalid, KeyConflict, Refused, ScopeMissing
 from gatehouse.identity.keys import KeyNotUsable
 from gatehouse.identity.proof import Prover
 from gatehouse.principal import Principal, Scope
 
-AdminReader = Annotated[Principal, Depends(needs(Scope.ADMIN_READ))]
-AdminWriter = Annotated[Principal, Depends(needs(Scope.ADMIN_WRITE))]
+AdminReader = Annotated[Principal, Depends(Needs(Scope.ADMIN_READ))]
+AdminWriter = Annotated[Principal, Depends(Needs(Scope.ADMIN_WRITE))]
 LEFT_OUT: Any = Field(default=None)
 """The default of a member that need not be sent, and for which null is no value: what was sent is told by `model_fields_set`."""
 
