@@ -15,7 +15,6 @@ from gatehouse.api.oauth import OAuthError, oauth_answer
 from gatehouse.api.principal import call_of
 from gatehouse.api.throttle import Throttle
 from gatehouse.call import CLIENT_GONE, Call
-from gatehouse.db.audit_chain import AuditTrailUnfit
 from gatehouse.errors import (
     ClientGone,
     InternalError,
@@ -29,7 +28,6 @@ from gatehouse.errors import (
 
 LOGGER = logging.getLogger("gatehouse.api")
 RETRY_AFTER_S = "5"
-UNAUDITED = "Nothing was changed. No changes are taken until this service's operator has looked after it."
 Render = Callable[[Call, Problem], tuple[list[tuple[bytes, bytes]], bytes]]
 """A problem to headers and body."""
 
@@ -64,11 +62,6 @@ def handle_errors(api: FastAPI, throttle: Throttle, render: Render) -> None:
     async def unreachable(request: Request, error: Exception) -> Response:
         LOGGER.error("request %s: the database failed (%s)", call_of(request).request_id, type(error).__name__)
         return answer(request, ServiceUnavailable(reason="database", headers=[("Retry-After", RETRY_AFTER_S)]))
-
-    @api.exception_handler(AuditTrailUnfit)
-    async def unaudited(request: Request, error: AuditTrailUnfit) -> Response:
-        LOGGER.error("request %s: nothing was changed: %s", call_of(request).request_id, error)
-        return answer(request, ServiceUnavailable(UNAUDITED, reason="audit_trail"))  # no Retry-After: time does not mend it
 
     @api.exception_handler(HTTPException)
     async def unrouted(request: Request, error: HTTPException) -> Response:
