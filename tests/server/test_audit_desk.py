@@ -18,7 +18,16 @@ from gatehouse.db.audit_verify import verify_trail
 from gatehouse.db.session import Database, open_database
 from gatehouse.principal import OPERATOR_TENANT, Plan, Principal, Rate
 from gatehouse.server.audit_desk import AuditDesk
-from gatehouse.server.refusal_book import FIRST_OF_CALLER, FIRST_OF_NETWORK, FIRST_OF_NOBODY, MOST_WAITING, WINDOW_S, RefusalBook
+from gatehouse.server.refusal_book import (
+    FIRST_OF_CALLER,
+    FIRST_OF_NETWORK,
+    FIRST_OF_NOBODY,
+    FIRST_OF_SERIOUS,
+    MOST_PATHS,
+    MOST_WAITING,
+    WINDOW_S,
+    RefusalBook,
+)
 
 PLAN = Plan("p", Rate(1, 1, 1), Rate(1, 1, 1), 1, "hard", 1, 1024)
 KNOWN = Principal("ten_1", OPERATOR_TENANT, "key1", frozenset(), PLAN)
@@ -134,13 +143,31 @@ def test_a_flood_of_nobody_is_a_few_rows_and_one_that_counts_the_rest(database: 
 
 
 def test_a_flood_of_a_known_caller_is_counted_too_and_hides_nobody_else(database: Database, book: RefusalBook) -> None:
-    for _ in range(FIRST_OF_CALLER + 7):
-        book.note(refused(principal=KNOWN, code="scope_missing"), SUBJECT, 403, told)
-    book.note(refused(principal=replace(KNOWN, key_id="key2")), SUBJECT, 403, told)
+    for number in range(FIRST_OF_CALLER + 7):
+        book.note(refused(principal=KNOWN, code="not_found"), f"GET /admin/{number}", 404, told)
+    book.note(refused(principal=replace(KNOWN, key_id="key2")), SUBJECT, 404, told)
     book.close()
     found = rows(database)
     assert [row.actor for row in found] == ["key:key1"] * FIRST_OF_CALLER + ["key:key2", "key:key1"]
-    assert detail_of(found[-1])["codes"] == {"scope_missing": 7}
+    detail = detail_of(found[-1])
+    assert (detail["calls"], detail["codes"]) == (7, {"not_found": 7})
+    assert detail["first"] == {"not_found": [f"GET /admin/{FIRST_OF_CALLER + number}" for number in range(MOST_PATHS)]}
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [("GET", 401), ("GET", 403), ("PATCH", 409), ("PATCH", 412), ("GET", 503), ("POST", 404), ("DELETE", 422)]
+)
+def test_junk_of_a_known_caller_does_not_hide_what_it_probes_next(database: Database, book: RefusalBook, method: str, status: int) -> None:
+    for _ in range(3 * FIRST_OF_CALLER):
+        book.note(refused(principal=KNOWN, code="not_found"), "GET /admin/x", 404, told)
+        book.note(refused(principal=KNOWN, code="invalid_input"), "GET /admin/keys", 422, told)
+        book.note(refused(principal=KNOWN, code="rate_limited"), "POST /admin/keys", 429, told)
+    for number in range(FIRST_OF_SERIOUS + 2):
+        book.note(replace(refused(principal=KNOWN, code="probed"), method=method), f"{method} /admin/{number}", status, told)
+    book.close()
+    *alone, counted = rows(database)
+    assert [row.subject for row in alone[FIRST_OF_CALLER:]] == [f"{method} /admin/{number}" for number in range(FIRST_OF_SERIOUS)]
+    assert detail_of(counted)["first"]["probed"] == [f"{method} /admin/{FIRST_OF_SERIOUS + number}" for number in range(2)]
 
 
 def test_refusals_wait_while_the_database_is_away_and_are_bounded(
