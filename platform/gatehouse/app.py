@@ -25,6 +25,7 @@ from gatehouse.composition.limits import Limits
 from gatehouse.composition.metering import Metering
 from gatehouse.composition.serving import Serving
 from gatehouse.composition.status_facts import deployment_facts
+from gatehouse.db.audit_chain import AuditKeyWrong, prove_newest
 from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.revision import Change
@@ -84,11 +85,18 @@ LOOP_WAIT_S = 10.0
 def create_app(settings: Settings, *, process_id: str | None = None) -> "Application":
     """The app that ships, with everything it needs opened, migrated, verified and loaded; threads start with its lifespan.
 
-    Raises DatabaseUnreachable, DatabaseUrlInvalid, DatabaseTooNew, TokenKeyUnreadable, SignatureInvalid or OSError.
+    Raises DatabaseUnreachable, DatabaseUrlInvalid, DatabaseTooNew, AuditTrailUnfit, TokenKeyUnreadable, SignatureInvalid or OSError.
     """
-    database = open_database(settings.database, AuditKeys(settings.audit_keys))
+    keys = AuditKeys(settings.audit_keys)
+    database = open_database(settings.database, keys)
     wait_until_reachable(database, settings.database_wait_s)
     upgrade(database)
+    try:
+        with database.read() as session:
+            prove_newest(session, keys)
+    except AuditKeyWrong:
+        database.close()
+        raise
     return Application(settings, database, process_id or "prc_" + secrets.token_hex(10))
 
 

@@ -12,9 +12,12 @@ import pytest
 from audit_keys import AUDIT_KEYS
 from sqlalchemy import text
 
+from gatehouse.cli.serve import serve_settings
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.audit_chain import read_head
 from gatehouse.db.session import Database, open_database
+from gatehouse.errors import Refused
+from gatehouse.settings import read_settings
 
 
 @pytest.fixture
@@ -93,6 +96,53 @@ def test_row_99_removed_newest_rows_are_found_by_the_head_that_was_logged(used: 
 def test_another_audit_key_is_said_to_be_the_likely_cause(used: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEHOUSE_AUDIT_KEY", "hM2xQ7vBn4Zt9Kc1Wy6Rj3Lp8Ds5Gf0A")
     assert "no row fits at all: is GATEHOUSE_AUDIT_KEY the key of this deployment?" in used("audit", "verify", code=1).lines
+
+
+HEADS = ("UPDATE audit_head SET sequence = 'x'", "DELETE FROM audit_head", "UPDATE audit_head SET sequence = 1")
+
+
+@pytest.mark.parametrize("statement", [*HEADS, "UPDATE audit_head SET mac = x'00', changed_at = 'garbage'"])
+def test_row_99_a_head_that_is_none_is_named_and_a_change_refused_in_one_line(used: Any, database: Database, statement: str) -> None:
+    tamper(database, statement)
+    said = used("audit", "verify", code=1)
+    assert said.lines[0].startswith("the head ")
+    assert said.error == ""
+    refused = used("tenants", "create", "late", code=1)
+    assert refused.error == "gatehouse: the head of the audit trail is missing or was changed: gatehouse audit verify says what\n"
+    assert "late" not in used("tenants", "list").out
+    assert len(used("audit", "list", "--json").json) == 3
+    for command in (("doctor",), ("secrets", "check")):
+        found = {each["part"]: each for each in used(*command, "--json", code=1).json["findings"]}["audit trail"]
+        assert "the head of the audit trail is missing or was changed" in found["detail"]
+
+
+def test_a_moment_that_is_none_is_shown_as_none(used: Any, database: Database, tmp_path: Path) -> None:
+    tamper(database, "UPDATE audit SET at = 'garbage' WHERE id = 2", "UPDATE audit SET at = x'ff00' WHERE id = 3")
+    assert [row["at"] is None for row in used("audit", "list", "--json").json] == [True, True, False]
+    assert used("audit", "list").out.count("no moment") == 2
+    assert "action        tenant.edit" in used("audit", "show", "2").lines
+    assert used("audit", "show", "2", "--json").json["at"] is None
+    assert [json.loads(line)["at"] is None for line in used("audit", "export", "--format", "ndjson").out.splitlines()] == [
+        False,
+        True,
+        True,
+    ]
+    assert [row["at"] for row in csv.DictReader(io.StringIO(used("audit", "export").out, newline=""))][1:] == ["", ""]
+    assert used("audit", "verify", code=1).lines[0] == "row 2 (id 2) was changed, or put in the place of another"
+
+
+def test_another_audit_key_is_refused_before_anything_is_changed(used: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEHOUSE_AUDIT_KEY", "hM2xQ7vBn4Zt9Kc1Wy6Rj3Lp8Ds5Gf0A")
+    said = "GATEHOUSE_AUDIT_KEY (version 1) is not the key that row 3, the newest of the audit trail, was sealed with"
+    refused = used("tenants", "create", "late", code=1).error
+    assert said in refused
+    assert refused.count("\n") == 1
+    for command in (("doctor",), ("secrets", "check")):
+        found = {each["part"]: each for each in used(*command, "--json", code=1).json["findings"]}["audit trail"]
+        assert said in found["detail"]
+    with pytest.raises(Refused) as start:
+        serve_settings(read_settings())
+    assert said in str(start.value)
 
 
 @pytest.mark.parametrize("head", ["3", "0:" + "a" * 64, "3:" + "A" * 64, "3:abc", "x:" + "a" * 64])

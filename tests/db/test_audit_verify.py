@@ -9,10 +9,9 @@ from contextlib import suppress
 import pytest
 from audit_keys import AUDIT_KEYS
 from sqlalchemy import URL, create_engine, text
-from sqlalchemy.exc import NoResultFound
 
 from gatehouse.db.audit import Actor, record_audit
-from gatehouse.db.audit_chain import FIRST_MAC, Head, read_head
+from gatehouse.db.audit_chain import FIRST_MAC, AuditHeadChanged, AuditKeyWrong, AuditTrailUnfit, Head, check_trail, read_head
 from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.audit_trail import TRAIL
 from gatehouse.db.audit_verify import MOST_SHOWN, Verdict, verify_trail
@@ -215,10 +214,69 @@ def test_row_99_a_head_that_was_removed_is_found(trail: Database) -> None:
     try:
         [found] = verdict_of(trail).findings
         assert (found.kind, found.sequence) == ("head", ROWS)
-        with pytest.raises(NoResultFound):  # nothing is audited behind it, so nothing is changed
+        with pytest.raises(AuditHeadChanged):  # nothing is audited behind it, so nothing is changed
             write(trail, 1, 1)
     finally:
         tamper(trail, f"INSERT INTO audit_head (id, sequence, mac) VALUES (1, 0, '{FIRST_MAC}')")
+
+
+@pytest.mark.parametrize("change", ["sequence = sequence - 1", "sequence = sequence + 1", "sequence = 0", f"mac = '{'0' * 64}'"])
+def test_row_99_nothing_is_changed_behind_a_changed_head(trail: Database, change: str) -> None:
+    tamper(trail, f"UPDATE audit_head SET {change}")
+    with pytest.raises(
+        AuditHeadChanged, match=r"^the head of the audit trail is missing or was changed: gatehouse audit verify says what$"
+    ):
+        write(trail, 1, 1)
+    with trail.read() as session, pytest.raises(AuditHeadChanged):
+        check_trail(session, AUDIT_KEYS)
+    assert verdict_of(trail).rows == ROWS
+
+
+def test_row_99_a_head_that_is_missing_before_the_first_row_is_named(database: Database) -> None:
+    tamper(database, "DELETE FROM audit_head")
+    try:
+        [found] = verdict_of(database).findings
+        assert (found.kind, found.text) == ("head", "the head of the audit trail is missing")
+    finally:
+        tamper(database, f"INSERT INTO audit_head (id, sequence, mac) VALUES (1, 0, '{FIRST_MAC}')")
+
+
+def fresh(database: Database, keys: AuditKeys) -> Database:
+    """The same one, as another process opens it."""
+    return Database(database.engine, keys)
+
+
+def test_another_key_under_the_same_version_chains_nothing(trail: Database) -> None:
+    wrong = AuditKeys({1: b"not the key of this deployment, 32"})
+    with pytest.raises(AuditKeyWrong, match=rf"^GATEHOUSE_AUDIT_KEY \(version 1\) is not the key that row {ROWS}, the newest"):
+        write(fresh(trail, wrong), 1, 1)
+    with trail.read() as session, pytest.raises(AuditTrailUnfit):
+        check_trail(session, wrong)
+    assert verdict_of(trail).rows == ROWS
+    write(fresh(trail, AUDIT_KEYS), 1, 1)
+    assert verdict_of(trail).findings == []
+
+
+def test_another_key_than_the_one_before_is_named_by_its_setting(trail: Database) -> None:
+    wrong = AuditKeys({2: b"the next key of this deployment, 32", 1: b"not the key of this deployment, 32"})
+    with pytest.raises(AuditKeyWrong, match=r"^GATEHOUSE_OTHER_AUDIT_KEYS \(version 1\)"):
+        write(fresh(trail, wrong), 1, 1)
+
+
+def test_a_version_that_is_not_known_stops_no_change(trail: Database) -> None:
+    write(fresh(trail, AuditKeys({2: b"another key of the audit trail, 32"})), 1, 1)
+    assert verdict_of(trail, keys=NEWER).findings == []
+
+
+def test_a_process_proves_each_version_once(trail: Database) -> None:
+    """A word changed later is for a verification to find, which looks at all rows."""
+    process = fresh(trail, AUDIT_KEYS)
+    write(process, 1, 1)
+    tamper(trail, f"UPDATE audit SET subject = 'x' WHERE sequence = {ROWS + 1}")
+    write(process, 2, 2)
+    tamper(trail, f"UPDATE audit SET subject = 'x' WHERE sequence = {ROWS + 2}")
+    with pytest.raises(AuditKeyWrong, match="or that row was changed"):
+        write(fresh(trail, AUDIT_KEYS), 3, 3)
 
 
 def test_words_and_seal_changed_together_name_that_row_alone(trail: Database) -> None:

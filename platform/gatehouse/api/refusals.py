@@ -15,6 +15,7 @@ from gatehouse.api.oauth import OAuthError, oauth_answer
 from gatehouse.api.principal import call_of
 from gatehouse.api.throttle import Throttle
 from gatehouse.call import CLIENT_GONE, Call
+from gatehouse.db.audit_chain import AuditTrailUnfit
 from gatehouse.errors import (
     ClientGone,
     InternalError,
@@ -28,6 +29,7 @@ from gatehouse.errors import (
 
 LOGGER = logging.getLogger("gatehouse.api")
 RETRY_AFTER_S = "5"
+UNAUDITED = "Nothing was changed. No changes are taken until this service's operator has looked after it."
 Render = Callable[[Call, Problem], tuple[list[tuple[bytes, bytes]], bytes]]
 """A problem to headers and body."""
 
@@ -59,9 +61,9 @@ def handle_errors(api: FastAPI, throttle: Throttle, render: Render) -> None:
 
     @api.exception_handler(DBAPIError)
     @api.exception_handler(PoolTimeout)
-    async def unreachable(request: Request, error: Exception) -> Response:
-        LOGGER.error("request %s: the database failed (%s)", call_of(request).request_id, type(error).__name__)
-        return answer(request, ServiceUnavailable(reason="database", headers=[("Retry-After", RETRY_AFTER_S)]))
+    @api.exception_handler(AuditTrailUnfit)
+    async def unavailable(request: Request, error: Exception) -> Response:
+        return answer(request, database_problem(error, call_of(request).request_id))
 
     @api.exception_handler(HTTPException)
     async def unrouted(request: Request, error: HTTPException) -> Response:
@@ -79,6 +81,15 @@ def handle_errors(api: FastAPI, throttle: Throttle, render: Render) -> None:
     async def oauth(request: Request, error: OAuthError) -> Response:
         call_of(request).code = error.error
         return oauth_answer(error)
+
+
+def database_problem(error: Exception, request_id: str) -> Problem:
+    """The database does not answer, or takes no change, which time does not mend: the log says why."""
+    if isinstance(error, AuditTrailUnfit):
+        LOGGER.error("request %s: nothing was changed: %s", request_id, error)
+        return ServiceUnavailable(UNAUDITED, reason="audit_trail")
+    LOGGER.error("request %s: the database failed (%s)", request_id, type(error).__name__)
+    return ServiceUnavailable(reason="database", headers=[("Retry-After", RETRY_AFTER_S)])
 
 
 def unrouted_problem(error: HTTPException) -> Problem:

@@ -46,7 +46,7 @@ def show_all(
         typer.echo("no such rows")
         return
     columns = ("id", "at", "who", "from", "did", "to")
-    print_table(columns, [(f"{row.id}", day(row.at, ""), row.actor, row.source, row.action, row.subject) for row in rows])
+    print_table(columns, [(f"{row.id}", day(row.at, "no moment"), row.actor, row.source, row.action, row.subject) for row in rows])
     typer.echo(f"gatehouse audit show {rows[0].id} shows one whole" + (f"; older ones: --before {rows[-1].id}" if more else ""))
 
 

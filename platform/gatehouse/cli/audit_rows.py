@@ -30,7 +30,7 @@ def facts(row: AuditRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "sequence": row.sequence,
-        "at": row.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "at": None if row.at is None else row.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "actor": row.actor,
         "source": row.source,
         "request_id": row.request_id,

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from gatehouse.db.audit import Actor
+from gatehouse.db.audit_chain import AuditTrailUnfit
 from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.migrate import DatabaseTooNew, upgrade
 from gatehouse.db.session import DatabaseUnreachable, DatabaseUrlInvalid, open_database, wait_until_reachable
@@ -46,7 +47,7 @@ def open_deployment() -> Iterator[Deployment]:
         wait_until_reachable(database, min(settings.database_wait_s, LONGEST_WAIT_S))
         upgrade(database)
         yield Deployment(settings=settings, database=database, actor=os_user())
-    except (DatabaseUnreachable, DatabaseTooNew) as error:
+    except (DatabaseUnreachable, DatabaseTooNew, AuditTrailUnfit) as error:
         raise Refused(str(error)) from None
     except DBAPIError as error:
         raise Refused(f"the database failed, nothing was changed: {str(error.orig).strip().splitlines()[0]}") from error

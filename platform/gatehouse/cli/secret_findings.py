@@ -6,6 +6,8 @@ from gatehouse.cli.finding import Finding
 from gatehouse.cli.secret_change import ONE_BY_ONE
 from gatehouse.cli.secret_needs import needed_versions, opened_by
 from gatehouse.cli.secret_settings import KEY_PEPPER, SECRET_KEY, SECRETS, VersionedSecret, weakness
+from gatehouse.db.audit_chain import AuditTrailUnfit, check_trail
+from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.session import Database
 from gatehouse.settings import Settings, is_example
 
@@ -35,6 +37,12 @@ def needed_version_findings(settings: Settings, database: Database) -> Iterator[
             yield from _of_versions(
                 secret, set(secret.versions(settings)), next(iter(secret.versions(settings))), needed_versions(secret, database)
             )
+
+    try:
+        with database.read() as session:
+            check_trail(session, AuditKeys(settings.audit_keys))
+    except AuditTrailUnfit as error:
+        yield Finding("audit trail", "problem", str(error), "gatehouse audit verify; docs/operations.md says how to go on")
 
 
 def sealed_findings(settings: Settings, database: Database) -> Iterator[Finding]:

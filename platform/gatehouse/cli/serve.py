@@ -92,6 +92,7 @@ def serve_settings(settings: Settings, process_id: str | None = None) -> Ready:
 @contextmanager
 def refused_starts(settings: Settings) -> Iterator[None]:
     """Whatever keeps a deployment from being opened becomes Refused."""
+    from gatehouse.db.audit_chain import AuditTrailUnfit
     from gatehouse.db.migrate import DatabaseTooNew
     from gatehouse.db.session import DatabaseUnreachable, DatabaseUrlInvalid
     from gatehouse.identity.sealing import TokenKeyUnreadable
@@ -106,7 +107,7 @@ def refused_starts(settings: Settings) -> Iterator[None]:
         raise Refused(f"GATEHOUSE_DATABASE_URL: {error}") from None
     except RedisUrlInvalid as error:
         raise Refused(f"GATEHOUSE_REDIS_URL: {error}") from None
-    except (DatabaseUnreachable, DatabaseTooNew, TokenKeyUnreadable, PublishingKeyUnusable) as error:
+    except (DatabaseUnreachable, DatabaseTooNew, AuditTrailUnfit, TokenKeyUnreadable, PublishingKeyUnusable) as error:
         raise Refused(str(error)) from None
     except OSError as error:
         raise Refused(f"{error.filename or 'the state folder'} cannot be used: {error.strerror}") from None

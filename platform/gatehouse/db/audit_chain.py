@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert, text, update
+from sqlalchemy import String, insert, text, type_coerce, update
 from sqlmodel import Session, col, func, select
 
 from gatehouse.db.audit import Actor, AuditFacts, taken_facts
 from gatehouse.db.audit_keys import AuditKeys
+from gatehouse.db.audit_trail import AS_STORED, TRAIL, hold_still, moment_of
 from gatehouse.db.tables import METADATA, AuditHeadTable, AuditTable
 
 FIRST_MAC = "0" * 64
@@ -27,6 +28,25 @@ class AuditKeyMissing(Exception):
     """A change was to be audited over a connection that has no key of the audit trail."""
 
 
+class AuditTrailUnfit(Exception):
+    """Nothing can be chained to the audit trail as it stands, so nothing is changed. The message is one line."""
+
+
+class AuditHeadChanged(AuditTrailUnfit):
+    """The head is missing, is no head, or is not the newest row's."""
+
+    def __init__(self) -> None:
+        super().__init__("the head of the audit trail is missing or was changed: gatehouse audit verify says what")
+
+
+class AuditKeyWrong(AuditTrailUnfit):
+    """The newest row does not follow from the one before under the key that is set for its version."""
+
+    def __init__(self, name: str, sequence: int) -> None:
+        sealed = f"{name} is not the key that row {sequence}, the newest of the audit trail, was sealed with, or that row was changed"
+        super().__init__(f"{sealed}: set the key that this database was used with; gatehouse audit verify says what fits")
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """The newest row: its number (0: there is none) and its seal."""
@@ -34,6 +54,8 @@ class Head:
     sequence: int
     mac: str
     changed_at: datetime | None = None
+    wrong: str | None = None
+    """Why this is no head that was read, but the beginning of all chains."""
 
     def __str__(self) -> str:
         return f"{self.sequence}:{self.mac}"
@@ -58,19 +80,39 @@ class ChainedRow:
 
 
 def read_head(session: Session) -> Head:
-    """Where the chain stands; at its beginning where somebody has removed the row that says so."""
-    row = session.exec(select(AuditHeadTable).where(AuditHeadTable.id == 1)).first()
-    return Head(0, FIRST_MAC) if row is None else Head(row.sequence, row.mac, row.changed_at)
+    """Where the chain stands; at its beginning where somebody has removed the row that says so, or made it into something else."""
+    return _head_of(session.execute(_HEAD).first())
 
 
-def chain_pending(session: Session, keys: AuditKeys | None) -> None:
-    """Write what the transaction has recorded, at its very end: whoever holds the head waits for nothing. Raises AuditKeyMissing."""
+def prove_newest(session: Session, keys: AuditKeys) -> None:
+    """Hold the newest row against the one before, where its version of the key is known. Raises AuditKeyWrong."""
+    row = _newest(session)
+    if row is None or row.key_version not in keys or not isinstance(row.sequence, int):
+        return  # what a verification tells apart; the key cannot be judged by it
+    macs = session.execute(select(TRAIL.c.mac).where(TRAIL.c.sequence == row.sequence - 1)).scalars()
+    before = [FIRST_MAC] if row.sequence == 1 else [str(mac) for mac in macs]
+    if before and not any(chained_row(row).seal(keys, mac) == row.mac for mac in before):
+        raise AuditKeyWrong(keys.named(row.key_version), row.sequence)
+
+
+def check_trail(session: Session, keys: AuditKeys) -> None:
+    """Whether the next change could be chained, without holding others up. Raises AuditTrailUnfit."""
+    hold_still(session)
+    prove_newest(session, keys)
+    _check_head(read_head(session), _newest(session))
+
+
+def chain_pending(session: Session, keys: AuditKeys | None, proved: set[int] | None = None) -> None:
+    """Write what the transaction has recorded, at its very end: whoever holds the head waits for nothing.
+
+    `proved` are versions of the key that need no proof any more; more are added. Raises AuditKeyMissing and AuditTrailUnfit.
+    """
     facts = taken_facts(session)
     if not facts:
         return
     if keys is None:
         raise AuditKeyMissing("this database was opened without the keys of the audit trail: open_database(url, AuditKeys(…))")
-    head = _held_head(session)
+    head = _held_head(session, keys, set() if proved is None else proved)
     if head.sequence == 0 and (begin := _begin(session)):
         facts.insert(0, begin)
     rows = []
@@ -103,9 +145,40 @@ def facts_of(row: Any) -> AuditFacts:
     return AuditFacts(_moment(row.at), row.actor, row.source, row.request_id, row.action, row.subject, row.detail)
 
 
-def _held_head(session: Session) -> Head:
-    row = session.exec(select(AuditHeadTable).where(AuditHeadTable.id == 1).with_for_update()).one()
-    return Head(row.sequence, row.mac)
+_COLUMNS = METADATA.tables["audit_head"].c
+_HEAD = select(_COLUMNS.sequence, _COLUMNS.mac, type_coerce(_COLUMNS.changed_at, String).label("changed_at")).where(_COLUMNS.id == 1)
+"""Columns rather than an object: SQLite holds whatever somebody has put there."""
+
+
+def _head_of(row: Any) -> Head:
+    if row is None:
+        return Head(0, FIRST_MAC, wrong="is missing")
+    if not isinstance(row.sequence, int) or not isinstance(row.mac, str):
+        return Head(0, FIRST_MAC, wrong="was changed: it is no number and seal of a row")
+    return Head(row.sequence, row.mac, moment_of(row.changed_at))
+
+
+def _held_head(session: Session, keys: AuditKeys, proved: set[int]) -> Head:
+    """Locked, and the newest row's. Raises AuditTrailUnfit."""
+    head = _head_of(session.execute(_HEAD.with_for_update()).first())
+    newest = _newest(session)
+    _check_head(head, newest)
+    if newest is not None and newest.key_version not in proved:
+        prove_newest(session, keys)
+        proved.add(newest.key_version)
+    return head
+
+
+def _check_head(head: Head, newest: Any) -> None:
+    stands = (0, FIRST_MAC) if newest is None else (newest.sequence, newest.mac)
+    if head.wrong or (head.sequence, head.mac) != stands:
+        raise AuditHeadChanged
+
+
+def _newest(session: Session) -> Any:
+    """The last row of the chain, if there is one."""
+    rows = select(*AS_STORED).where(TRAIL.c.sequence.is_not(None)).order_by(TRAIL.c.sequence.desc()).limit(1)
+    return session.execute(rows).first()
 
 
 def _begin(session: Session) -> AuditFacts | None:
@@ -147,13 +220,7 @@ def _columns(row: ChainedRow, mac: str) -> dict[str, object]:
 
 def _moment(stored: Any) -> datetime:
     """Also of the text that SQLite holds, which somebody may have made into anything."""
-    if isinstance(stored, datetime):
-        return stored
-    try:
-        at = datetime.fromisoformat(stored)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
-        return _NO_MOMENT
+    return moment_of(stored) or _NO_MOMENT
 
 
 def _members(facts: AuditFacts) -> tuple[str | None, ...]:

@@ -18,6 +18,10 @@ class AuditKeys:
     def __contains__(self, version: int) -> bool:
         return version in self._secrets
 
+    def named(self, version: int) -> str:
+        """The setting that holds the key of a version."""
+        return f"{'GATEHOUSE_AUDIT_KEY' if version == self.version else 'GATEHOUSE_OTHER_AUDIT_KEYS'} (version {version})"
+
     def seal(self, version: int, message: bytes) -> str:
         """HMAC-SHA256 (RFC 2104) in hexadecimal, 64 characters. Raises KeyError for a version that is not known."""
         return hmac.digest(self._secrets[version], message, "sha256").hex()

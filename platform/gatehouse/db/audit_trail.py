@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Result, Row, Select, String, or_, text, type_coerce
+from sqlalchemy import Dialect, Result, Row, Select, String, TypeDecorator, or_, text, type_coerce
 from sqlmodel import Session, func, select
 
 from gatehouse.db.tables import METADATA
@@ -15,6 +15,28 @@ from gatehouse.db.tables import METADATA
 TRAIL = METADATA.tables["audit"]
 AS_STORED = tuple(type_coerce(column, String).label("at") if column is TRAIL.c.at else column for column in TRAIL.c)
 """For verification: SQLite holds times as text, and what somebody has put there instead need not be one."""
+
+
+def moment_of(stored: Any) -> datetime | None:
+    """Also of the text that SQLite holds, which somebody may have made into anything: None where it is no moment."""
+    try:
+        at = stored if isinstance(stored, datetime) else datetime.fromisoformat(stored)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+class _Moment(TypeDecorator[datetime]):
+    """A moment, or None where something else stands there: such a row is shown all the same."""
+
+    impl = String
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return moment_of(value)
+
+
+_SHOWN = tuple(type_coerce(column, _Moment).label("at") if column is TRAIL.c.at else column for column in TRAIL.c)
 AuditRow: TypeAlias = Row[Any]
 """Has the columns as attributes."""
 AT_ONCE = 1_000
@@ -52,7 +74,7 @@ class AuditFilter:
 
 def newest_entries(session: Session, wanted: AuditFilter, limit: int, before: int | None = None) -> list[AuditRow]:
     """At most `limit` rows, the newest first; only those older than the row `before`."""
-    statement = wanted.of(select(*TRAIL.c)).order_by(TRAIL.c.id.desc()).limit(limit)
+    statement = wanted.of(select(*_SHOWN)).order_by(TRAIL.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(TRAIL.c.id < before)
     return list(session.execute(statement))
@@ -60,7 +82,7 @@ def newest_entries(session: Session, wanted: AuditFilter, limit: int, before: in
 
 def find_entry(session: Session, id: int) -> AuditRow | None:
     """One row."""
-    return session.execute(select(*TRAIL.c).where(TRAIL.c.id == id)).first()
+    return session.execute(select(*_SHOWN).where(TRAIL.c.id == id)).first()
 
 
 def count_entries(session: Session, wanted: AuditFilter) -> int:
@@ -71,7 +93,7 @@ def count_entries(session: Session, wanted: AuditFilter) -> int:
 
 def stream_entries(session: Session, wanted: AuditFilter) -> Iterator[AuditRow]:
     """All rows, the oldest first."""
-    statement = wanted.of(select(*TRAIL.c)).order_by(TRAIL.c.id).execution_options(yield_per=AT_ONCE)
+    statement = wanted.of(select(*_SHOWN)).order_by(TRAIL.c.id).execution_options(yield_per=AT_ONCE)
     return iter(session.execute(statement))
 
 

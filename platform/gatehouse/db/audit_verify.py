@@ -182,7 +182,9 @@ class _Walk:
 
     def _end(self) -> None:
         head, place = self.verdict.head, self.place
-        if head.sequence > place:
+        if head.wrong:
+            self.verdict.add("head", f"the head of the audit trail {head.wrong}", sequence=place or None)
+        elif head.sequence > place:
             first = place + 1
             those = f"row {first}, the newest, was" if first == head.sequence else f"rows {first} to {head.sequence}, the newest, were"
             self.verdict.add("removed", f"{those} removed: the head stands at {head.sequence}", sequence=first)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
-from gatehouse.db.audit_chain import chain_pending
+from gatehouse.db.audit_chain import AuditTrailUnfit, chain_pending
 from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.revision import hold_revision
 
@@ -26,8 +26,8 @@ POSTGRESQL_DEADLINES = {
 }
 """Seconds, the last one milliseconds. A server that vanished without a word is noticed after some ten seconds; by default it
 would be a quarter of an hour, in which no change is seen."""
-GONE = (DBAPIError, PoolTimeout)
-"""What a session raises when the database cannot be reached."""
+GONE = (DBAPIError, PoolTimeout, AuditTrailUnfit)
+"""What a session raises when the database cannot be reached, or takes no change."""
 
 
 class DatabaseUnreachable(Exception):
@@ -42,12 +42,14 @@ class Database:
     """One database: `read()` and `write()` hand out sessions; `write()` commits at its end or rolls back.
 
     What is audited in a `write()` is sealed by `audit_keys`; without them that raises AuditKeyMissing.
+    It raises AuditTrailUnfit where the trail is not as it was left.
     Both raise sqlalchemy.exc.OperationalError (or DBAPIError) when the database is gone.
     """
 
     def __init__(self, engine: Engine, audit_keys: AuditKeys | None = None) -> None:
         self.engine = engine
         self.audit_keys = audit_keys
+        self._proved: set[int] = set()
 
     @property
     def dialect(self) -> str:
@@ -65,7 +67,7 @@ class Database:
         """A session whose changes are committed together, or not at all."""
         with Session(self.engine.execution_options(gatehouse_write=True), expire_on_commit=False) as session, session.begin():
             yield session
-            chain_pending(session, self.audit_keys)
+            chain_pending(session, self.audit_keys, self._proved)
 
     def guarded(self, check: Callable[[Session], None]) -> "Database":
         """The same database, whose every write first holds the revision and runs `check`: what it finds stands until the commit."""

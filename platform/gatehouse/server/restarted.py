@@ -13,7 +13,7 @@ def check_restarted(database: Database, secret: str, step: str) -> None:
     with database.read() as session:
         taken = newest_entries(session, AuditFilter(action=f"secret.{step}", subject=secret), 1)
         serving = fresh(list_processes(session), database_now(session))
-    older = [process for process in serving if taken and process.started_at < taken[0].at]
+    older = [process for process in serving if taken and (taken[0].at is None or process.started_at < taken[0].at)]
     if older:
         who = ", ".join(f"process {process.pid} on {process.host}" for process in older)
         killed = f"one that was killed counts for {FRESH.total_seconds():.0f} s more"

@@ -122,3 +122,39 @@ def test_row_62_a_trail_too_long_for_one_call_is_503_and_names_the_command(admin
     assert (answer.status_code, told["code"], answer.headers["retry-after"]) == (503, "service_unavailable", "10")
     assert told["detail"].endswith("gatehouse audit verify")
     assert admin.get("/audit/verification")["intact"], "the next one is not kept waiting by the one that ended"
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM audit_head", "UPDATE audit_head SET sequence = sequence - 1"])
+def test_row_99_behind_a_changed_head_a_change_is_refused_and_says_nothing_of_the_inside(admin: Admin, statement: str) -> None:
+    database, name = admin.live.stage.database, f"late-{secrets.token_hex(4)}"
+    admin.created("/tenants", {"name": f"early-{name}"})
+    with database.read() as session:
+        head = read_head(session)
+    with database.write() as session:
+        session.execute(text(statement))
+    try:
+        answer = admin.send("POST", "/tenants", {"name": name})
+        assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+        assert "audit" not in answer.text
+        assert "retry-after" not in answer.headers  # time does not mend it
+    finally:
+        with database.write() as session:
+            session.execute(text("DELETE FROM audit_head"))
+            session.execute(text(f"INSERT INTO audit_head (id, sequence, mac) VALUES (1, {head.sequence}, '{head.mac}')"))
+    admin.created("/tenants", {"name": name})
+
+
+def test_a_row_without_a_moment_is_shown_all_the_same(admin: Admin) -> None:
+    name = f"timeless-{secrets.token_hex(4)}"
+    admin.created("/tenants", {"name": name})
+    [row] = rows(admin, f"subject={name}&action=tenant")
+    database = admin.live.stage.database
+    with database.write() as session:
+        for statement in ("DROP TRIGGER IF EXISTS audit_no_update", f"UPDATE audit SET at = 'garbage' WHERE id = {row['id']}"):
+            session.execute(text(statement))
+    try:
+        assert rows(admin, f"subject={name}&action=tenant") == [row | {"at": None}]
+        assert admin.get(f"/audit/{row['id']}") == row | {"at": None}
+    finally:
+        with database.write() as session:
+            session.execute(text(f"UPDATE audit SET at = '2026-01-01 00:00:00.000000' WHERE id = {row['id']}"))

@@ -35,7 +35,8 @@ class AuditEntry(Closed):
 
     id: int
     sequence: int | None
-    at: datetime
+    at: datetime | None
+    """None where somebody has made it into no moment."""
     actor: str
     source: str
     request_id: str | None
@@ -87,6 +88,8 @@ class Verification(Closed):
 def audit_entry(row: AuditRow) -> AuditEntry:
     """A row by the list of fields."""
     shown = {name: getattr(row, name) for name in AuditEntry.model_fields if name != "detail"}
+    for name in ("sequence", "key_version"):  # SQLite holds whatever somebody has put there
+        shown[name] = shown[name] if isinstance(shown[name], int) else None
     return AuditEntry(**shown, detail=detail_of(row))
 
 
