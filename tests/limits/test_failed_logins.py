@@ -153,10 +153,29 @@ def test_attempts_under_way_count_until_they_have_ended() -> None:
     under_way = [logins.attempt("alice", HOME) for _ in range(FEW)]
     for each in under_way:
         each.__enter__()
-    assert wait_of(logins, "alice", HOME) == 60, "of a thousand at once no more than these are tried"
+    assert wait_of(logins, "alice", HOME) == 1, "of a thousand at once no more than these are tried, and none of them has failed"
     for each in under_way:
         each.__exit__(None, None, None)
     assert wait_of(logins, "alice", HOME) == 0
+    assert not logins._under_way, "nothing is kept of what has ended"
+
+
+def test_where_enough_have_failed_the_wait_is_that_of_failures_whatever_is_under_way() -> None:
+    clock = Clock()
+    logins = failures(clock)
+    for _ in range(FEW - 1):
+        wait_of(logins, "alice", HOME)
+    with logins.attempt("alice", HOME) as attempt:
+        assert wait_of(logins, "alice", HOME) == 1
+        attempt.fail()
+    assert wait_of(logins, "alice", HOME) == 60
+    clock.us += 60_000_000
+    with logins.attempt("alice", HOME):
+        assert wait_of(logins, "alice", HOME) == 1, "the place that it has taken is free again if it does not fail"
+        clock.us += 30_000_000
+    with logins.attempt("bob", HOME):
+        wait_of(logins, "alice", HOME)
+        assert wait_of(logins, "alice", HOME) == 30, "what is under way for another name is not in the way"
 
 
 def test_each_of_several_processes_lets_its_share_happen() -> None:

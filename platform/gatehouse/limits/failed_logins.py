@@ -4,6 +4,7 @@ A name has MANY failures in all; once they are used up, each network still has o
 everywhere makes others wait for at most that long.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ PER_NETWORK = 30
 """Failures a minute from one network, whatever the names."""
 MOST = 100_000
 """Limits that one process remembers; each is forgotten once it is whole again."""
+UNDER_WAY_US = 1_000_000
+"""What is told to wait where only attempts that have not ended are in the way: most of them will not have failed."""
 FULL_RETRY_AFTER_S = "60"
 FULL = "So many logins fail elsewhere that no further name or network is taken in. Wait for the seconds in Retry-After, then log in again."
 DETAIL = "Too many logins have failed. Wait for the seconds in Retry-After, then send the name and password again."
@@ -45,6 +48,8 @@ class FailedLogins:
         self._most = most
         self._processes = processes
         self._lock = Lock()
+        self._under_way: Counter[str] = Counter()
+        """Attempts that have not ended, by the id of a limit that they count in."""
         self.counted = 0
         """Failures, whoever they came from."""
         self.refused = 0
@@ -67,6 +72,7 @@ class FailedLogins:
         finally:
             with self._lock:
                 self.counted += attempt.failed
+                self._end(taken)
                 if not attempt.failed:
                     self._rates.give_back(taken)
 
@@ -77,13 +83,28 @@ class FailedLogins:
             for limits in self._with_room(ways):
                 decision = self._rates.decide([(limit, 1) for limit in limits], returnable=True)
                 if decision.admitted:
+                    self._under_way.update(limit.id for limit in decision.limits)
                     return decision
-                waits.append(decision.wait_us or 0)  # a burst of 1 or more always has an end to its wait
+                waits.append(self._wait_us(decision))
             self.refused += 1
         if not waits:
             raise Overloaded(FULL, reason="logins_full", headers=[("Retry-After", FULL_RETRY_AFTER_S)])
         seconds = -(-min(waits) // 1_000_000)
         raise TooManyFailures(DETAIL, reason="logins_failed", headers=[("Retry-After", str(seconds))])
+
+    def _end(self, taken: Decision) -> None:
+        for limit in taken.limits:
+            self._under_way[limit.id] -= 1
+            if not self._under_way[limit.id]:
+                del self._under_way[limit.id]
+
+    def _wait_us(self, refused: Decision) -> int:
+        """Until the next attempt; a moment only where there would be room but for those that are under way."""
+        wait_us = refused.wait_us or 0  # a burst of 1 or more always has an end to its wait
+        for limit, backlog in zip(refused.limits, refused.backlogs, strict=True):
+            if not limit.left(max(0, backlog - self._under_way[limit.id] * limit.cost)):
+                return wait_us
+        return min(wait_us, UNDER_WAY_US)
 
     def _with_room(self, ways: list[list[RateLimit]]) -> list[list[RateLimit]]:
         """Those that may be remembered: all, or once there are too many those whose limits are remembered already."""
