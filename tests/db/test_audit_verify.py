@@ -241,6 +241,14 @@ def test_row_99_a_head_that_is_missing_before_the_first_row_is_named(database: D
         tamper(database, f"INSERT INTO audit_head (id, sequence, mac) VALUES (1, 0, '{FIRST_MAC}')")
 
 
+def test_an_old_row_whose_moment_is_none_is_sealed_as_it_is(database: Database) -> None:
+    if database.dialect == "sqlite":  # PostgreSQL takes moments only
+        columns = "id, at, actor, source, action, subject, detail"
+        tamper(database, f"INSERT INTO audit ({columns}) VALUES (1, 'garbage', 'a', 'cli', 'tenant.edit', 't', '{{}}')")
+        write(database, 1, 1)
+        assert (verdict_of(database).findings, verdict_of(database).old_rows) == ([], 1)
+
+
 def fresh(database: Database, keys: AuditKeys) -> Database:
     """The same one, as another process opens it."""
     return Database(database.engine, keys)

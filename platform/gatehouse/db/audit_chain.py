@@ -183,8 +183,8 @@ def _newest(session: Session) -> Any:
 
 def _begin(session: Session) -> AuditFacts | None:
     """The first row of a chain that comes to rows without one."""
-    old = select(AuditTable).where(col(AuditTable.sequence).is_(None)).order_by(col(AuditTable.id))
-    count, digest = digest_of_old(session.exec(old.execution_options(yield_per=1000)))
+    old = select(*AS_STORED).where(TRAIL.c.sequence.is_(None)).order_by(TRAIL.c.id)
+    count, digest = digest_of_old(session.execute(old.execution_options(yield_per=1000)))
     if not count:
         return None
     last = session.exec(select(func.max(AuditTable.id)).where(col(AuditTable.sequence).is_(None))).one()
