@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
-from fastapi.params import ParamTypes
 from fastapi.routing import APIRoute
 
 from gatehouse.api.json_body import body_of, invalid
@@ -26,11 +25,11 @@ async def refuse_undeclared(request: Request) -> None:
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or not is_writing(request.method, request.scope["path"]):
         return
-    parts = list(_parts(route.dependant))
+    parts = [route.dependant, *_parts(route.dependant)]
     for part in parts:
         if isinstance(part.call, Needs):
             part.call(request)
-    _check_query(request, route.dependant)
+    _check_query(request, parts)
     if all(part.call is not body_of for part in parts):
         await _check_no_body(request)
 
@@ -42,8 +41,9 @@ def _parts(dependant: Dependant) -> Iterator[Dependant]:
         yield from _parts(part)
 
 
-def _check_query(request: Request, dependant: Dependant) -> None:
-    known = sorted(field.alias for field in get_flat_params(dependant) if getattr(field.field_info, "in_", None) is ParamTypes.query)
+def _check_query(request: Request, parts: list[Dependant]) -> None:
+    declared = [field for part in parts for field in part.query_params]
+    known = sorted(field.alias for field in get_flat_params(Dependant(call=parts[0].call, query_params=declared)))  # a model as its fields
     unknown = sorted(set(request.query_params) - set(known))
     if unknown:
         said = f"is not known here: the parameters are {', '.join(known)}" if known else "is not known here: this takes no parameters"
