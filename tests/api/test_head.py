@@ -23,7 +23,9 @@ def paths(live: Live, module_stage: Stage, lead: LoggedIn) -> list[str]:
     return [path.format(**values) for path, methods in documented.items() if "get" in methods]
 
 
-def test_every_route_that_answers_get_answers_head_alike_and_without_a_body(live: Live, module_stage: Stage, paths: list[str], lead: LoggedIn) -> None:
+def test_every_route_that_answers_get_answers_head_alike_without_a_body(
+    live: Live, module_stage: Stage, paths: list[str], lead: LoggedIn
+) -> None:
     keys = [module_stage.key("prober", scopes={scope}) for scope in (Scope.ACCOUNT_READ, Scope.MODELS_READ, Scope.USAGE_READ)]
     keys += [module_stage.key("prober", scopes={Scope.KEYS_MANAGE}), module_stage.key("_operator", scopes={Scope.METRICS_READ})]
     keys.append(lead.token(live))
