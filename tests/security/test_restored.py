@@ -100,8 +100,8 @@ def restored(used: Used, tmp_path: Path) -> Iterator[Stage]:
 
 @pytest.fixture
 def elsewhere(restored: Stage) -> Stage:
-    """The same, where nobody knows these secrets."""
-    restored.values |= {name: secrets.token_urlsafe(32) for name in SECRETS}
+    """The same, where nobody knows these secrets: the audit key has a version of its own, or nothing would start at all."""
+    restored.values |= {name: secrets.token_urlsafe(32) for name in SECRETS} | {"GATEHOUSE_AUDIT_KEY_VERSION": "2"}
     return restored
 
 
@@ -169,7 +169,10 @@ def hashes(stage: Stage) -> list[str]:
 
 
 def test_row_108_under_another_audit_key_the_trail_is_not_taken_for_proven(used: Used, elsewhere: Stage) -> None:
+    assert "sealed under version 1 of the audit key, which is not known" in gatehouse(elsewhere, "audit", "verify", code=1)
+    elsewhere.values["GATEHOUSE_AUDIT_KEY_VERSION"] = "1"
     assert "row 1 (id 1) was changed" in gatehouse(elsewhere, "audit", "verify", code=1)
+    assert "GATEHOUSE_AUDIT_KEY (version 1) is not the key" in gatehouse(elsewhere, "token-keys", "rotate", code=1)
 
 
 EXPORTS = (
