@@ -20,11 +20,11 @@ def pages_router(*, docs: bool) -> APIRouter:
     """What never changes; `docs` tells whether there is a reference to link to."""
     router = APIRouter(include_in_schema=False)
 
-    @get_and_head(router, "/")
+    @get_and_head(router, "/", summary="What this server is and where to read on; a page")
     def home() -> Response:
         return Response(home_page(docs=docs), media_type=HTML, headers={"Content-Security-Policy": PAGE_CSP})
 
-    @get_and_head(router, "/errors/{code}")
+    @get_and_head(router, "/errors/{code}", summary="What an error code means and what to do; a page")
     def error(code: str) -> Response:
         page = error_page(code)
         if page is None:
@@ -38,18 +38,18 @@ def docs_router(document: Callable[[Principal | None], Mapping[str, Any]]) -> AP
     """`document` gives the OpenAPI document as one caller may see it."""
     router = APIRouter(include_in_schema=False)
 
-    @get_and_head(router, "/docs")
+    @get_and_head(router, "/docs", summary="The reference of the models that you may call; a page")
     def docs() -> Response:
         return Response(docs_page(), media_type=HTML, headers={"Content-Security-Policy": DOCS_CSP})
 
-    @get_and_head(router, ASSET_PREFIX + "{name}")
+    @get_and_head(router, ASSET_PREFIX + "{name}", summary="A script or style of `/docs`")
     def docs_asset(name: str) -> Response:
         found = asset(name)
         if found is None:
             raise NotFound()
         return Response(found[0], media_type=found[1], headers={"Cache-Control": "public, max-age=3600"})
 
-    @get_and_head(router, "/openapi.json")
+    @get_and_head(router, "/openapi.json", summary="The OpenAPI document of what you may call")
     def openapi(request: Request) -> JSONResponse:
         return JSONResponse(document(call_of(request).principal))
 
