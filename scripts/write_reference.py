@@ -97,7 +97,7 @@ def _default(field: FieldInfo) -> str:
 def errors_page() -> str:
     """The catalogue, and what an entry of a 422 can say."""
     problems = sorted(CATALOGUE.values(), key=lambda problem: problem.status)
-    catalogue = [(str(one.status), f"`{one.code}`", one.title, one.meaning) for one in problems]
+    catalogue = [(str(one.status), f"`{one.code}`", one.cause, one.remedy, "yes" if one.passes else "no") for one in problems]
     if set(ENTRY_CODES) != _entry_codes():
         raise SystemExit(f"ENTRY_CODES and the sources differ in {sorted(set(ENTRY_CODES) ^ _entry_codes())}: give each a line")
     head = f"""# Error codes
@@ -105,7 +105,8 @@ def errors_page() -> str:
 {WRITTEN}
 
 Every error is a problem document (RFC 9457, `application/problem+json`): `type`, `title`, `status`, `detail`, `code`, `request_id`.
-Programs decide by `code`, which does not change. `type` is a page of the server that says the same as this table.
+Programs decide by `code`, which does not change. `type` is a page of the server that says the same as this table. Where the last column
+says yes, wait for the seconds in `Retry-After`, or a moment where there is none, and send the same call again.
 `POST /oauth/token` and `POST /oauth/revoke` alone answer in the words of RFC 6749 (`error`, `error_description`).
 
 """
@@ -117,7 +118,8 @@ of an older API version lacks for the next one is said with `upgrade_` before th
 
 """
     entries = [(f"`{code}`", meaning) for code, meaning in ENTRY_CODES.items()]
-    return head + _table(("status", "code", "means", "what to do"), catalogue) + between + _table(("code", "means"), entries)
+    columns = ("status", "code", "cause", "remedy", "the same call again")
+    return head + _table(columns, catalogue) + between + _table(("code", "means"), entries)
 
 
 def _entry_codes() -> set[str]:
