@@ -61,7 +61,8 @@ def parse_contract(source: bytes, origin: str) -> Contract:
     table.refuse_unknown(("format", "model", "api_version", "features", "output", "upgrade"))
     written = table.take("format", int, example="format = 1", required=True)
     if written is not None and written != FORMAT:
-        table.complain("format", f"must be {FORMAT}, the one format that this program knows")
+        newer = "; a later one is of a newer Gatehouse" if written > FORMAT else ""
+        table.complain("format", f"must be {FORMAT}, the one format that this program knows{newer}")
     model = _matching(table, "model", MODEL_NAME, 'model = "iris"', "a small letter, then up to 62 small letters, digits or _")
     api_version = _matching(table, "api_version", API_VERSION, 'api_version = "v1"', "v1 to v999")
     features = _features(table, complaints)

@@ -124,8 +124,9 @@ def decode_manifest(source: bytes) -> Manifest:
     try:
         written = msgspec.json.decode(source, type=_Head).format
         if written != MANIFEST_FORMAT:
+            newer = "serve it with the newer Gatehouse that wrote it, or " if written > MANIFEST_FORMAT else ""
             raise ManifestInvalid(
-                f"the manifest has format {written}, this program reads format {MANIFEST_FORMAT}: publish the model again"
+                f"the manifest has format {written}, this program reads format {MANIFEST_FORMAT}: {newer}publish the model again"
             )
         manifest = msgspec.json.decode(source, type=Manifest)
     except msgspec.MsgspecError as error:
