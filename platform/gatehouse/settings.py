@@ -25,6 +25,7 @@ MIN_SECRET_CHARACTERS = 32
 MIN_SECRET_ALPHABET = 12
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?/?")
 _HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
+_CONTACT = re.compile(r"https?://[A-Za-z0-9][!#-;=?-~]{1,200}|[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
 _VERSION = re.compile(r"([1-9][0-9]{0,8}):(\S+)", re.ASCII)
 EXAMPLE_MARKS = ("change-me", "changeme", "example", "secret", "password", "replace")
 
@@ -64,6 +65,8 @@ class Settings(BaseSettings):
     trusted_keys_dir: Path = Path("trusted-keys")
     """Public publishing keys, one PEM file each: who may sign what is loaded."""
     public_url: str = ""
+    contact: str = ""
+    """Whom partners ask: an e-mail address or a page."""
     allowed_hosts: str = ""
     """Names that calls may be addressed to, beside that of `public_url`, localhost and IP addresses."""
     listen_host: str = "127.0.0.1"
@@ -132,6 +135,13 @@ class Settings(BaseSettings):
     def _absolute(cls, value: str) -> str:
         if value and not _PUBLIC_URL.fullmatch(value):
             raise ValueError("must be http:// or https:// with a host and no query, for example https://api.example.org")
+        return value
+
+    @field_validator("contact")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        if value and not _CONTACT.fullmatch(value):
+            raise ValueError("must be an e-mail address or a page, for example help@example.org or https://example.org/help")
         return value
 
     @field_validator("allowed_hosts")

@@ -67,6 +67,15 @@ def test_the_document_is_valid_openapi_3_1_and_every_reference_in_it_resolves(en
         assert resolves(made, reference), reference
 
 
+@pytest.mark.parametrize(("contact", "member"), [("help@example.org", "email"), ("https://example.org/help", "url")])
+def test_the_document_says_whom_to_ask_where_somebody_is_named(contact: str, member: str) -> None:
+    made = openapi_document(base=BASE, endpoints=(), base_url="https://api.example.org", version="0.1.0", contact=contact)
+
+    assert made["info"]["contact"] == {member: contact}
+    OPENAPI_31_VALIDATOR.validate(made)
+    assert "contact" not in document()["info"]
+
+
 def references(value: Any) -> list[str]:
     if isinstance(value, list):
         return [found for entry in value for found in references(entry)]

@@ -117,6 +117,22 @@ def test_a_misspelt_variable_in_any_case_stops_the_start(folder: Path, monkeypat
         read_settings()
 
 
+CONTACTS = ["help@example.org", "first.last+gate@a-b.example", "https://example.org/help?team=1#now", "http://wiki/gatehouse"]
+
+
+@pytest.mark.parametrize("value", CONTACTS)
+def test_a_contact_is_an_address_or_a_page(value: str, tmp_path: Path) -> None:
+    assert settings_from(STRONG | {"GATEHOUSE_CONTACT": value}, tmp_path).contact == value
+
+
+@pytest.mark.parametrize(
+    "value", ["the help desk", "@example.org", "help@", "a@b@c", "javascript:alert(1)", "https://", "https://a b", 'https://a"b']
+)
+def test_a_contact_that_leads_nowhere_stops_the_start(value: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="GATEHOUSE_CONTACT must be an e-mail address or a page, for example help@"):
+        settings_from(STRONG | {"GATEHOUSE_CONTACT": value}, tmp_path)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::1"])
 def test_the_base_url_is_a_url_for_every_host(tmp_path: Path, host: str) -> None:
     settings = settings_from(STRONG | {"GATEHOUSE_LISTEN_HOST": host}, tmp_path)

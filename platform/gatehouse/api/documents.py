@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from gatehouse.api.docs import ASSET_PREFIX, DOCS_CSP, asset, docs_page
-from gatehouse.api.pages import PAGE_CSP, error_page, home_page
+from gatehouse.api.pages import PAGE_CSP, error_pages, home_page
 from gatehouse.api.principal import call_of
 from gatehouse.api.probing import get_and_head
 from gatehouse.errors import NotFound
@@ -16,17 +16,18 @@ from gatehouse.principal import Principal
 HTML = "text/html; charset=utf-8"
 
 
-def pages_router(*, docs: bool) -> APIRouter:
-    """What never changes; `docs` tells whether there is a reference to link to."""
+def pages_router(base_url: str, *, docs: bool, contact: str) -> APIRouter:
+    """What never changes; `docs` tells whether there is a reference to link to, `contact` whom to ask."""
     router = APIRouter(include_in_schema=False)
+    home_html, errors = home_page(base_url, docs=docs, contact=contact), error_pages(contact)
 
     @get_and_head(router, "/", summary="What this server is and where to read on; a page")
     def home() -> Response:
-        return Response(home_page(docs=docs), media_type=HTML, headers={"Content-Security-Policy": PAGE_CSP})
+        return Response(home_html, media_type=HTML, headers={"Content-Security-Policy": PAGE_CSP})
 
     @get_and_head(router, "/errors/{code}", summary="What an error code means and what to do; a page")
     def error(code: str) -> Response:
-        page = error_page(code)
+        page = errors.get(code)
         if page is None:
             raise NotFound()
         return Response(page, media_type=HTML, headers={"Content-Security-Policy": PAGE_CSP})

@@ -49,15 +49,18 @@ def openapi_document(
     endpoints: Sequence[DocumentedEndpoint],
     base_url: str,
     version: str,
+    contact: str = "",
     public_paths: Collection[str] = (),
 ) -> Json:
     """`base` (FastAPI's own document) with prediction paths, problems and security; names only the models of `endpoints`.
 
-    `public_paths` are the paths that need no credential.
+    `public_paths` are the paths that need no credential; `contact` is an e-mail address or a page.
     """
     document: Json = copy.deepcopy(dict(base))
     document["openapi"] = "3.1.0"
     document["info"] = {"title": "Gatehouse", "version": version, "description": DESCRIPTION, "license": _LICENSE}
+    if contact:
+        document["info"]["contact"] = {"url" if "://" in contact else "email": contact}
     document["servers"] = [{"url": base_url}]
     document["security"] = list(EITHER_CREDENTIAL)
     paths: Json = document.setdefault("paths", {})

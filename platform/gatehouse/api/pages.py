@@ -29,29 +29,38 @@ def page(title: str, body: str) -> bytes:
     return _FRAME.substitute(title=escape(title), style=_STYLE, body=body).encode()
 
 
-def _error_body(problem: type[Problem]) -> str:
-    fields = {"code": problem.code, "status": str(problem.status), "phrase": HTTPStatus(problem.status).phrase}
-    fields |= {"title": problem.title, "meaning": problem.meaning}
-    return Template(_read("error.html")).substitute({name: escape(value) for name, value in fields.items()})
-
-
-def _home_body(docs: str) -> str:
-    return Template(_read("home.html")).substitute(docs=docs)
-
-
+_HOME = Template(_read("home.html"))
+_HOME_DOCS = _read("home_docs.html")
+_ERROR = Template(_read("error.html"))
 _NO_KEY = Template(_read("no_key.html"))
-_HOME = {True: page("Gatehouse", _home_body(_read("home_docs.html"))), False: page("Gatehouse", _home_body(""))}
-_ERRORS = {code: page(f"{problem.title} - Gatehouse", _error_body(problem)) for code, problem in CATALOGUE.items()}
+AGAIN = "Yes: wait for the seconds in <code>Retry-After</code>, or a moment where there is none, then send it again."
+NOT_AGAIN = "No: as it is, it would be refused again."
 
 
-def home_page(*, docs: bool = True) -> bytes:
+def home_page(base_url: str, *, docs: bool = True, contact: str = "") -> bytes:
     """The HTML of `/`: what this is, where a key comes from, where to go on (`docs`: whether `/docs` is served). Names no model."""
-    return _HOME[docs]
+    fields = {"docs": _HOME_DOCS if docs else "", "contact": _asked(contact), "address": escape(base_url)}
+    return page("Gatehouse", _HOME.substitute(fields))
 
 
-def error_page(code: str) -> bytes | None:
-    """The HTML of `/errors/{code}`; None for a code that is not in the catalogue."""
-    return _ERRORS.get(code)
+def error_pages(contact: str = "") -> dict[str, bytes]:
+    """The HTML of `/errors/{code}` for each code of the catalogue."""
+    return {code: page(f"{problem.title} - Gatehouse", _error_body(problem, contact)) for code, problem in CATALOGUE.items()}
+
+
+def _error_body(problem: type[Problem], contact: str) -> str:
+    fields = {"code": problem.code, "status": str(problem.status), "phrase": HTTPStatus(problem.status).phrase}
+    fields |= {"title": problem.title, "cause": problem.cause, "remedy": problem.remedy}
+    shown = {name: escape(value) for name, value in fields.items()}
+    return _ERROR.substitute(shown, again=AGAIN if problem.passes else NOT_AGAIN, contact=_asked(contact))
+
+
+def _asked(contact: str) -> str:
+    """Whom to ask, as HTML: an e-mail address, a page, or nobody by name."""
+    if not contact:
+        return "whoever runs this server"
+    address = contact if "://" in contact else f"mailto:{contact}"
+    return f'<a href="{escape(address)}" rel="noreferrer">{escape(contact)}</a>'
 
 
 def no_key_page(address: str) -> bytes:

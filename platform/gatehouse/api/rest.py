@@ -118,7 +118,7 @@ class Rest:
     def _include_public(self) -> None:
         parts, app = self._parts, self.app
         docs = parts.settings.docs != "off"
-        app.include_router(pages_router(docs=docs))
+        app.include_router(pages_router(parts.settings.base_url, docs=docs, contact=parts.settings.contact))
         app.include_router(health_router(self._failures, parts.draining))
         app.include_router(well_known_router(parts.settings.base_url, parts.token_keys.public_keys, docs=docs))
         if docs:
@@ -203,6 +203,7 @@ class Rest:
             endpoints=[documented(endpoint, found.contract.contract) for endpoint, found in released if found],
             base_url=settings.base_url,
             version=__version__,
+            contact=settings.contact,
             public_paths=PUBLIC_PATHS | OPTIONAL_CREDENTIAL_PATHS | {"/errors/{code}"},
         )
 
