@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": ("gatehouse.cli.serve:serve", "Serve the endpoints of this deployment."),
     "doctor": ("gatehouse.cli.doctor:doctor", "Check every part of this deployment and say what to do."),
     "status": ("gatehouse.cli.status:status", "Show who serves what, and the calls and codes of five minutes."),
+    "why": ("gatehouse.cli.why:why", "Say why a tenant's calls fail, part by part, and what to do."),
     "models": ("gatehouse.cli.models:app", "Publish model versions and see what is published."),
     "contracts": ("gatehouse.cli.contracts:app", "What partners may send and will get: draft, show, diff."),
     "endpoints": ("gatehouse.cli.endpoints:app", "What serves each endpoint; release another version."),

@@ -106,7 +106,7 @@ def show_all(
 def show(key_id: KeyId, json: Json = False) -> None:
     """Show one key, without its secret."""
     with open_deployment() as deployment:
-        key = keys.show_key(deployment.database, _checked_id(key_id))
+        key = keys.show_key(deployment.database, checked_id(key_id))
     if json:
         print_json(facts(key))
         return
@@ -148,7 +148,7 @@ def edit(
         )
 
     with open_deployment() as deployment:
-        key = keys.edit_key(deployment.database, deployment.actor, _checked_id(key_id), changed)
+        key = keys.edit_key(deployment.database, deployment.actor, checked_id(key_id), changed)
     if json:
         print_json(facts(key))
         return
@@ -165,7 +165,7 @@ def rotate(
     wished = span(grace)
     check_there_is_output()
     with open_deployment() as deployment:
-        made = keys.rotate_key(deployment.database, deployment.actor, _checked_id(key_id), deployment.peppers.current, wished)
+        made = keys.rotate_key(deployment.database, deployment.actor, checked_id(key_id), deployment.peppers.current, wished)
     with told_if_not_shown(
         f"key {key_id} has a new secret that nobody knows{said_of_grace(made.key)}; for another key: gatehouse keys create"
     ):
@@ -186,7 +186,7 @@ def revoke(
         if key_id == STANDARD_INPUT:
             revoked = leaks.revoke_leaked_key(deployment.database, deployment.actor, _key_from_input(), deployment.peppers)
         else:
-            revoked = keys.revoke_key(deployment.database, deployment.actor, _checked_id(key_id))
+            revoked = keys.revoke_key(deployment.database, deployment.actor, checked_id(key_id))
         waited = wait_for_servers(deployment, wait)
     if json:
         print_json(facts(revoked) | waited.facts)
@@ -218,7 +218,8 @@ def identify(json: Json = False) -> None:
     say_key(found.key)
 
 
-def _checked_id(key_id: str) -> str:
+def checked_id(key_id: str) -> str:
+    """A key's id. Raises Refused."""
     if not KEY_ID.fullmatch(key_id):  # a whole key, or a part of one: it is not repeated on the screen
         raise Refused("name the key by its id, never by the whole key: gatehouse keys list; a leaked one: gatehouse keys revoke - < FILE")
     return key_id

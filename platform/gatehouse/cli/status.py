@@ -2,24 +2,19 @@
 
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 
 import typer
 
 from gatehouse.cli.deployment import settings_or_refusal
 from gatehouse.cli.endpoint_facts import shadow_of
+from gatehouse.cli.looking import looked_at
 from gatehouse.cli.output import Json, day, print_json, print_table
 from gatehouse.composition.deployment_status import DeploymentStatus, ServingProcess, read_status, wrongs
 from gatehouse.composition.status_facts import answering_version, status_facts, sums_of
-from gatehouse.db.migrate import what_is_missing
-from gatehouse.db.session import GONE, DatabaseUrlInvalid, open_database
-from gatehouse.errors import Refused
 from gatehouse.metrics.recent_store import SPAN_S
 from gatehouse.migration.endpoint import Endpoint
-from gatehouse.settings import Settings
 
 MIB = 1024 * 1024
-START = "start a server (gatehouse serve), or run a command that makes something"
 
 
 def status(json: Json = False) -> None:
@@ -29,7 +24,9 @@ def status(json: Json = False) -> None:
 
     Example: gatehouse status --json
     """
-    found = _read(settings_or_refusal())
+    settings = settings_or_refusal()
+    with looked_at(settings) as database, database.read() as session:
+        found = read_status(session, settings)
     wrong = list(wrongs(found))
     if json:
         print_json({"healthy": not wrong, "wrong": wrong, **status_facts(found, datetime.now(UTC))})
@@ -39,27 +36,6 @@ def status(json: Json = False) -> None:
             typer.echo(f"wrong: {line}")
     if wrong:
         raise typer.Exit(1)
-
-
-def _read(settings: Settings) -> DeploymentStatus:
-    """Raises Refused."""
-    file = Path(settings.database.removeprefix("sqlite:///"))
-    if settings.database.startswith("sqlite:///") and not file.is_file():
-        raise Refused(f"there is no database at {file}: {START}")
-    try:
-        database = open_database(settings.database)
-    except DatabaseUrlInvalid as error:
-        raise Refused(f"GATEHOUSE_DATABASE_URL: {error}") from None
-    try:
-        if missing := what_is_missing(database):
-            raise Refused(f"the database is not at this Gatehouse's migration: {missing}")
-        with database.read() as session:
-            return read_status(session, settings)
-    except GONE as error:
-        why = type(getattr(error, "orig", None) or error).__name__
-        raise Refused(f"the database does not answer ({why}): start it, or correct GATEHOUSE_DATABASE_URL") from None
-    finally:
-        database.close()
 
 
 def _show(found: DeploymentStatus) -> None:

@@ -1,0 +1,105 @@
+"""`gatehouse why`: what stands in the way of a tenant's calls now, and what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from gatehouse.cli.deployment import settings_or_refusal
+from gatehouse.cli.keys import checked_id
+from gatehouse.cli.looking import looked_at
+from gatehouse.cli.output import Json, day, moment, print_json, print_table
+from gatehouse.composition.deployment_status import LATE_S, ServingProcess, read_status
+from gatehouse.db.session import Database
+from gatehouse.errors import Refused
+from gatehouse.operating.why import Asked, Surroundings, walk
+from gatehouse.operating.why_call import PastCall, read_call
+from gatehouse.operating.why_load import ServingNow
+from gatehouse.operating.why_step import Step
+from gatehouse.settings import Settings
+
+LONGEST_ID = 64
+USE = "name a call by its request id, or: gatehouse why --tenant acme --model churn --api-version v1"
+
+
+def why(
+    request_id: Annotated[str | None, typer.Argument(metavar="[REQUEST_ID]", help="Of a call: X-Request-Id of its answer.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="The tenant's name.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model's name.")] = None,
+    api_version: Annotated[str | None, typer.Option("--api-version", metavar="vN", help="The API version.")] = None,
+    key: Annotated[str | None, typer.Option("--key", metavar="KEY_ID", help="Only this key; else all of the tenant's.")] = None,
+    json: Json = False,
+) -> None:
+    """Say why a tenant's calls of an endpoint fail, part by part, and what to do; changes nothing. Exit code 1 when something is wrong.
+
+    Run it on a machine that serves: it loads the published version as a server does.
+
+    Example: gatehouse why --tenant acme --model churn --api-version v1
+    """
+    if request_id is not None and (tenant or model or api_version or key):
+        raise Refused(f"a request id says which tenant, endpoint and key: {USE}")
+    settings = settings_or_refusal()
+    with looked_at(settings) as database:
+        call = None if request_id is None else _past_call(database, request_id)
+        asked = _asked(tenant, model, api_version, key) if call is None else Asked(call.tenant, call.endpoint, call.key_id)
+        steps = walk(_surroundings(settings, database), asked)
+    _say(call, steps, json)
+    if not all(step.well for step in steps):
+        raise typer.Exit(1)
+
+
+def _asked(tenant: str | None, model: str | None, api_version: str | None, key: str | None) -> Asked:
+    """Raises Refused."""
+    if tenant is None or model is None or api_version is None:
+        raise Refused(USE)
+    return Asked(tenant, (model, api_version), None if key is None else checked_id(key))
+
+
+def _past_call(database: Database, request_id: str) -> PastCall:
+    """Raises Refused."""
+    if not request_id.isascii() or not request_id.isprintable() or len(request_id) > LONGEST_ID:
+        raise Refused(f"that is no request id: {USE}")
+    with database.read() as session:
+        return read_call(session, request_id, datetime.now(UTC))
+
+
+def _surroundings(settings: Settings, database: Database) -> Surroundings:
+    with database.read() as session:
+        status = read_status(session, settings)
+    return Surroundings(settings, database, [_serving(each) for each in status.serving], datetime.now(UTC))
+
+
+def _serving(each: ServingProcess) -> ServingNow:
+    standing = each.standing
+    behind_s = each.behind_s if each.behind_s > LATE_S else 0.0
+    return ServingNow(each.process.id, each.process.host, standing.draining, standing.no_room, standing.not_served, behind_s)
+
+
+def _say(call: PastCall | None, steps: Sequence[Step], json: bool) -> None:
+    if json:
+        print_json({"well": all(step.well for step in steps), "call": call and _facts(call), "steps": [asdict(step) for step in steps]})
+        return
+    if call is not None:
+        _say_call(call)
+    print_table(("", "part", "what", "to do"), [("✓" if step.well else "✗", step.part, step.detail, step.remedy or "") for step in steps])
+    if call is not None and all(step.well for step in steps):
+        typer.echo("nothing stands in the way of such a call now")
+
+
+def _facts(call: PastCall) -> dict[str, Any]:
+    return asdict(call) | {"at": moment(call.at), "outcome": call.outcome}
+
+
+def _say_call(call: PastCall) -> None:
+    endpoint = f"{call.model}/{call.api_version}" if call.endpoint else "no endpoint"
+    served = f", {call.model_version}" if call.model_version else ""
+    typer.echo(f"{call.request_id}: {day(call.at, '')}, {call.tenant} with key {call.key_id}, {endpoint}{served}")
+    typer.echo(f"{call.status} {call.code or ''}".rstrip() + f" after {call.latency_ms} ms, {call.rows:,} rows: {call.outcome}")
+    if call.calls > 1:
+        typer.echo(f"{call.calls} calls have this request id; this is the last one")
+    if not call.endpoint:
+        typer.echo(f"it reached no endpoint of {call.tenant}'s; the log line says which path was called: grep {call.request_id}")
+    if call.status >= 500:
+        typer.echo(f"what to do about {call.code}: docs/runbook.md")

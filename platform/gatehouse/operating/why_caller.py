@@ -1,0 +1,134 @@
+"""Whether a tenant and its keys may call an endpoint: the steps of `gatehouse why` that look at who is calling."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from gatehouse.errors import Refused
+from gatehouse.identity import key_store
+from gatehouse.identity.key_store import ApiKey
+from gatehouse.identity.keys import NoSuchKey
+from gatehouse.identity.plans import named_plan
+from gatehouse.identity.store import Tenant, list_grants
+from gatehouse.identity.tenants import named_tenant
+from gatehouse.migration.endpoint import Endpoint
+from gatehouse.migration.lifecycle import visible
+from gatehouse.operating.why_step import Step, minute
+from gatehouse.principal import Plan, Principal, Scope
+
+NAMED = 5
+"""So many keys are named, and asked for in Redis."""
+Fault = tuple[str, str]
+"""What is wrong with a key, and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A tenant with the keys that are asked about, newest first: one of them, or all."""
+
+    tenant: Tenant
+    plan: Plan
+    keys: Sequence[ApiKey]
+    grants: Mapping[str, frozenset[str] | None]
+
+    @property
+    def principals(self) -> list[Principal]:
+        """What these keys may do; of a tenant without a key what one without limits of its own could."""
+        return [self._principal(key) for key in self.keys[:NAMED]] or [self._principal(None)]
+
+    def _principal(self, key: ApiKey | None) -> Principal:
+        return Principal(
+            tenant_id=self.tenant.id,
+            tenant=self.tenant.name,
+            key_id=key.id if key else "",
+            scopes=key.scopes if key else frozenset(),
+            plan=self.plan,
+            key_requests=key.requests if key else None,
+            key_rows=key.rows if key else None,
+            default_model=self.tenant.default_model,
+            grants=self.grants,
+        )
+
+
+def read_caller(session: Session, tenant: str, key_id: str | None) -> Caller:
+    """Raises NotKnown, NoSuchKey."""
+    found = named_tenant(session, tenant)
+    granted: dict[str, frozenset[str] | None] = {}
+    for each in list_grants(session, found):
+        before = granted.get(each.model, frozenset())
+        granted[each.model] = None if each.api_version is None or before is None else before | {each.api_version}
+    return Caller(found, named_plan(session, found.plan), _keys(session, found, key_id), granted)
+
+
+def _keys(session: Session, tenant: Tenant, key_id: str | None) -> list[ApiKey]:
+    if key_id is None:
+        return key_store.list_keys(session, tenant)[::-1]
+    key = key_store.show_key(session, key_id)
+    if key is None:
+        raise NoSuchKey(key_id)
+    if key.tenant != tenant.name:
+        raise Refused(f"key {key_id} is one of {key.tenant}, not of {tenant.name}: gatehouse why --tenant {key.tenant}")
+    return [key]
+
+
+def key_step(caller: Caller, peppers: Collection[int], now: datetime) -> Step:
+    """Whether one of the keys can predict. `peppers`: the versions of the pepper that are set."""
+    tenant = caller.tenant.name
+    if not caller.keys:
+        return Step("key", False, f"{tenant} has no key: calls get 401", f"gatehouse keys create --tenant {tenant}")
+    faults = {key.id: fault for key in caller.keys if (fault := _fault(key, peppers, now))}
+    working = [key for key in caller.keys if key.id not in faults]
+    if working:
+        names = ", ".join(_described(key) for key in working[:NAMED])
+        more = f" and {len(working) - NAMED} more" if len(working) > NAMED else ""
+        return Step("key", True, f"{names}{more} can predict" + (f"; {len(faults)} of its keys cannot" if faults else ""))
+    detail, remedy = faults[caller.keys[0].id]
+    others = f"; nor does another of its {len(caller.keys)} keys work" if len(caller.keys) > 1 else ""
+    return Step("key", False, detail + others, remedy)
+
+
+def _fault(key: ApiKey, peppers: Collection[int], now: datetime) -> Fault | None:
+    if key.revoked_at is not None:
+        another = f"gatehouse keys create --tenant {key.tenant}"
+        return f"{key.id} is revoked since {minute(key.revoked_at)}: calls get 401", another
+    if key.expires_at is not None and key.expires_at <= now:
+        return f"{key.id} has expired on {minute(key.expires_at)}: calls get 401", f"gatehouse keys edit {key.id} --expires 90d"
+    if key.pepper_version not in peppers:
+        detail = f"{key.id} stands under version {key.pepper_version} of GATEHOUSE_KEY_PEPPER, which is not set: calls get 401"
+        return detail, "gatehouse doctor"
+    if Scope.PREDICTIONS_CREATE not in key.scopes:
+        wanted = ",".join(sorted({*key.scopes, Scope.PREDICTIONS_CREATE}))
+        detail = f"{key.id} lacks the scope {Scope.PREDICTIONS_CREATE}: calls get 403"
+        return detail, f"gatehouse keys edit {key.id} --scopes {wanted}"
+    return None
+
+
+def _described(key: ApiKey) -> str:
+    return f"{key.id} (only from {', '.join(map(str, key.networks))})" if key.networks else key.id
+
+
+def tenant_step(tenant: Tenant) -> Step:
+    """Whether the tenant is let in."""
+    if tenant.suspended_at is None:
+        return Step("tenant", True, f"{tenant.name} is active, on plan {tenant.plan}")
+    detail = f"{tenant.name} is suspended since {minute(tenant.suspended_at)}: calls get 401"
+    return Step("tenant", False, detail, f"gatehouse tenants resume {tenant.name}")
+
+
+def grant_step(caller: Caller, endpoint: Endpoint) -> Step:
+    """Whether a grant covers the endpoint."""
+    tenant, model, version = caller.tenant.name, endpoint.model, endpoint.api_version
+    if visible(endpoint, caller.principals[0]):
+        which = "all API versions" if caller.grants[model] is None else ", ".join(sorted(caller.grants[model] or ()))
+        return Step("grant", True, f"{tenant} may call {model}: {which}")
+    command = f"gatehouse grants add {tenant} {model}"
+    if model not in caller.grants:
+        return Step("grant", False, f"{tenant} has no grant for {model}: calls get 404", command)
+    if caller.grants[model] is None:
+        detail = f"{endpoint.name} is a preview, and the grant of {tenant} does not name {version}: calls get 404"
+        remedy = f"{command} --api-version {version} (for all tenants: gatehouse endpoints activate {model} {version})"
+        return Step("grant", False, detail, remedy)
+    detail = f"{tenant} may call {', '.join(sorted(caller.grants[model] or ()))} of {model}, not {version}: calls get 404"
+    return Step("grant", False, detail, f"{command} --api-version {version}")

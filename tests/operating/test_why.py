@@ -1,0 +1,316 @@
+"""`gatehouse why` names the cause: each fault is planted as it comes about in life, and the command that it names mends it."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from secrecy import remember
+from stage import IRIS_ROW, WIDE, Live, Stage, instances, key_id, wait_until
+from typer.testing import CliRunner
+
+from gatehouse.cli import app
+from gatehouse.principal import Rate, Scope
+
+ENDPOINTS = ("iris v1", "iris v2", "line v1")
+PARTS = ["key", "tenant", "grant", "lifecycle", "limits", "quota", "load", "engine"]
+COMMAND = re.compile(r"gatehouse .+?(?=, or |;| \(|$)")
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory, published: Path, module_database_url: str) -> Iterator[Live]:
+    """A deployment that is served, once on SQLite and once on PostgreSQL; each test uses tenants of its own."""
+    stage = Stage(tmp_path_factory.mktemp("why"), published, module_database_url, ENDPOINTS)
+    with stage.serving() as live:
+        yield live
+    stage.close()
+
+
+@pytest.fixture
+def operate(serving: Live, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Gives commands to the deployment that is served."""
+    return commands(serving.stage, monkeypatch)
+
+
+def commands(stage: Stage, monkeypatch: pytest.MonkeyPatch, **values: str) -> Callable[..., Any]:
+    more = {f"GATEHOUSE_{name.upper()}": value for name, value in values.items()}
+    for name, value in {**stage.values, "GATEHOUSE_STATE_DIR": str(stage.state_dir), **more}.items():
+        monkeypatch.setenv(name, value)
+
+    def run(text: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, text.removeprefix("gatehouse ").split(), prog_name="gatehouse")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result.stdout if code == 0 or result.stdout else result.stderr
+
+    return run
+
+
+def steps(operate: Callable[..., Any], tenant: str, *, endpoint: str = "iris v1", key: str = "", code: int = 0) -> dict[str, Any]:
+    """By part."""
+    model, version = endpoint.split()
+    named = f" --key {key_id(key)}" if key else ""
+    found = json.loads(operate(f"why --tenant {tenant} --model {model} --api-version {version}{named} --json", code=code))
+    assert [step["part"] for step in found["steps"]] == PARTS
+    assert found["well"] is (code == 0)
+    assert all((step["remedy"] is None) is step["well"] for step in found["steps"])
+    return {step["part"]: step for step in found["steps"]}
+
+
+def fault(operate: Callable[..., Any], part: str, tenant: str, **asked: Any) -> Any:
+    """The one step that is not well."""
+    found = steps(operate, tenant, code=1, **asked)
+    assert [name for name, step in found.items() if not step["well"]] == [part]
+    return found[part]
+
+
+def mend(operate: Callable[..., Any], step: Any) -> str:
+    """What the first command of a remedy prints."""
+    found = COMMAND.search(step["remedy"])
+    assert found, step
+    said: str = operate(found[0].strip())
+    for text in re.findall(r"gate_\w+", said):
+        remember(text)
+    return said
+
+
+def test_a_healthy_deployment_is_well_part_by_part(serving: Live, operate: Any) -> None:
+    key = serving.stage.tenant("healthy", "iris", "line")
+    assert serving.predict(key, instances(IRIS_ROW)).status_code == 200
+    for endpoint in ("iris v1", "iris v2", "line v1"):
+        steps(operate, "healthy", endpoint=endpoint)
+        steps(operate, "healthy", endpoint=endpoint, key=key)
+    shown = operate("why --tenant healthy --model iris --api-version v1")
+    assert [line.split()[:2] for line in shown.splitlines() if "✓" in line] == [["✓", part] for part in PARTS]
+    assert "✗" not in shown
+
+
+def test_a_revoked_key_is_named_and_another_one_mends_it(serving: Live, operate: Any) -> None:
+    key = serving.stage.tenant("revoked", "iris")
+    operate(f"keys revoke {key_id(key)}")
+    step = fault(operate, "key", "revoked")
+    assert step["detail"].startswith(f"{key_id(key)} is revoked since")
+    mend(operate, step)
+    steps(operate, "revoked")
+    fault(operate, "key", "revoked", key=key)
+
+
+def test_an_expired_key_is_named(serving: Live, operate: Any) -> None:
+    serving.stage.tenant("expired", "iris")
+    ends = datetime.now(UTC) + timedelta(milliseconds=200)
+    key = serving.stage.key("expired", expires_at=ends)
+    wait_until(lambda: datetime.now(UTC) > ends)
+    step = fault(operate, "key", "expired", key=key)
+    assert "has expired" in step["detail"]
+    assert "1 of its keys cannot" in steps(operate, "expired")["key"]["detail"]
+    mend(operate, step)
+    steps(operate, "expired", key=key)
+
+
+def test_a_key_without_the_scope_is_named(serving: Live, operate: Any) -> None:
+    serving.stage.tenant("scopeless", "iris")
+    key = serving.stage.key("scopeless", scopes=frozenset({Scope.MODELS_READ}))
+    step = fault(operate, "key", "scopeless", key=key)
+    assert "predictions:create" in step["detail"]
+    mend(operate, step)
+    steps(operate, "scopeless", key=key)
+
+
+def test_a_suspended_tenant_is_named(serving: Live, operate: Any) -> None:
+    serving.stage.tenant("suspended", "iris")
+    operate("tenants suspend suspended")
+    mend(operate, fault(operate, "tenant", "suspended"))
+    steps(operate, "suspended")
+
+
+def test_a_grant_that_is_missing_or_of_another_version_is_named(serving: Live, operate: Any) -> None:
+    serving.stage.tenant("ungranted")
+    mend(operate, fault(operate, "grant", "ungranted"))
+    steps(operate, "ungranted")
+    serving.stage.tenant("older")
+    serving.stage.grant("older", "iris", "v1")
+    step = fault(operate, "grant", "older", endpoint="iris v2")
+    assert "may call v1 of iris, not v2" in step["detail"]
+    mend(operate, step)
+    steps(operate, "older", endpoint="iris v2")
+
+
+def answers_again(serving: Live, key: str) -> None:
+    """The server has taken in what an operator did."""
+    wait_until(lambda: serving.predict(key, instances(IRIS_ROW)).status_code == 200)
+
+
+def test_a_brownout_that_is_under_way_is_named_to_those_whom_it_meets(serving: Live, operate: Any) -> None:
+    key = serving.stage.tenant("browned", "iris")
+    serving.stage.tenant("unbrowned", "iris")
+    operate("endpoints deprecate iris v1 --sunset 2099-06-30 --successor v2")
+    try:
+        assert "answers until the end of 2099-06-30" in steps(operate, "browned")["lifecycle"]["detail"]
+        operate("endpoints brownout iris v1 --at now --minutes 5 --tenant browned --force")
+        step = fault(operate, "lifecycle", "browned")
+        assert "brownout" in step["detail"]
+        steps(operate, "unbrowned")
+        mend(operate, step)
+        steps(operate, "browned")
+    finally:
+        operate("endpoints undeprecate iris v1")
+    answers_again(serving, key)
+
+
+def test_a_retired_endpoint_is_named(serving: Live, operate: Any) -> None:
+    key = serving.stage.tenant("retired", "iris")
+    operate("endpoints deprecate iris v1 --sunset 2099-06-30 --successor v2")
+    operate("endpoints retire iris v1 --force")
+    step = fault(operate, "lifecycle", "retired")
+    assert step["remedy"].startswith("retired calls v2 instead")
+    mend(operate, step)
+    steps(operate, "retired")
+    answers_again(serving, key)
+
+
+def test_a_quota_that_is_used_up_or_too_small_for_a_call_is_named(serving: Live, operate: Any) -> None:
+    serving.stage.plan(replace(WIDE, name="three", rows_per_month=3, quota_mode="hard"))
+    key = serving.stage.tenant("quotaless", "iris", plan="three")
+    assert serving.predict(key, instances(IRIS_ROW, IRIS_ROW)).status_code == 200
+    assert serving.predict(key, instances(IRIS_ROW, IRIS_ROW)).json()["code"] == "quota_exhausted"
+    wait_until(lambda: '"part": "quota", "well": false' in why_json(operate, "quotaless"))
+    assert "too few for 1 call" in fault(operate, "quota", "quotaless")["detail"]
+    assert serving.predict(key, instances(IRIS_ROW)).status_code == 200
+    wait_until(lambda: '"0 of the 3 rows' in why_json(operate, "quotaless"))
+    assert "calls get 429" in fault(operate, "quota", "quotaless")["detail"]
+    operate("tenants edit quotaless --plan wide")
+    steps(operate, "quotaless")
+
+
+def why_json(operate: Any, tenant: str) -> str:
+    """Whether it is well or not."""
+    try:
+        return str(operate(f"why --tenant {tenant} --model iris --api-version v1 --json", code=1))
+    except AssertionError:
+        return ""
+
+
+def test_a_rate_that_refuses_is_named_though_no_redis_knows_it(serving: Live, operate: Any) -> None:
+    serving.stage.plan(replace(WIDE, name="slow", requests=Rate(1, 3600, 1)))
+    key = serving.stage.tenant("hasty", "iris", plan="slow")
+    statuses = [serving.predict(key, instances(IRIS_ROW)).status_code for _ in range(3)]
+    assert statuses == [200, 429, 429]
+    wait_until(lambda: '"part": "limits", "well": false' in why_json(operate, "hasty"))
+    wait_until(lambda: "refused 2 calls in the last minute" in fault(operate, "limits", "hasty")["detail"])
+
+
+def test_an_artifact_that_was_tampered_with_is_named(serving: Live, operate: Any) -> None:
+    serving.stage.tenant("tampered", "line")
+    (file,) = (serving.stage.state_dir / "models" / "line" / "1.0.0").glob("model.*")
+    content = file.read_bytes()
+    file.chmod(0o600)
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        step = fault(operate, "engine", "tampered", endpoint="line v1")
+        assert "line 1.0.0" in step["detail"]
+    finally:
+        file.write_bytes(content)
+    steps(operate, "tampered", endpoint="line v1")
+
+
+def test_what_no_process_serves_is_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.tenant("acme", "iris")
+    operate = commands(stage, monkeypatch)
+    assert "no process serves" in fault(operate, "load", "acme")["detail"]
+    file = stage.state_dir / "models" / "iris" / "1.0.0" / "manifest.sig"
+    file.unlink()
+    with stage.serving():
+        operate("why --tenant acme --model iris --api-version v2")
+        found = steps(operate, "acme", code=1)
+        assert [part for part, step in found.items() if not step["well"]] == ["load", "engine"]
+        assert "has not loaded iris/v1 as released" in found["load"]["detail"]
+    assert "nobody answers" in steps(operate, "acme", code=1)["load"]["detail"]
+
+
+def test_redis_says_what_is_left_and_what_is_spent(stage: Stage, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.plan(replace(WIDE, name="slow", requests=Rate(1, 3600, 2)))
+    key = stage.tenant("acme", "iris", plan="slow")
+    operate = commands(stage, monkeypatch, redis_url=valkey_url)
+    with stage.serving(redis_url=valkey_url) as live:
+        wait_until(lambda: live.predict(key, instances(IRIS_ROW)).status_code == 429)
+        step = fault(operate, "limits", "acme")
+        assert "tenant-requests has nothing left for" in step["detail"]
+        operate("tenants edit acme --plan wide")
+        wait_until(lambda: "left now: tenant-requests" in json.dumps(steps_now(operate)))
+
+
+def steps_now(operate: Any) -> Any:
+    """Well or not."""
+    for code in (0, 1):
+        try:
+            return json.loads(operate("why --tenant acme --model iris --api-version v1 --json", code=code))["steps"]
+        except AssertionError:
+            continue
+    raise AssertionError("neither 0 nor 1")
+
+
+def test_a_call_that_was_refused_is_shown_with_what_stands_in_its_way_now(serving: Live, operate: Any) -> None:
+    key = serving.stage.tenant("asking", "iris")
+    refused = serving.predict(key, b"{", x_request_id="partner-call-0001")
+    assert refused.status_code == 400
+    wait_until(lambda: "partner-call-0001" in either(operate, "why partner-call-0001 --json"))
+    found = json.loads(operate("why partner-call-0001 --json"))
+    call = found["call"]
+    assert (call["tenant"], call["key_id"], call["model"], call["api_version"]) == ("asking", key_id(key), "iris", "v1")
+    assert (call["status"], call["code"], call["rows"]) == (400, "invalid_json", 0)
+    assert "not valid JSON" in call["outcome"]
+    assert found["well"] is True
+    operate("tenants suspend asking")
+    shown = operate("why partner-call-0001", code=1)
+    assert "400 invalid_json" in shown
+    assert "gatehouse tenants resume asking" in shown
+
+
+def test_a_call_that_reached_no_endpoint_is_walked_without_one(serving: Live, operate: Any) -> None:
+    key = serving.stage.tenant("lost")
+    request_id = serving.predict(key, instances(IRIS_ROW)).headers["x-request-id"]
+    wait_until(lambda: request_id in either(operate, f"why {request_id} --json"))
+    found = json.loads(operate(f"why {request_id} --json"))
+    assert (found["call"]["status"], found["call"]["model"]) == (404, None)
+    assert [step["part"] for step in found["steps"]] == ["key", "tenant", "limits", "quota", "load"]
+    assert f"grep {request_id}" in operate(f"why {request_id}")
+
+
+def either(operate: Any, text: str) -> str:
+    """What is printed, whatever the exit code is."""
+    try:
+        return str(operate(text))
+    except AssertionError:
+        return ""
+
+
+def test_a_call_that_left_no_event_is_told_where_to_look(serving: Live, operate: Any) -> None:
+    said = operate("why req_0123456789abcdef01234567", code=1)
+    assert said.count("\n") == 1
+    assert all(word in said for word in ("401, 408, 414, 429 or 431", "journalctl -u gatehouse | grep req_0123456789abcdef01234567"))
+
+
+def test_what_is_not_asked_well_is_refused_in_one_line(serving: Live, operate: Any) -> None:
+    serving.stage.tenant("asked", "iris")
+    key = serving.stage.tenant("beside", "iris")
+    said = {
+        "why": "name a call by its request id",
+        "why --tenant asked --model iris": "name a call by its request id",
+        "why req_1 --tenant asked": "a request id says which tenant",
+        f"why {'x' * 65}": "that is no request id",
+        "why --tenant akme --model iris --api-version v1": "no tenant 'akme'",
+        "why --tenant asked --model iris --api-version v7": "no endpoint 'iris/v7'",
+        f"why --tenant asked --model iris --api-version v1 --key {key_id(key)}": "is one of beside, not of asked",
+        "why --tenant asked --model iris --api-version v1 --key nobody": "no key 'nobody'",
+        f"why --tenant asked --model iris --api-version v1 --key {key}": "never by the whole key",
+    }
+    for text, why in said.items():
+        answer = operate(text, code=1)
+        assert why in answer, answer
+        assert answer.count("\n") == 1
+        assert key not in answer
