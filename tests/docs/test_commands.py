@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from documents import ROOT, blocks, languages, run_block
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 START = "make run\nmake test\n"
+FROM_NOTHING = {"publish-your-model.md"}
+"""Pages that are followed in an empty folder, beside a server that runs."""
 
 
 def test_commands_and_bodies_are_the_only_blocks_so_that_no_command_escapes() -> None:
@@ -38,8 +41,10 @@ def test_the_documents_commands_work_as_they_stand(tmp_path: Path) -> None:
     with dev_server(tmp_path) as server:
         call, *others = [run(server, text) for text in rest]
         for page in PAGES[1:]:
-            for text in scripts(page):
-                run(server, text)
+            followed = in_empty_folder(server, page.stem) if page.name in FROM_NOTHING else server
+            printed = [run(followed, text) for text in scripts(page)]
+            if page.name == "publish-your-model.md":
+                check_first_answer(followed, page, printed)
 
         shown = json.loads(blocks(ROOT / "README.md", "json")[0])
         answered = json.loads(call)
@@ -53,6 +58,23 @@ def scripts(page: Path) -> list[str]:
     """What is run at once: each block, or all of a page that says that it is one session."""
     found = blocks(page, "sh")
     return ["\n".join(found)] if "This page is one session at a terminal" in page.read_text(encoding="utf-8") else found
+
+
+def in_empty_folder(server: DevServer, name: str) -> DevServer:
+    """The same server, for a reader whose folder holds the program alone."""
+    folder = server.folder / name
+    folder.mkdir()
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    return replace(server, folder=folder)
+
+
+def check_first_answer(server: DevServer, page: Path, printed: list[str]) -> None:
+    """What `keys create` says to paste gets the answer that the page shows."""
+    (said,) = [text for text in printed if "a first call:" in text]
+    key, call = re.findall(r"^  (KEY=\S+|curl .*)$", said, re.MULTILINE)
+    (shown,) = (json.loads(text) for text in blocks(page, "json"))
+    answered = json.loads(run(server, f"{key}\n{call}"))
+    assert answered | {"request_id": ""} == shown | {"request_id": ""}
 
 
 def run(server: DevServer, text: str) -> str:

@@ -155,6 +155,7 @@ def _proof(api_version: str, new: Contract, source: str, given: tuple[str, Contr
 
 def _write(file: Path, text: str) -> None:
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)  # models/NAME, for a model that is new
         with file.open("x", encoding="utf-8") as target:
             target.write(text)
     except FileExistsError:

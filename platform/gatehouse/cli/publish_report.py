@@ -21,7 +21,8 @@ def show_draft(choice: ContractChoice) -> None:
     """On standard error, so that `--json` prints one value."""
     typer.echo(f"{choice.origin} is drafted. What partners may send and will get:\n", err=True)
     typer.echo("\n".join(f"    {line}".rstrip() for line in choice.source.decode().splitlines()), err=True)
-    typer.echo(f"\nit is used as it stands; for other names, bounds or labels edit {choice.origin} and publish again", err=True)
+    typer.echo("\nit is used as it stands. Under this API version it may later allow more, never less:", err=True)
+    typer.echo("to write bounds, names or labels first, begin with gatehouse contracts draft", err=True)
 
 
 def report(deployment: Deployment, done: Published) -> None:
