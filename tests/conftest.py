@@ -114,6 +114,13 @@ def postgresql_url(postgresql_server: str, postgresql_template: URL) -> Iterator
         yield url
 
 
+@pytest.fixture
+def empty_postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database without tables."""
+    with postgresql_copy(postgresql_server, make_url(postgresql_server).set(database="template0")) as url:
+        yield url
+
+
 @contextmanager
 def postgresql_copy(server_url: str, template: URL) -> Iterator[str]:
     """A copy of the template; returns its URL."""

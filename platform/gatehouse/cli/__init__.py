@@ -34,6 +34,7 @@ COMMANDS = {
     "secrets": ("gatehouse.cli.secrets:app", "The secrets of the settings: create, check, promote, remove."),
     "publishing-keys": ("gatehouse.cli.publishing_keys:app", "Whose signature makes a model loadable here."),
     "audit": ("gatehouse.cli.audit:app", "Who changed what, in a chain that can be proven: list, show, verify, export."),
+    "backup": ("gatehouse.cli.backup:app", "All of a deployment in one file, and back into an empty place: create, restore."),
     "usage": ("gatehouse.cli.usage:app", "Calls and rows that were metered."),
 }
 """Name to where it lies and its line in `gatehouse --help`, in the order of a first day."""

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from gatehouse.errors import Refused
 
@@ -25,6 +25,29 @@ def written_file(out: Path | None) -> Iterator[TextIO]:
         raise Refused(f"{out} cannot be written: {error.strerror}") from None
     with _taking_the_place(*unfinished, out) as target:
         yield target
+
+
+@contextmanager
+def new_binary_file(out: Path) -> Iterator[BinaryIO]:
+    """A file for its owner alone that is there once it is whole, and never takes another's place. Raises Refused."""
+    if out.exists():
+        raise Refused(f"{out} is there already: name another file")
+    try:
+        descriptor, unfinished = _fresh(out)
+    except OSError as error:
+        raise Refused(f"{out} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            yield target
+            target.flush()
+            os.fsync(target.fileno())
+        Path(unfinished).replace(out)
+        _sync(out.parent)
+    except BaseException as error:
+        Path(unfinished).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # one with a name is of what is read
+            raise Refused(f"{out} cannot be written: {error.strerror}") from None
+        raise
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def upgrade(database: Database) -> bool:
             raise DatabaseTooNew(
                 f"the database is at migration {at}, this Gatehouse knows up to {newest_migration()}: install the newer one"
             )
-        _run(connection)
+        migrate_to(connection, "head")
     return True
 
 
@@ -67,7 +67,8 @@ def _stands_at(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
-def _run(connection: Connection) -> None:
+def migrate_to(connection: Connection, revision: str) -> None:
+    """Run the migrations up to that one, or to the newest (`head`), in the connection's transaction."""
     # Alembic costs 100 ms to import, which a database that is current need not pay
     from alembic import command
     from alembic.config import Config
@@ -75,4 +76,4 @@ def _run(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

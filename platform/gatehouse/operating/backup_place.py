@@ -1,0 +1,69 @@
+"""Where a backup is restored: an empty place with room enough, by the settings that will hold there."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatehouse.errors import Refused
+from gatehouse.operating.backup_archive import DATABASE, Archive
+from gatehouse.operating.backup_making import folders
+from gatehouse.settings import Settings
+
+DATABASE_FACTOR = 3
+"""Indexes and the log of a transaction make a database so much larger than its lines."""
+SPARE_BYTES = 16 * 1024 * 1024
+_BELONGS_TO_THE_DISK = {"lost+found"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a backup goes, by the settings that will hold there."""
+
+    settings: Settings
+    settings_text: str | None
+
+    @property
+    def state_dir(self) -> Path:
+        return self.settings.state_dir
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        url = self.settings.database
+        return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+    def path_of(self, name: str) -> Path:
+        """Where a file of the archive goes."""
+        area, _, rest = name.partition("/")
+        return folders(self.settings)[area] / rest if rest else self.state_dir / name
+
+
+def check_place(place: Place) -> None:
+    """Raises Refused where something is there already: a deployment is never mixed with another one."""
+    for folder in {place.state_dir, *folders(place.settings).values()}:
+        if folder.exists() and (not folder.is_dir() or {each.name for each in folder.iterdir()} - _BELONGS_TO_THE_DISK):
+            raise Refused(f"{folder} is not empty, and a backup is restored into an empty place: name another by GATEHOUSE_STATE_DIR")
+    if place.sqlite_file is not None and place.sqlite_file.exists():
+        raise Refused(f"{place.sqlite_file} is there already: name another by GATEHOUSE_DATABASE_URL")
+
+
+def check_room(archive: Archive, place: Place) -> None:
+    """Raises Refused where a disk has less than the archive will take there."""
+    needed: dict[int, tuple[Path, int]] = {}
+    for folder, size in _sizes(archive, place):
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+        device = there.stat().st_dev
+        needed[device] = (there, needed.get(device, (there, 0))[1] + size)
+    for there, size in needed.values():
+        disk = os.statvfs(there)
+        free = disk.f_bavail * disk.f_frsize
+        if free < size + SPARE_BYTES:
+            raise Refused(f"{free:,} bytes are free on the disk of {there}, about {size + SPARE_BYTES:,} are needed: make room")
+
+
+def _sizes(archive: Archive, place: Place) -> Iterator[tuple[Path, int]]:
+    for name, member in archive.manifest.members.items():
+        if not name.startswith(f"{DATABASE}/"):
+            yield place.path_of(name).parent, member.bytes
+        elif place.sqlite_file is not None:
+            yield place.sqlite_file.parent, DATABASE_FACTOR * member.bytes
