@@ -18,6 +18,7 @@ def quiet(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state_dir.chmod(0o700)
     create_publishing_key(state_dir.parent / "publishing-key.pem", state_dir / "trusted-keys")
     monkeypatch.setenv("GATEHOUSE_PUBLIC_URL", "https://api.example.org")
+    monkeypatch.setenv("GATEHOUSE_TRUSTED_PROXIES", "127.0.0.1")
     monkeypatch.setenv("GATEHOUSE_SPOOL_MIN_FREE_BYTES", "0")
     monkeypatch.setenv("GATEHOUSE_MAX_CONNECTIONS", "100")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -39,9 +40,9 @@ def test_a_healthy_deployment_has_no_problem_and_is_left_as_it_is(gatehouse: Any
     answer = gatehouse("doctor", "--json").json
     assert answer["healthy"] is True
     states = {finding["part"]: finding["state"] for finding in answer["findings"]}
-    assert states.pop("endpoints") == "warning"
+    assert {states.pop(name) for name in ("endpoints", "processes", "address")} == {"warning"}, "nothing is served yet"
     assert set(states.values()) == {"ok"}
-    assert {"settings", "database", "clock", "processes", "spool", "trusted keys", "disk", "port"} <= set(states)
+    assert {"settings", "database", "clock", "audit trail", "spool", "proxy", "trusted keys", "disk", "port"} <= set(states)
     assert {path: path.stat().st_mtime_ns for path in state_dir.rglob("*")} == before
     assert any("endpoints" in line and "gatehouse models publish" in line for line in gatehouse("doctor").lines)
 
@@ -76,6 +77,25 @@ def test_a_database_that_is_gone_not_migrated_or_too_new_is_a_problem(
     found = part(gatehouse, "database", 1)
     assert "does not answer" in found["detail"]
     assert "hidden" not in str(found)
+
+
+def test_an_address_without_tls_or_none_and_a_proxy_that_is_not_known_are_named(gatehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "nobody serves here" in part(gatehouse, "address")["detail"]
+    monkeypatch.setenv("GATEHOUSE_PUBLIC_URL", "http://api.example.org")
+    assert "has no TLS" in part(gatehouse, "address")["detail"]
+    monkeypatch.delenv("GATEHOUSE_PUBLIC_URL")
+    assert part(gatehouse, "address")["remedy"] == "set GATEHOUSE_PUBLIC_URL"
+    monkeypatch.delenv("GATEHOUSE_TRUSTED_PROXIES")
+    assert "GATEHOUSE_TRUSTED_PROXIES" in part(gatehouse, "proxy")["remedy"]
+    monkeypatch.setenv("GATEHOUSE_ENVIRONMENT", "development")
+    found = {finding["part"] for finding in gatehouse("doctor", "--json").json["findings"]}
+    assert not found & {"address", "proxy", "publishing key"}
+
+
+def test_a_key_that_signs_models_does_not_lie_where_models_are_served(gatehouse: Any, state_dir: Path) -> None:
+    assert part(gatehouse, "publishing key")["state"] == "ok"
+    (state_dir / "publishing-key.pem").write_text("secret")
+    assert part(gatehouse, "publishing key")["state"] == "warning"
 
 
 def test_token_keys_that_the_secret_does_not_open_are_a_problem(gatehouse: Any, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,15 @@
 """`gatehouse doctor` beside a running server: its port, its process and what it serves."""
 
 import json
+import ssl
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from stage import Stage
+from stage import Stage, free_port
+from target_server import certificate, target_server
+from tls_front import tls_front
 from typer.testing import CliRunner
 
 from gatehouse.cli import app
@@ -42,3 +47,45 @@ def test_a_version_that_was_tampered_with_is_a_problem(diagnosed: Stage, monkeyp
     manifest.write_bytes(manifest.read_bytes() + b" ")
     found = part("iris 1.0.0", 1)
     assert (found["state"], "gatehouse endpoints show iris v1" in found["remedy"]) == ("problem", True)
+
+
+@pytest.mark.endpoints("iris v1")
+def test_the_public_address_is_asked_over_tls(diagnosed: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, _ = certificate(tmp_path, "localhost", timedelta(days=60))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "localhost.pem"))
+    with diagnosed.serving() as live, tls_front(live.port, server) as port:
+        monkeypatch.setenv("GATEHOUSE_LISTEN_PORT", str(live.port))
+        monkeypatch.setenv("GATEHOUSE_PUBLIC_URL", f"https://localhost:{port}")
+        found = part("address")
+        assert (found["state"], f"https://localhost:{port} leads here" in found["detail"]) == ("ok", True)
+        with tls_front(live.port, soon_over(tmp_path, monkeypatch)) as worn:
+            monkeypatch.setenv("GATEHOUSE_PUBLIC_URL", f"https://localhost:{worn}")
+            assert "nobody has renewed it" in part("address")["detail"]
+        monkeypatch.delenv("SSL_CERT_FILE")
+        monkeypatch.setenv("GATEHOUSE_PUBLIC_URL", f"https://localhost:{port}")
+        found = part("address", 1)
+        assert (found["state"], "is not good" in found["detail"]) == ("problem", True), found
+        monkeypatch.setenv("GATEHOUSE_PUBLIC_URL", f"https://localhost:{free_port()}")
+        found = part("address")
+        assert (found["state"], "cannot be reached from here" in found["detail"]) == ("warning", True)
+
+
+@pytest.mark.endpoints("iris v1")
+def test_a_public_address_at_which_something_else_answers_is_a_problem(
+    diagnosed: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _ = certificate(tmp_path, "localhost", timedelta(days=60))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "localhost.pem"))
+    with diagnosed.serving() as live, target_server(server) as other:
+        monkeypatch.setenv("GATEHOUSE_LISTEN_PORT", str(live.port))
+        monkeypatch.setenv("GATEHOUSE_PUBLIC_URL", f"https://localhost:{other.port}")
+        assert "something else than Gatehouse answers" in part("address", 1)["detail"]
+
+
+def soon_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A certificate that is believed and ends in a week."""
+    worn = folder / "worn"
+    worn.mkdir()
+    server, _ = certificate(worn, "localhost", timedelta(days=7))
+    monkeypatch.setenv("SSL_CERT_FILE", str(worn / "localhost.pem"))
+    return server

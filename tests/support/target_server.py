@@ -98,8 +98,8 @@ def target_server(tls: ssl.SSLContext | None = None) -> Iterator[TargetServer]:
         server.server_close()
 
 
-def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """What a server of this name has, and what a client trusts."""
+def certificate(folder: Path, name: str, life: datetime.timedelta = datetime.timedelta(hours=1)) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What a server of this name has, and what a client trusts; both are in the file NAME.pem too."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -110,7 +110,7 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_after(now + life)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

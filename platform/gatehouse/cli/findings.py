@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gatehouse.cli.edge_findings import address_finding, proxy_finding
 from gatehouse.cli.finding import Finding
 from gatehouse.cli.notices_finding import notices_finding
-from gatehouse.cli.secret_findings import needed_version_findings
+from gatehouse.cli.secret_findings import AUDIT_TRAIL, needed_version_findings
 from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.cli.usage_lines import counted
 from gatehouse.cli.version_findings import version_findings
@@ -43,12 +44,14 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _trusted_keys(settings)
     yield _disk(settings)
     yield _open_files(settings)
-    yield _port(settings)
+    status = _readiness(settings)
+    yield _port(settings, status)
+    if settings.environment == "production":
+        yield proxy_finding(settings)
+        yield address_finding(settings, served=status is not None)
 
 
 def _settings(settings: Settings) -> Finding:
-    if settings.environment == "production" and not settings.public_url:
-        return Finding("settings", "warning", f"links and the issuer of tokens say {settings.base_url}", "set GATEHOUSE_PUBLIC_URL")
     return Finding("settings", "ok", f"{settings.environment}; the secrets are strong and differ")
 
 
@@ -61,10 +64,14 @@ def folder_findings(folder: Path, environment: str) -> Iterator[Finding]:
     for name in (SETTINGS_FILE, "gatehouse.db"):
         if (folder / name).is_file():
             yield _private(name, folder / name, "600", behind=folder)
-    if environment == "production" and (folder / PUBLISHING_KEY).exists():
-        yield Finding(
-            "publishing key", "warning", f"{folder / PUBLISHING_KEY} can sign models", "keep it where you publish, not where you serve"
-        )
+    if environment == "production":
+        yield _no_publishing_key(folder / PUBLISHING_KEY)
+
+
+def _no_publishing_key(file: Path) -> Finding:
+    if file.exists():
+        return Finding("publishing key", "warning", f"{file} can sign models", "keep it where you publish, not where you serve")
+    return Finding("publishing key", "ok", "nothing that signs models lies here")
 
 
 def _private(part: str, path: Path, mode: str, behind: Path | None = None) -> Finding:
@@ -110,13 +117,27 @@ def _inside(settings: Settings, database: Database) -> Iterator[Finding]:
         yield Finding("clock", "ok", "it agrees with the database's")
     serving = len(fresh(processes, now))
     yield _token_keys(settings, database)
-    yield from needed_version_findings(settings, database)
+    needed = list(needed_version_findings(settings, database))
+    yield from needed
+    if not any(finding.part == AUDIT_TRAIL for finding in needed):
+        yield Finding(AUDIT_TRAIL, "ok", "its head fits its rows, by the audit keys that are set")
     yield notices_finding(settings, database)
-    yield Finding("processes", "ok", f"{serving} serving")
+    yield _processes(serving)
     yield _spool(settings, serving)
-    if not endpoints:
-        yield Finding("endpoints", "warning", "there are none yet", "gatehouse models publish FILE --sample rows.csv")
+    yield _endpoints(sum(endpoint.state != "retired" for endpoint in endpoints))
     yield from version_findings(settings, endpoints)
+
+
+def _processes(serving: int) -> Finding:
+    if not serving:
+        return Finding("processes", "warning", "nobody serves", "gatehouse serve (as a service: systemctl start gatehouse)")
+    return Finding("processes", "ok", f"{serving} serving")
+
+
+def _endpoints(answering: int) -> Finding:
+    if not answering:
+        return Finding("endpoints", "warning", "there are none yet", "gatehouse models publish FILE --sample rows.csv")
+    return Finding("endpoints", "ok", f"{counted(answering, 'endpoint')} released")
 
 
 def _token_keys(settings: Settings, database: Database) -> Finding:
@@ -190,12 +211,12 @@ def _open_files(settings: Settings) -> Finding:
     return Finding("open files", "ok", f"room for {settings.max_connections:,} connections")
 
 
-def _port(settings: Settings) -> Finding:
+def _port(settings: Settings, status: str | None) -> Finding:
+    """`status`: what a Gatehouse that answers there says of itself."""
     where = f"{settings.listen_host}:{settings.listen_port}"
     try:
         bind(settings.listen_host, settings.listen_port).close()
     except PortTaken:
-        status = _readiness(settings)
         if status is None:
             return Finding("port", "problem", f"something else listens on {where}", "stop it, or set GATEHOUSE_LISTEN_PORT")
         return Finding(

@@ -13,6 +13,7 @@ from gatehouse.settings import Settings, is_example
 
 LISTED = 5
 """So many things are named that a secret does not open."""
+AUDIT_TRAIL = "audit trail"
 RANDOM = "set 32 or more random characters, for example the output of: openssl rand -base64 32"
 
 
@@ -42,7 +43,7 @@ def needed_version_findings(settings: Settings, database: Database) -> Iterator[
         with database.read() as session:
             check_trail(session, AuditKeys(settings.audit_keys))
     except AuditTrailUnfit as error:
-        yield Finding("audit trail", "problem", str(error), "gatehouse audit verify; docs/operations.md says how to go on")
+        yield Finding(AUDIT_TRAIL, "problem", str(error), "gatehouse audit verify; docs/operations.md says how to go on")
 
 
 def sealed_findings(settings: Settings, database: Database) -> Iterator[Finding]:
