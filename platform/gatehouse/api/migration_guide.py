@@ -1,6 +1,6 @@
 """The guide to a newer API version, as a page, as Markdown and as JSON; with the caller's own calls, never another tenant's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -19,6 +19,7 @@ from gatehouse.api.probing import get_and_head
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.api.upgrades import Upgrades
 from gatehouse.migration.guide import Guide, guide_of, life_of
+from gatehouse.migration.guide_document import Document
 from gatehouse.migration.guide_markdown import markdown
 from gatehouse.migration.guide_text import guide_document, title_of
 from gatehouse.principal import Principal, Scope
@@ -75,10 +76,14 @@ def guide_router(
 
 def answer(guide: Guide, format: Format) -> Response:
     """A guide in one of its formats."""
+    return answer_as(format, guide, title_of(guide), lambda: guide_document(guide))
+
+
+def answer_as(format: Format, facts: Mapping[str, Any], title: str, document: Callable[[], Document]) -> Response:
+    """What is data, a page and Markdown."""
     vary = {"Vary": "Accept"}
     if format == "json":
-        return JSONResponse(guide, headers=vary)
-    document = guide_document(guide)
+        return JSONResponse(facts, headers=vary)
     if format == "markdown":
-        return Response(markdown(document), media_type=MARKDOWN, headers=vary)
-    return Response(guide_page(title_of(guide), document), media_type=HTML, headers=vary | {"Content-Security-Policy": PAGE_CSP})
+        return Response(markdown(document()), media_type=MARKDOWN, headers=vary)
+    return Response(guide_page(title, document()), media_type=HTML, headers=vary | {"Content-Security-Policy": PAGE_CSP})

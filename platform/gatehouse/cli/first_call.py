@@ -9,7 +9,7 @@ from gatehouse.cli.deployment import Deployment
 from gatehouse.errors import Refused
 from gatehouse.identity.store import Grant, Tenant
 from gatehouse.migration.endpoint import Endpoint
-from gatehouse.migration.store import list_endpoints
+from gatehouse.operating.granted import first_endpoint, granted_endpoints
 from gatehouse.operating.published import contract_of
 
 
@@ -34,14 +34,5 @@ def example_row(deployment: Deployment, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _endpoint(deployment: Deployment, tenant: Tenant, grants: list[Grant]) -> Endpoint | None:
-    """An endpoint that the grants cover, of the default model and active if there is one."""
     with deployment.database.read() as session:
-        endpoints = [each for each in list_endpoints(session) if each.state_at(datetime.now(UTC), tenant.id) != "retired"]
-    covered = [endpoint for endpoint in endpoints if any(_covers(grant, endpoint) for grant in grants)]
-    return min(covered, key=lambda endpoint: (endpoint.model != tenant.default_model, endpoint.state != "active"), default=None)
-
-
-def _covers(grant: Grant, endpoint: Endpoint) -> bool:
-    if grant.api_version is None:
-        return grant.model == endpoint.model and endpoint.state != "preview"
-    return (grant.model, grant.api_version) == (endpoint.model, endpoint.api_version)
+        return first_endpoint(granted_endpoints(session, tenant, grants, datetime.now(UTC)), tenant)

@@ -9,6 +9,7 @@ from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.output import Json, day, example, print_json, print_table
 from gatehouse.cli.tenant_facts import facts
 from gatehouse.cli.tenant_import import import_tenant_file
+from gatehouse.cli.tenant_welcome import welcome_tenant
 from gatehouse.cli.waiting import Wait, wait_for_servers
 from gatehouse.cli.wishes import names
 from gatehouse.identity import tenants
@@ -44,6 +45,7 @@ def create(
         say_access(deployment, made.tenant, made.grants, then=f"gatehouse keys create --tenant {tenant}")
 
 
+app.command("welcome", epilog=example("gatehouse tenants welcome acme > acme.md"))(welcome_tenant)
 app.command("import", epilog=example("gatehouse tenants import tenants.csv --dry-run"))(import_tenant_file)
 
 

@@ -63,7 +63,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Code to copy. `language`: sh, python, javascript or json."""
+    """Code to copy. `language`: sh, powershell, python, javascript or json."""
 
     language: str
     text: str

@@ -31,6 +31,7 @@ from gatehouse.api.admin.tenants import tenants_router
 from gatehouse.api.admin.token_keys import token_keys_router
 from gatehouse.api.admin.usage import usage_router
 from gatehouse.api.admin.usage_events import usage_events_router
+from gatehouse.api.admin.welcome import welcome_router
 
 
 def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
@@ -51,6 +52,7 @@ def admin_routers(parts: AdminParts) -> Iterator[APIRouter]:
     yield usage_events_router(parts)
     yield admin_models_router(parts)
     yield tenant_limits_router(parts)
+    yield welcome_router(parts)
     yield notices_router(parts)
     yield notice_targets_router(parts)
     yield token_keys_router(parts)
