@@ -9,7 +9,7 @@ from gatehouse.cli.deployment import Deployment
 from gatehouse.errors import Refused
 from gatehouse.identity.store import Grant, Tenant
 from gatehouse.migration.endpoint import Endpoint
-from gatehouse.operating.granted import first_endpoint, granted_endpoints
+from gatehouse.operating.granted import granted_endpoints
 from gatehouse.operating.published import contract_of
 
 
@@ -34,5 +34,7 @@ def example_row(deployment: Deployment, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _endpoint(deployment: Deployment, tenant: Tenant, grants: list[Grant]) -> Endpoint | None:
+    """Of the default model and active if there is one."""
     with deployment.database.read() as session:
-        return first_endpoint(granted_endpoints(session, tenant, grants, datetime.now(UTC)), tenant)
+        granted = granted_endpoints(session, tenant, grants, datetime.now(UTC))
+    return min(granted, key=lambda endpoint: (endpoint.model != tenant.default_model, endpoint.state != "active"), default=None)

@@ -16,17 +16,8 @@ def granted_endpoints(session: Session, tenant: Tenant, grants: Iterable[Grant],
     return [each for each in list_endpoints(session) if _covered(each, given) and each.state_at(now, tenant.id) != "retired"]
 
 
-def first_endpoint(endpoints: Iterable[Endpoint], tenant: Tenant) -> Endpoint | None:
-    """The one to begin with: of the default model, active, and of these the newest."""
-    return min(endpoints, default=None, key=lambda each: (each.model != tenant.default_model, each.state != "active", -_number(each)))
-
-
 def _covered(endpoint: Endpoint, given: set[tuple[str, str | None]]) -> bool:
     """A preview needs a grant that names its API version."""
     if (endpoint.model, endpoint.api_version) in given:
         return True
     return (endpoint.model, None) in given and endpoint.state != "preview"
-
-
-def _number(endpoint: Endpoint) -> int:
-    return int(endpoint.api_version[1:])

@@ -1,7 +1,7 @@
 """What a new partner's developer must know to call: as plain data, without a key, from what the tenant is granted now."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from gatehouse.identity.store import Tenant, list_grants
 from gatehouse.migration.ending import guide_url, successor_of
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import api_versions_by_model, find_endpoint
-from gatehouse.operating.granted import first_endpoint, granted_endpoints
+from gatehouse.operating.granted import granted_endpoints
 from gatehouse.operating.published import contract_of
 from gatehouse.operating.welcome_code import programs
 from gatehouse.principal import OPERATOR_TENANT
@@ -31,7 +31,7 @@ def welcome(session: Session, settings: Settings, tenant: Tenant, now: datetime)
     """Raises Refused where the tenant can call nothing, or a contract cannot be read."""
     _check_not_suspended(tenant)
     endpoints = granted_endpoints(session, tenant, list_grants(session, tenant), now)
-    first = first_endpoint(endpoints, tenant)
+    first = _first(endpoints, tenant)
     if first is None:
         raise _nothing(session, tenant)
     shown = {each.name: _endpoint(session, settings, each, tenant, now) for each in endpoints}
@@ -68,6 +68,15 @@ def _nothing(session: Session, tenant: Tenant) -> Refused:
     model = min(api_versions_by_model(session), default=None)
     command = f"gatehouse grants add {tenant.name} {model}" if model else "gatehouse models publish FILE --sample rows.csv"
     return Refused(f"{fact}: {command}", fact=fact)
+
+
+def _first(endpoints: Iterable[Endpoint], tenant: Tenant) -> Endpoint | None:
+    """The one to begin with: of the default model, active, and of these the newest."""
+
+    def order(each: Endpoint) -> tuple[bool, bool, int]:
+        return each.model != tenant.default_model, each.state != "active", -int(each.api_version[1:])
+
+    return min(endpoints, default=None, key=order)
 
 
 def _endpoint(session: Session, settings: Settings, endpoint: Endpoint, tenant: Tenant, now: datetime) -> dict[str, Any]:
