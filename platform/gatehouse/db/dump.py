@@ -2,28 +2,35 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, MetaData, Table, func, select
 from sqlmodel import Session
 
+from gatehouse.db.migrate import stands_at
 from gatehouse.db.session import Database
 
 VERSION_TABLE = "alembic_version"
 ROWS_AT_ONCE = 1000
 
 
-@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All tables that there are, those that others refer to first. All that is read is of one moment."""
+    """All that is read is of one moment."""
 
-    connection: Connection
-    dialect: str
-    migration: str
-    tables: tuple[Table, ...]
+    def __init__(self, connection: Connection, migration: str) -> None:
+        self.connection = connection
+        self.dialect = connection.dialect.name
+        self.migration = migration
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """All that there are, those that others refer to first."""
+        found = MetaData()
+        found.reflect(self.connection)
+        return tuple(table for table in found.sorted_tables if table.name != VERSION_TABLE)
 
     @property
     def session(self) -> Session:
@@ -49,14 +56,8 @@ def snapshot(database: Database) -> Iterator[Snapshot | None]:
         if database.dialect == "postgresql":  # SQLite's reader sees one moment anyway
             connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with connection.begin():
-            found = MetaData()
-            found.reflect(connection)
-            if VERSION_TABLE not in found.tables:
-                yield None
-                return
-            migration = connection.execute(select(found.tables[VERSION_TABLE].c.version_num)).scalar_one()
-            tables = tuple(table for table in found.sorted_tables if table.name != VERSION_TABLE)
-            yield Snapshot(connection, database.dialect, migration, tables)
+            migration = stands_at(connection)
+            yield None if migration is None else Snapshot(connection, migration)
 
 
 def _portable(cell: Any) -> Any:

@@ -35,7 +35,7 @@ def is_current(database: Database) -> bool:
 def what_is_missing(database: Database) -> str | None:
     """What to do where the database does not stand at the newest migration. Raises OperationalError when it cannot be reached."""
     with database.engine.connect() as connection:
-        at = _stands_at(connection)
+        at = stands_at(connection)
     if at == newest_migration():
         return None
     if at is not None and at > newest_migration():
@@ -50,7 +50,7 @@ def upgrade(database: Database) -> bool:
     with database.engine.execution_options(gatehouse_write=True).begin() as connection:  # on SQLite this takes the write lock
         if database.dialect == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        at = _stands_at(connection)
+        at = stands_at(connection)
         if at == newest_migration():
             return False
         if at is not None and at > newest_migration():
@@ -61,7 +61,8 @@ def upgrade(database: Database) -> bool:
     return True
 
 
-def _stands_at(connection: Connection) -> str | None:
+def stands_at(connection: Connection) -> str | None:
+    """The number of the database's migration; None where it has no tables."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()

@@ -28,7 +28,7 @@ from gatehouse.usage.held_spool import HeldSpool, held_spool
 from gatehouse.usage.segment_store import taken_bytes
 
 MOST_TRIES = 20
-"""Each is in vain only where a recorder removes a file within the same milliseconds."""
+"""Each is in vain only where a recorder removes another file within the same milliseconds."""
 
 OF_PROCESSES = ("process", "recent_calls")
 """Tables that go without their rows: no process of here serves there, and a new one would give them their share of every limit."""
@@ -51,6 +51,8 @@ def make_backup(target: BinaryIO, settings: Settings, database: Database, wanted
     """Write the archive. Raises Refused, OperationalError, OSError."""
     with ArchiveWriter(target) as writer:
         with _one_moment(settings, database) as (spool, view):
+            if view.migration > newest_migration():
+                raise Refused(f"a newer Gatehouse has brought the database to migration {view.migration}: make the backup with that one")
             tables = _add_tables(writer, view, bar)
             for file in spool.files:
                 writer.add(f"spool/{file.name}", [file.read()])
@@ -67,15 +69,16 @@ def make_backup(target: BinaryIO, settings: Settings, database: Database, wanted
 def _one_moment(settings: Settings, database: Database) -> Iterator[tuple[HeldSpool, Snapshot]]:
     """The spool's files held, then the database seen: each call that was answered before is in one of both, and how far is told."""
     folder = settings.under_state(settings.spool_dir)
-    for _ in range(MOST_TRIES):
-        with held_spool(folder) as spool, snapshot(database) as view:
-            if view is None:
-                raise Refused("there is nothing to back up: the database has no tables; gatehouse doctor says which database that is")
-            if view.migration > newest_migration():
-                raise Refused(f"a newer Gatehouse has brought the database to migration {view.migration}: make the backup with that one")
-            if spool.is_told(taken_bytes(view.session)):
-                yield spool, view
-                return
+    with held_spool(folder) as held:
+        for _ in range(MOST_TRIES):
+            gone = held.gone()
+            with snapshot(database) as view:
+                if view is None:
+                    raise Refused("there is nothing to back up: the database has no tables; gatehouse doctor says which database that is")
+                spool = held.waiting(taken_bytes(view.session), gone)
+                if spool is not None:
+                    yield spool, view
+                    return
     raise Refused(f"files of {folder} come and go too quickly to be read: give the command again")
 
 

@@ -53,12 +53,20 @@ class HeldSpool:
 
     files: tuple[HeldFile, ...]
 
-    def is_told(self, taken: Mapping[str, int]) -> bool:
-        """Whether `taken` (bytes by segment), as the database told it after the files were held, says of each how far it was taken.
+    def gone(self) -> frozenset[str]:
+        """Names of those that the folder has no more."""
+        return frozenset(file.name for file in self.files if not file.in_place())
 
-        A file that it does not name and that is gone was taken whole at a moment that nobody can tell now: hold and look again.
+    def waiting(self, taken: Mapping[str, int], gone_before: frozenset[str]) -> "HeldSpool | None":
+        """Those that are not wholly in a database that told of `taken` (bytes by segment) after `gone_before` had been seen.
+
+        Of a file that `taken` does not name nothing was taken, or all of it: a recorder removes a file, and then the database forgets it.
+        None where one went in between: which of both it was nobody can tell until the database is looked at again.
         """
-        return all(file.segment_id is None or file.segment_id in taken or file.in_place() for file in self.files)
+        unnamed = [file for file in self.files if file.segment_id is not None and file.segment_id not in taken]
+        if any(not file.in_place() and file.name not in gone_before for file in unnamed):
+            return None
+        return HeldSpool(tuple(file for file in self.files if file not in unnamed or file.name not in gone_before))
 
 
 @contextmanager
