@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from nginx import nginx_before, nginx_program, written_for
+from nginx import nginx_before, nginx_program, one_server_written_for, written_for
 from rolling import rolling_restart
 from serving_process import free_port
 from stage import Stage
@@ -12,7 +12,15 @@ from stage import Stage
 
 @pytest.mark.nginx
 def test_nginx_takes_the_file(tmp_path: Path) -> None:
-    file = written_for(tmp_path, (8001, 8002), "127.0.0.1:8443 ssl")
+    check(tmp_path, written_for(tmp_path, (8001, 8002), "127.0.0.1:8443 ssl"))
+
+
+@pytest.mark.nginx
+def test_nginx_takes_the_file_for_one_server(tmp_path: Path) -> None:
+    check(tmp_path, one_server_written_for(tmp_path))
+
+
+def check(tmp_path: Path, file: Path) -> None:
     done = subprocess.run([nginx_program(), "-t", "-p", str(tmp_path), "-c", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "[warn]" not in done.stderr

@@ -15,6 +15,7 @@ from stage import wait_until
 from wire import Wire
 
 CONF = Path(__file__).parents[2] / "deploy" / "nginx.conf"
+ONE_SERVER = CONF.with_name("nginx-one-server.conf")
 
 
 def nginx_program() -> str:
@@ -41,6 +42,18 @@ def written_for(folder: Path, replicas: tuple[int, int], listen: str) -> Path:
     file = folder / "nginx.conf"
     file.write_text(text.replace("http {\n", "http {\n" + paths, 1), encoding="utf-8")
     write_certificate(folder)
+    return file
+
+
+def one_server_written_for(folder: Path) -> Path:
+    """The other file, which is one of sites, in the smallest file that includes it."""
+    write_certificate(folder)
+    site = folder / "site.conf"
+    text = ONE_SERVER.read_text(encoding="utf-8")
+    assert text.count("/etc/letsencrypt/live/api.example.org") == 2
+    site.write_text(text.replace("/etc/letsencrypt/live/api.example.org", str(folder)).replace("listen 443", "listen 127.0.0.1:8443"))
+    file = folder / "nginx.conf"
+    file.write_text(f"pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nevents {{}}\nhttp {{\n    include {site};\n}}\n")
     return file
 
 
