@@ -16,8 +16,8 @@ from pydantic_core import PydanticUndefined
 from typer.core import TyperArgument
 
 from gatehouse.api.openapi_predictions import prediction_paths
+from gatehouse.api.openapi_scopes import needed_scopes
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PREDICTION_PATHS, PUBLIC_PATHS
-from gatehouse.api.principal import Needs
 from gatehouse.app import create_app
 from gatehouse.cli import COMMANDS, load_command
 from gatehouse.errors import CATALOGUE
@@ -209,22 +209,17 @@ def _fastapi_in(application: Any) -> FastAPI:
 
 
 def _rest_routes(app: FastAPI) -> Iterator[tuple[str, str, str]]:
+    needed = needed_scopes(app.routes)
     public = PUBLIC_PATHS | {"/errors/{code}", "/docs", "/docs/assets/{name}", "/openapi.json"}
     for context in iter_route_contexts(app.routes):
         route: Any = context.route
         for method in sorted((context.methods or set()) - {"HEAD"}):
             if not route.summary:
                 raise SystemExit(f"{method} {context.path} has no summary")
-            named = sorted({f"`{part.call.scope}`" for part in _parts(route.dependant) if isinstance(part.call, Needs)})
+            named = sorted(f"`{scope}`" for scope in needed[str(context.path), method.lower()])
             keyless = "none, or more with `admin:read`" if context.path in OPTIONAL_CREDENTIAL_PATHS else "none"
             open_to_all = context.path in public | OPTIONAL_CREDENTIAL_PATHS
             yield f"{method} {context.path}", " ".join(named) or (keyless if open_to_all else "any"), route.summary
-
-
-def _parts(dependant: Any) -> Iterator[Any]:
-    for part in dependant.dependencies:
-        yield part
-        yield from _parts(part)
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -183,8 +183,8 @@ def secrets_of(stage: Stage) -> list[bytes]:
 
 def urls_of(live: Live, key: str) -> list[str]:
     """Every documented path, every file of the deployment as a path, and the guesses of those who look for models."""
-    document = live.get("/openapi.json", key).json()
-    urls = [path.replace("{api_version}", "v1").replace("{model}", "iris").replace("{code}", "not_found") for path in document["paths"]]
+    documented = {path for caller in (key, None) for path in live.get("/openapi.json", caller).json()["paths"]}
+    urls = [path.replace("{api_version}", "v1").replace("{model}", "iris").replace("{code}", "not_found") for path in sorted(documented)]
     for file in live.stage.state_dir.rglob("*"):
         name = str(file.relative_to(live.stage.state_dir))
         urls += [f"/{name}", f"/v1/{name}", f"/.gatehouse/{name}", f"/static/{name}", f"/docs/assets/{name}"]

@@ -1,23 +1,28 @@
-"""What of FastAPI's own document a caller is shown: the operations under `/admin` only who may read there."""
+"""What of FastAPI's own document a caller is shown: with a credential what its scopes let it call, without one all but `/admin`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gatehouse.principal import Principal, Scope
+from gatehouse.api.openapi_scopes import NeededScopes
+from gatehouse.principal import Principal
 
 Json = dict[str, Any]
 ADMIN = "/admin/"
 _SCHEMA = "#/components/schemas/"
 
 
-def shown_to(base: Mapping[str, Any], principal: Principal | None) -> Mapping[str, Any]:
-    """All of it, or the rest with just the schemas that it names."""
-    if principal is not None and Scope.ADMIN_READ in principal.scopes:
-        return base
-    paths = {path: item for path, item in base.get("paths", {}).items() if not path.startswith(ADMIN)}
+def shown_to(base: Mapping[str, Any], principal: Principal | None, needed: NeededScopes) -> Mapping[str, Any]:
+    """Those operations, with just the schemas that they name."""
+    paths = {path: shown for path, item in base.get("paths", {}).items() if (shown := _operations(path, item, principal, needed))}
     components = dict(base.get("components", {}))
     components["schemas"] = _named_from(paths, components.get("schemas", {}))
     return {**base, "paths": paths, "components": components}
+
+
+def _operations(path: str, item: Json, principal: Principal | None, needed: NeededScopes) -> Json:
+    if principal is None:
+        return {} if path.startswith(ADMIN) else item
+    return {method: operation for method, operation in item.items() if needed.get((path, method), frozenset()) <= principal.scopes}
 
 
 def _named_from(paths: Json, schemas: Json) -> Json:

@@ -26,6 +26,7 @@ from gatehouse.api.metrics import metrics_router
 from gatehouse.api.migration_guide import guide_router
 from gatehouse.api.models import models_router, summary_of
 from gatehouse.api.openapi_document import DocumentedEndpoint, openapi_document
+from gatehouse.api.openapi_scopes import needed_scopes
 from gatehouse.api.openapi_shown import shown_to
 from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS
 from gatehouse.api.refusals import Render, handle_errors
@@ -114,6 +115,7 @@ class Rest:
         self._include_tokens(throttle)
         self._include_admin(throttle)
         handle_errors(self.app, throttle, parts.render)
+        self._needed_scopes = needed_scopes(self.app.routes)
 
     def _include_public(self) -> None:
         parts, app = self._parts, self.app
@@ -199,7 +201,7 @@ class Rest:
         registry, settings = self._parts.registry, self._parts.settings
         released = [(endpoint, registry.release(endpoint.model, endpoint.api_version)) for endpoint in self._shown(principal)]
         return openapi_document(
-            base=shown_to(self._base_document(), principal),
+            base=shown_to(self._base_document(), principal, self._needed_scopes),
             endpoints=[documented(endpoint, found.contract.contract) for endpoint, found in released if found],
             base_url=settings.base_url,
             version=__version__,
