@@ -1,0 +1,328 @@
+"""What `gatehouse backup` does not do: one line says why and what to do, and nothing is written or left."""
+
+import json
+import os
+import resource
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from audit_keys import AUDIT_KEY
+from commanded import Said, commanded
+from database_content import content_of, fill
+from sqlalchemy import text
+
+from gatehouse.db.session import open_database
+
+SETTINGS = {
+    "GATEHOUSE_SECRET_KEY": "qL5wNxZ0bH8rT2vYk7mPd4sJfG9aCe6U",
+    "GATEHOUSE_KEY_PEPPER": "Wz3uRk8nXb1cVt6yMh0pLq5jDs9gFa2E",
+    "GATEHOUSE_AUDIT_KEY": AUDIT_KEY,
+}
+PLAIN = {"GATEHOUSE_LISTEN_PORT": "8123", "GATEHOUSE_PUBLIC_URL": "https://api.example.org", "GATEHOUSE_ALLOWED_HOSTS": "a, *.b"}
+LARGE = os.urandom(100_000)
+MODEL = "models/iris/1.0.0/model.onnx"
+Entries = dict[str, tuple[bytes, int]]
+"""Content and mode by name."""
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Path:
+    """A state folder with a row in every table, settings, keys and a version."""
+    folder = tmp_path_factory.mktemp("used") / "state"
+    files = {
+        "settings.env": "# GATEHOUSE_SECRET_KEY=of-old\n" + "".join(f"{name}={value}\n" for name, value in (SETTINGS | PLAIN).items()),
+        "publishing-key.pem": "private",
+        "trusted-keys/k1.pem": "public",
+        "trusted-keys/retired/k0.pem": "public of old",
+        "models/iris/1.0.0/manifest.json": "{}",
+        "models/iris/.1.1.0.0123456789abcdef/model.onnx": "half written by a publisher that was killed",
+        "models/README": "of no version",
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    (folder / MODEL).write_bytes(LARGE)
+    (folder / "models" / "linked").symlink_to(folder / "models" / "iris")
+    (folder / "spool").mkdir()
+    shutil.copyfile(sqlite_template, folder / "gatehouse.db")
+    database = open_database(f"sqlite:///{folder / 'gatehouse.db'}")
+    fill(database)
+    database.close()
+    folder.chmod(0o700)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(used: Path) -> Path:
+    """Its backup."""
+    commanded(used, "backup", "create", str(used.parent / "made.backup"))
+    return used.parent / "made.backup"
+
+
+@pytest.fixture
+def altered(made: Path, tmp_path: Path) -> Callable[[Callable[[Entries], None]], Path]:
+    """A copy of the backup whose entries somebody has changed."""
+
+    def alter(change: Callable[[Entries], None]) -> Path:
+        with zipfile.ZipFile(made) as archive:
+            entries: Entries = {entry.filename: (archive.read(entry), entry.external_attr >> 16) for entry in archive.infolist()}
+        change(entries)
+        with zipfile.ZipFile(tmp_path / "altered.backup", "w") as archive:
+            for name, (content, mode) in entries.items():
+                entry = zipfile.ZipInfo(name)
+                entry.external_attr = mode << 16
+                archive.writestr(entry, content)
+        return tmp_path / "altered.backup"
+
+    return alter
+
+
+def refused(file: Path, folder: Path, **settings: str) -> str:
+    """What a restore says that does nothing."""
+    before = sorted(folder.rglob("*")) if folder.exists() else None
+    said = commanded(folder, "backup", "restore", str(file), code=1, **settings)
+    assert (sorted(folder.rglob("*")) if folder.exists() else None) == before
+    return said.error
+
+
+def with_manifest(entries: Entries, **members: Any) -> None:
+    content, mode = entries["manifest.json"]
+    entries["manifest.json"] = json.dumps(json.loads(content) | members).encode(), mode
+
+
+def test_what_is_restored_has_every_row_of_every_table_and_no_stray_file(used: Path, made: Path, tmp_path: Path) -> None:
+    said = commanded(tmp_path / "new", "backup", "restore", str(made), "--json").json
+    contents = []
+    for folder in (used, tmp_path / "new"):
+        database = open_database(f"sqlite:///{folder / 'gatehouse.db'}")
+        contents.append({name: rows for name, rows in content_of(database).items() if name not in ("process", "recent_calls")})
+        database.close()
+    assert contents[0] == contents[1]
+    assert all(contents[0].values())
+    assert (said["rows"], said["model_versions"], said["secrets_missing"]) == (sum(map(len, contents[0].values())), 1, [])
+    found = {path.relative_to(tmp_path / "new").as_posix() for path in (tmp_path / "new").rglob("*") if path.is_file()}
+    names = {"settings.env", "publishing-key.pem", "trusted-keys/k1.pem", "trusted-keys/retired/k0.pem", MODEL, "gatehouse.db"}
+    assert {name for name in found if not name.startswith("gatehouse.db-")} == names | {"models/iris/1.0.0/manifest.json"}
+
+
+def test_a_place_that_is_not_empty_is_left_as_it_is(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "notes.txt").write_text("mine")
+    assert "there is not empty, and a backup is restored into an empty place: name another" in refused(made, tmp_path / "there")
+    (tmp_path / "a.db").touch()
+    assert "a.db is there already" in refused(made, tmp_path / "new", GATEHOUSE_DATABASE_URL=f"sqlite:///{tmp_path / 'a.db'}")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "iris").mkdir()
+    assert "models is not empty" in refused(made, tmp_path / "new", GATEHOUSE_MODELS_DIR=str(tmp_path / "models"))
+    assert (tmp_path / "a.db").read_bytes() == b""
+
+
+def test_a_volumes_own_folder_does_not_count(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "volume" / "lost+found").mkdir(parents=True)
+    commanded(tmp_path / "volume", "backup", "restore", str(made))
+    assert (tmp_path / "volume" / "settings.env").is_file()
+
+
+def test_a_database_that_is_not_empty_is_left_as_it_is(made: Path, tmp_path: Path, postgresql_url: str) -> None:
+    assert "the database is not empty" in refused(made, tmp_path / "new", GATEHOUSE_DATABASE_URL=postgresql_url)
+
+
+@pytest.mark.parametrize("part", [0, 100, 0.5, 0.999])
+def test_a_file_that_is_cut_short_is_refused(made: Path, tmp_path: Path, part: float) -> None:
+    whole = made.read_bytes()
+    (tmp_path / "cut.backup").write_bytes(whole[: int(part * len(whole)) if part < 1 else int(part)])
+    assert "is no backup, or it is cut short: take another one" in refused(tmp_path / "cut.backup", tmp_path / "new")
+
+
+def test_a_file_that_is_missing_or_no_file_is_refused(tmp_path: Path) -> None:
+    assert "cannot be read: No such file or directory" in refused(tmp_path / "missing", tmp_path / "new")
+    assert "cannot be read: Is a directory" in refused(tmp_path, tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "../evil",
+            "models/../../evil/x",
+            "/etc/cron.d/evil",
+            "models/iris/1.0.0/../../../../evil",
+            "models//x/y",
+            "database/../x.ndjson",
+        ),
+        *(
+            "extra.txt",
+            "models/iris/1.0.0/.hidden",
+            "spool/a/b",
+            "models\\..\\..\\evil/1/x",
+            "trusted-keys/./k.pem",
+            "estimators/a\nb/1.py",
+        ),
+    ],
+)
+def test_a_name_that_does_not_belong_is_refused(altered: Any, tmp_path: Path, name: str) -> None:
+    file = altered(lambda entries: entries.update({name: (b"x", stat.S_IFREG | 0o600)}))
+    assert "which is no file of a backup: nothing of it is used" in refused(file, tmp_path / "new")
+
+
+@pytest.mark.parametrize("mode", [stat.S_IFLNK | 0o777, stat.S_IFCHR | 0o600, stat.S_IFDIR | 0o700, 0])
+def test_a_link_or_device_by_the_name_of_a_file_is_refused(altered: Any, tmp_path: Path, mode: int) -> None:
+    file = altered(lambda entries: entries.update({MODEL: (b"/etc/passwd", mode)}))
+    assert "which is no file of a backup" in refused(file, tmp_path / "new")
+
+
+def test_more_or_fewer_files_than_the_manifest_names_are_refused(altered: Any, tmp_path: Path) -> None:
+    more = altered(lambda entries: entries.update({"models/iris/1.0.0/more": (b"x", stat.S_IFREG | 0o600)}))
+    assert "holds other files than its manifest names" in refused(more, tmp_path / "new")
+    fewer = altered(lambda entries: entries.pop(MODEL))
+    assert "holds other files than its manifest names" in refused(fewer, tmp_path / "new")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_file_that_is_there_twice_is_refused(made: Path, tmp_path: Path) -> None:
+    twice = Path(shutil.copy(made, tmp_path / "twice.backup"))
+    with zipfile.ZipFile(twice, "a") as archive:
+        entry = zipfile.ZipInfo(MODEL)
+        entry.external_attr = (stat.S_IFREG | 0o600) << 16
+        archive.writestr(entry, LARGE)
+    assert "holds other files than its manifest names" in refused(twice, tmp_path / "new")
+
+
+@pytest.mark.parametrize("content", [LARGE[:-1] + b"\0", LARGE[:-1], LARGE + b"\0" * 3_000_000], ids=["changed", "shorter", "longer"])
+def test_content_of_another_digest_is_refused(altered: Any, tmp_path: Path, content: bytes) -> None:
+    file = altered(lambda entries: entries.update({MODEL: (content, stat.S_IFREG | 0o600)}))
+    assert f"{MODEL} is damaged (its digest is not that of the manifest): take another backup" in refused(file, tmp_path / "new")
+
+
+def test_a_flipped_bit_is_refused_wherever_it_is_in_the_content(made: Path, tmp_path: Path) -> None:
+    whole = bytearray(made.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    (tmp_path / "flipped.backup").write_bytes(whole)
+    assert "is damaged" in refused(tmp_path / "flipped.backup", tmp_path / "new")
+
+
+def test_what_a_newer_gatehouse_made_is_refused(altered: Any, tmp_path: Path) -> None:
+    newer = altered(lambda entries: with_manifest(entries, format=2, more="unknown"))
+    assert "newer Gatehouse (format 2; this one knows 1): install that one, then restore" in refused(newer, tmp_path / "new")
+    newer = altered(lambda entries: with_manifest(entries, migration="9999"))
+    assert "holds a database of migration 9999, this Gatehouse knows up to 0" in refused(newer, tmp_path / "new")
+
+
+@pytest.mark.parametrize("manifest", [b"", b"{", b"[]", b'{"format": 1}', b'{"format": "1"}'])
+def test_a_manifest_that_is_none_is_refused(altered: Any, tmp_path: Path, manifest: bytes) -> None:
+    file = altered(lambda entries: entries.update({"manifest.json": (manifest, stat.S_IFREG | 0o600)}))
+    assert "has no manifest that can be read" in refused(file, tmp_path / "new")
+
+
+def test_rows_that_do_not_fit_leave_nothing(altered: Any, tmp_path: Path) -> None:
+    def change(entries: Entries) -> None:
+        import hashlib
+
+        manifest = json.loads(entries["manifest.json"][0])
+        lines = entries["database/tenant.ndjson"][0].replace(b'"1"', b"17", 1)
+        entries["database/tenant.ndjson"] = lines, entries["database/tenant.ndjson"][1]
+        manifest["members"]["database/tenant.ndjson"] = {"bytes": len(lines), "sha256": hashlib.sha256(lines).hexdigest()}
+        with_manifest(entries, **manifest)
+
+    assert "a row of table 'tenant' does not fit" in refused(altered(change), tmp_path / "new")
+
+
+def test_no_room_is_said_before_anything_is_written(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=1000, f_frsize=4096))
+    assert f"4,096,000 bytes are free on the disk of {tmp_path}, about " in refused(made, tmp_path / "new")
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """No file becomes larger: writing beyond fails, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [50_000, 110_000], ids=["a model", "the database"])
+def test_a_disk_that_fills_up_leaves_nothing(made: Path, tmp_path: Path, size: int) -> None:
+    with files_up_to(size):
+        refused(made, tmp_path / "new")
+    with files_up_to(50_000):
+        said = commanded(made.parent / "state", "backup", "create", str(tmp_path / "b.backup"), code=1)
+    assert "b.backup cannot be written: File too large" in said.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_never_takes_the_place_of_a_file(used: Path, made: Path, tmp_path: Path) -> None:
+    before = made.read_bytes()
+    assert "made.backup is there already: name another file" in commanded(used, "backup", "create", str(made), code=1).error
+    assert made.read_bytes() == before
+    assert "cannot be written: No such file" in commanded(used, "backup", "create", str(tmp_path / "no" / "b"), code=1).error
+
+
+def test_where_there_is_nothing_nothing_is_made(tmp_path: Path) -> None:
+    said = commanded(tmp_path / "new", "backup", "create", str(tmp_path / "b"), code=1, **SETTINGS)
+    assert "there is nothing to back up" in said.error
+    url = {"GATEHOUSE_DATABASE_URL": f"sqlite:///{tmp_path / 'empty.db'}"}
+    (tmp_path / "empty.db").touch()
+    assert (
+        "the database has no tables"
+        in commanded(tmp_path / "new", "backup", "create", str(tmp_path / "b"), code=1, **SETTINGS, **url).error
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.db"]
+
+
+def test_the_database_of_a_newer_gatehouse_is_for_that_one(used: Path, tmp_path: Path) -> None:
+    shutil.copyfile(used / "gatehouse.db", tmp_path / "newer.db")
+    url = f"sqlite:///{tmp_path / 'newer.db'}"
+    database = open_database(url)
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    said = commanded(tmp_path, "backup", "create", str(tmp_path / "b"), code=1, **SETTINGS, GATEHOUSE_DATABASE_URL=url)
+    assert "a newer Gatehouse has brought the database to migration 9999: make the backup with that one" in said.error
+    assert not (tmp_path / "b").exists()
+
+
+def backed_up_without(used: Path, folder: Path) -> tuple[Said, Path]:
+    file = folder / "without.backup"
+    return commanded(used, "backup", "create", str(file), "--without-secrets"), file
+
+
+def test_without_secrets_none_is_in_it_and_the_place_says_what_it_lacks(used: Path, tmp_path: Path) -> None:
+    said, file = backed_up_without(used, tmp_path)
+    assert "IT HOLDS SECRETS" not in said.out
+    assert all(name in said.out for name in SETTINGS)
+    with zipfile.ZipFile(file) as archive:
+        content = b"".join(archive.read(name) for name in archive.namelist())
+        assert "publishing-key.pem" not in archive.namelist()
+    assert not [value for value in [*SETTINGS.values(), "of-old"] if value.encode() in content]
+    restored = commanded(tmp_path / "new", "backup", "restore", str(file))
+    assert f"next: put {', '.join(SETTINGS)} of that deployment into" in restored.out
+    lines = (tmp_path / "new" / "settings.env").read_text()
+    assert all(f"{name}='{value}'\n" in lines for name, value in PLAIN.items())
+    commanded(tmp_path / "new", "plans", "list", code=1)
+    (tmp_path / "new" / "settings.env").write_text(lines + "".join(f"{name}={value}\n" for name, value in SETTINGS.items()))
+    commanded(tmp_path / "new", "plans", "list")
+
+
+def test_a_secret_of_the_environment_is_not_in_it_and_is_named(used: Path, tmp_path: Path) -> None:
+    other = "e5Kx9Tq2Mv7Wz4Rb8Nc1Yf6Lj3Hg0PdS"
+    said = commanded(used, "backup", "create", str(tmp_path / "b"), "--json", GATEHOUSE_KEY_PEPPER=other).json
+    assert (said["secrets_left_out"], said["secrets"]) == (["GATEHOUSE_KEY_PEPPER"], True)
+
+
+def test_a_backup_of_postgresql_is_not_put_into_sqlite_by_mistake(tmp_path: Path, postgresql_url: str) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    file = tmp_path / "b"
+    commanded(tmp_path / "state", "backup", "create", str(file), **SETTINGS, GATEHOUSE_DATABASE_URL=postgresql_url)
+    assert "the backup is of PostgreSQL, and its GATEHOUSE_DATABASE_URL is not in it: set it to" in refused(
+        file, tmp_path / "new", **SETTINGS
+    )
