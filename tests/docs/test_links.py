@@ -34,10 +34,14 @@ def test_the_readme_shows_its_first_command_before_line_15() -> None:
 def test_decisions_are_numbered_without_a_gap_and_have_the_same_parts() -> None:
     decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
 
+    numbers = {file.name[:4] for file in decisions}
     assert [file.name[:4] for file in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
     for file in decisions:
         text = file.read_text(encoding="utf-8")
         assert text.startswith(f"# {file.name[:4]}: ")
+        said = re.search(r"^# .+\n\nStatus: (?:in force|superseded by \d{4})(?:; (.+))?\.$", text, re.MULTILINE)
+        assert said, file.name
+        assert set(re.findall(r"\d{4}", said[0].partition("Status")[2])) <= numbers - {file.name[:4]}
         assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences", "Rejected"]
 
 
