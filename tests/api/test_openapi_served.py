@@ -12,6 +12,7 @@ from stage import IRIS_ROW, Live, Stage, instances
 
 from gatehouse.api.openapi_predictions import API_VERSIONS
 from gatehouse.api.paths import PREDICTION_PATHS
+from gatehouse.api.undeclared import refuse_undeclared
 from gatehouse.principal import TENANT_SCOPES, Scope
 
 
@@ -115,3 +116,12 @@ def test_row_90_the_document_lists_every_route_and_every_prediction_path(live: L
     assert documented == (routed - NOT_DOCUMENTED) | predictions
     assert routed >= NOT_DOCUMENTED
     assert "/oauth/revoke" in documented
+
+
+def test_every_route_refuses_what_it_does_not_declare(live: Live) -> None:
+    dispatcher: Any = live.app._road
+    while hasattr(dispatcher, "app"):
+        dispatcher = dispatcher.app
+    routes: list[Any] = list(dispatcher._rest.routes)
+    assert [route.path for route in routes if route.dependant.dependencies[0].call is not refuse_undeclared] == []
+    assert len(routes) > 150

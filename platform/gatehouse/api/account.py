@@ -12,6 +12,7 @@ from gatehouse.api.model_bodies import answers_with
 from gatehouse.api.models import Summary
 from gatehouse.api.principal import Needs
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.migration.lifecycle import Endpoints
 from gatehouse.principal import Plan, Principal, Rate, Scope
@@ -29,7 +30,7 @@ class AccountSources:
 
 def account_router(endpoints: Endpoints, sources: AccountSources, summary: Summary, throttle: Throttle, per_minute: int) -> APIRouter:
     """`GET /account`."""
-    router = APIRouter(prefix="/account", tags=["account"])
+    router = strict_router(prefix="/account", tags=["account"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
     @get_and_head(

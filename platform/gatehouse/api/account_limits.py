@@ -11,6 +11,7 @@ from gatehouse.api.account import AccountReader
 from gatehouse.api.account_bodies import LimitsBody
 from gatehouse.api.model_bodies import answers_with
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.limits.month import month_of
 from gatehouse.limits.overview import LimitLeft
@@ -29,7 +30,7 @@ class LimitSources:
 
 def account_limits_router(sources: LimitSources, throttle: Throttle, per_minute: int) -> APIRouter:
     """`GET /account/limits`."""
-    router = APIRouter(prefix="/account", tags=["account"])
+    router = strict_router(prefix="/account", tags=["account"])
 
     @get_and_head(
         router,

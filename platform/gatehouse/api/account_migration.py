@@ -11,6 +11,7 @@ from gatehouse.api.model_bodies import answers_with
 from gatehouse.api.models import Summary
 from gatehouse.api.principal import Needs
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.lifecycle import Endpoints
@@ -30,7 +31,7 @@ def account_migration_router(
     endpoints: Endpoints, reports: ReadReports, summary: Summary, throttle: Throttle, per_minute: int
 ) -> APIRouter:
     """`reports` asks the database."""
-    router = APIRouter(prefix="/account", tags=["account"])
+    router = strict_router(prefix="/account", tags=["account"])
 
     @get_and_head(
         router,

@@ -15,6 +15,7 @@ from gatehouse.api.keys import Body
 from gatehouse.api.person_bodies import InvitedEntry, PersonEntry, PersonList, PersonName, PersonPath, invited_entry, person_entry
 from gatehouse.api.principal import Needs, actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.db.session import Database
 from gatehouse.errors import LoginNeeded, NotFound, ScopeMissing
 from gatehouse.identity import people, person_store
@@ -45,7 +46,7 @@ TenantAdmin = Annotated[Principal, Depends(tenant_admin)]
 
 def account_people_router(parts: AdminParts) -> APIRouter:
     """List, invite and show."""
-    router = APIRouter(prefix="/account/people", tags=["people"])
+    router = strict_router(prefix="/account/people", tags=["people"])
 
     @get_and_head(router, "", summary="The people of your tenant, by name", operation_id="list_people")
     @parts.limited

@@ -8,6 +8,7 @@ from gatehouse.api.admin.entity_tags import if_match, tagged
 from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.person_bodies import InvitedEntry, PersonEntry, PersonPath, invited_entry, person_entry
 from gatehouse.api.principal import actor_of
+from gatehouse.api.strict_router import strict_router
 from gatehouse.identity import people
 
 MATCHING = if_match(demanded=False)
@@ -16,7 +17,7 @@ CHANGES = {"openapi_extra": MATCHING["openapi_extra"], "responses": changes(409,
 
 def account_people_changes_router(parts: AdminParts) -> APIRouter:
     """Reset, suspend, resume and remove people."""
-    router = APIRouter(prefix="/account/people", tags=["people"])
+    router = strict_router(prefix="/account/people", tags=["people"])
 
     @router.post("/{person}/reset", summary="A code that sets another password; your own too", operation_id="reset_person", **CHANGES)
     @parts.limited

@@ -11,6 +11,7 @@ from gatehouse.api.account_bodies import UsageBody
 from gatehouse.api.model_bodies import answers_with
 from gatehouse.api.principal import Needs
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.errors import InvalidInput
 from gatehouse.principal import Principal, Scope
@@ -30,7 +31,7 @@ ReadUsage = Callable[[str, date, date, Sequence[By]], Usage]
 
 def account_usage_router(usage: ReadUsage, throttle: Throttle, per_minute: int) -> APIRouter:
     """`usage` asks the database, for a tenant, from a day to a day."""
-    router = APIRouter(prefix="/account", tags=["account"])
+    router = strict_router(prefix="/account", tags=["account"])
 
     @get_and_head(
         router,

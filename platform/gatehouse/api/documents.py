@@ -10,6 +10,7 @@ from gatehouse.api.docs import ASSET_PREFIX, DOCS_CSP, asset, docs_page
 from gatehouse.api.pages import PAGE_CSP, error_pages, home_page
 from gatehouse.api.principal import call_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound
 from gatehouse.principal import Principal
 
@@ -18,7 +19,7 @@ HTML = "text/html; charset=utf-8"
 
 def pages_router(base_url: str, *, docs: bool, contact: str) -> APIRouter:
     """What never changes; `docs` tells whether there is a reference to link to, `contact` whom to ask."""
-    router = APIRouter(include_in_schema=False)
+    router = strict_router(include_in_schema=False)
     home_html, errors = home_page(base_url, docs=docs, contact=contact), error_pages(contact)
 
     @get_and_head(router, "/", summary="What this server is and where to read on; a page")
@@ -37,7 +38,7 @@ def pages_router(base_url: str, *, docs: bool, contact: str) -> APIRouter:
 
 def docs_router(document: Callable[[Principal | None], Mapping[str, Any]]) -> APIRouter:
     """`document` gives the OpenAPI document as one caller may see it."""
-    router = APIRouter(include_in_schema=False)
+    router = strict_router(include_in_schema=False)
 
     @get_and_head(router, "/docs", summary="The reference of the models that you may call; a page")
     def docs() -> Response:

@@ -11,6 +11,7 @@ from gatehouse.api.key_bodies import Closed
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.principal import call_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.principal import Scope
 
 
@@ -35,7 +36,7 @@ class Draining(Closed):
 
 def health_router(failures: Callable[[], Mapping[str, str]], draining: Callable[[], bool]) -> APIRouter:
     """`failures` names the endpoints that are not served, and why; `draining` says that the process is about to end."""
-    router = APIRouter(tags=["health"])
+    router = strict_router(tags=["health"])
 
     @get_and_head(router, "/health", summary="Is the process alive", operation_id="health")
     @get_and_head(router, "/health/live", summary="Is the process alive", operation_id="health_live")

@@ -15,6 +15,7 @@ from gatehouse.api.key_bodies import ChangedKey, Closed, KeyEdit, KeyEntry, KeyL
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.principal import Needs, actor_of, call_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.db.session import Database
 from gatehouse.errors import CredentialInvalid, KeyConflict, NotFound, Refused
@@ -38,7 +39,7 @@ MOST_LISTED = 1000
 
 def keys_router(database: Database, pepper: Pepper, prover: Prover, throttle: Throttle, per_minute: int) -> APIRouter:
     """Make, list, show, edit, rotate and revoke the caller's tenant's keys; `prover` proves who asks anew in each change."""
-    router = APIRouter(prefix="/account/keys", tags=["keys"])
+    router = strict_router(prefix="/account/keys", tags=["keys"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
     @get_and_head(router, "", summary="The keys of your tenant, without their secrets", operation_id="list_keys")

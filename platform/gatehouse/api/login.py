@@ -14,6 +14,7 @@ from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import CHALLENGE, Body, takes
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.principal import actor_of, call_of, caller_of
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_address, by_key
 from gatehouse.api.token import signer_at
 from gatehouse.db.audit import Actor
@@ -76,7 +77,7 @@ class LoginParts:
 
 def login_router(parts: LoginParts, throttle: Throttle, per_minute: int) -> APIRouter:
     """Log in, set a password, log out."""
-    router = APIRouter(tags=["login"])
+    router = strict_router(tags=["login"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_address)
 
     @router.post("/login", summary="A token for a person", operation_id="log_in", **takes(Login, 401, 429, 503))

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from gatehouse.api.principal import Needs
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.metrics.exposition import CONTENT_TYPE
 from gatehouse.principal import Scope
@@ -16,7 +17,7 @@ SCRAPES_A_MINUTE = 120
 
 def metrics_router(exposition: Callable[[], bytes], throttle: Throttle) -> APIRouter:
     """All metrics at once, of all endpoints: the scope is the operator's."""
-    router = APIRouter(tags=["operations"])
+    router = strict_router(tags=["operations"])
 
     @get_and_head(
         router,

@@ -16,6 +16,7 @@ from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.pages import PAGE_CSP
 from gatehouse.api.paths import API_VERSION, GUIDE_PATH
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.api.upgrades import Upgrades
 from gatehouse.migration.guide import Guide, guide_of, life_of
@@ -48,7 +49,7 @@ def guide_router(
     upgrades: Upgrades, own_calls: OwnCalls, base_url: str, now: Callable[[], datetime], throttle: Throttle, per_minute: int
 ) -> APIRouter:
     """`GET /v{n}/models/{model}/migrate-from/{older}`; `own_calls` asks the database."""
-    router = APIRouter(tags=["models"])
+    router = strict_router(tags=["models"])
 
     @get_and_head(
         router,

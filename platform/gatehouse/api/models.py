@@ -10,6 +10,7 @@ from gatehouse.api.model_bodies import ModelList, ShownModel, answers_with
 from gatehouse.api.paths import API_VERSION, MODEL_NAME
 from gatehouse.api.principal import Needs
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.errors import NotFound
 from gatehouse.migration.ending import guide_url, moment_text, successor_of
@@ -28,7 +29,7 @@ ModelName = Annotated[str, Path(pattern=f"^{MODEL_NAME}$", description="The mode
 
 def models_router(endpoints: Endpoints, describe: Describe, summary: Summary, throttle: Throttle, per_minute: int) -> APIRouter:
     """`GET /v{n}/models` and `GET /v{n}/models/{model}`."""
-    router = APIRouter(tags=["models"])
+    router = strict_router(tags=["models"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
     @get_and_head(

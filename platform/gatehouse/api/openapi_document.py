@@ -60,7 +60,7 @@ def openapi_document(
     document["openapi"] = "3.1.0"
     document["info"] = {"title": "Gatehouse", "version": version, "description": DESCRIPTION, "license": _LICENSE}
     if contact:
-        document["info"]["contact"] = {"url" if "://" in contact else "email": contact}
+        document["info"]["contact"] = {"name": "those who run this server", "url" if "://" in contact else "email": contact}
     document["servers"] = [{"url": base_url}]
     document["security"] = list(EITHER_CREDENTIAL)
     paths: Json = document.setdefault("paths", {})
@@ -68,7 +68,7 @@ def openapi_document(
     parts = _parts_of_bodies(paths)
     predictions = prediction_paths(endpoints)
     document["paths"] = predictions | paths
-    document["tags"] = _tags(endpoints, document.get("tags", []))
+    document["tags"] = _tags(endpoints, document.get("tags", []), document["paths"])
     components: Json = document.setdefault("components", {})
     schemas: Json = components.setdefault("schemas", {})
     for automatic in ("HTTPValidationError", "ValidationError"):
@@ -113,7 +113,10 @@ def _parts_of_bodies(paths: Json) -> Json:
     return parts
 
 
-def _tags(endpoints: Iterable[DocumentedEndpoint], given: Sequence[Json]) -> list[Json]:
+def _tags(endpoints: Iterable[DocumentedEndpoint], given: Sequence[Json], paths: Json) -> list[Json]:
+    """Those under which something stands."""
     models = sorted({endpoint.model for endpoint in endpoints})
     first = [{"name": model, "description": f"The model {model}, one path for each API version"} for model in models]
-    return [*first, *({"name": name, "description": text} for name, text in TAGS.items()), *given]
+    used = {tag for item in paths.values() for operation in item.values() for tag in operation.get("tags", ())}
+    every = [*first, *({"name": name, "description": text} for name, text in TAGS.items()), *given]
+    return [tag for tag in every if tag["name"] in used]

@@ -11,6 +11,7 @@ from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import Body, KeyManager, minter_of, said_by_http, takes
 from gatehouse.api.paths import API_VERSION, MODEL_NAME
 from gatehouse.api.principal import actor_of
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.db.revision import hold_revision
 from gatehouse.db.session import Database
@@ -52,7 +53,7 @@ class RehearsedBrownout(Closed):
 
 def rehearsal_router(database: Database, prover: Prover, throttle: Throttle, per_minute: int) -> APIRouter:
     """`POST /account/rehearse-brownout`; `prover` proves who asks anew within the change."""
-    router = APIRouter(prefix="/account", tags=["account"])
+    router = strict_router(prefix="/account", tags=["account"])
     limited = throttle.limit(f"{per_minute}/minute", key_func=by_key)
 
     @router.post(

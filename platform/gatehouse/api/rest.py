@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 
 from gatehouse import __version__
 from gatehouse.api.account import AccountSources, account_router
@@ -32,10 +32,10 @@ from gatehouse.api.paths import OPTIONAL_CREDENTIAL_PATHS, PUBLIC_PATHS
 from gatehouse.api.refusals import Render, handle_errors
 from gatehouse.api.rehearsal import rehearsal_router
 from gatehouse.api.revoke import revocation_router
+from gatehouse.api.strict_router import add_routes
 from gatehouse.api.throttle import Throttle
 from gatehouse.api.token import token_router
 from gatehouse.api.translate import Places, translation_router
-from gatehouse.api.undeclared import refuse_undeclared
 from gatehouse.api.upgrades import Upgrades
 from gatehouse.api.well_known import well_known_router
 from gatehouse.contracts.contract import Contract
@@ -106,7 +106,6 @@ class Rest:
             openapi_url=None,
             redirect_slashes=False,
             lifespan=parts.lifespan,
-            dependencies=[Depends(refuse_undeclared)],
         )
         self._base_document = self.app.openapi
         throttle = Throttle()
@@ -120,36 +119,36 @@ class Rest:
     def _include_public(self) -> None:
         parts, app = self._parts, self.app
         docs = parts.settings.docs != "off"
-        app.include_router(pages_router(parts.settings.base_url, docs=docs, contact=parts.settings.contact))
-        app.include_router(health_router(self._failures, parts.draining))
-        app.include_router(well_known_router(parts.settings.base_url, parts.token_keys.public_keys, docs=docs))
+        add_routes(app, pages_router(parts.settings.base_url, docs=docs, contact=parts.settings.contact))
+        add_routes(app, health_router(self._failures, parts.draining))
+        add_routes(app, well_known_router(parts.settings.base_url, parts.token_keys.public_keys, docs=docs))
         if docs:
-            app.include_router(docs_router(self._document))
+            add_routes(app, docs_router(self._document))
 
     def _include_account(self, throttle: Throttle) -> None:
         parts, app = self._parts, self.app
         per_minute = parts.settings.account_requests_per_minute
-        app.include_router(models_router(parts.endpoints, self._describe, self._summary, throttle, per_minute))
+        add_routes(app, models_router(parts.endpoints, self._describe, self._summary, throttle, per_minute))
         upgrades = Upgrades(parts.endpoints, parts.registry)
-        app.include_router(guide_router(upgrades, self._own_calls, parts.settings.base_url, parts.now, throttle, per_minute))
-        app.include_router(translation_router(upgrades, parts.places, parts.workers, parts.turns, parts.settings, throttle, per_minute))
+        add_routes(app, guide_router(upgrades, self._own_calls, parts.settings.base_url, parts.now, throttle, per_minute))
+        add_routes(app, translation_router(upgrades, parts.places, parts.workers, parts.turns, parts.settings, throttle, per_minute))
         sources = AccountSources(self._key_expires_at, parts.rows_left)
-        app.include_router(account_router(parts.endpoints, sources, self._summary, throttle, per_minute))
+        add_routes(app, account_router(parts.endpoints, sources, self._summary, throttle, per_minute))
         limits = LimitSources(parts.limits_left, parts.rows_left, parts.now)
-        app.include_router(account_limits_router(limits, throttle, per_minute))
-        app.include_router(account_usage_router(partial(read_usage, parts.database), throttle, per_minute))
-        app.include_router(account_migration_router(parts.endpoints, self._reports, self._summary, throttle, per_minute))
-        app.include_router(keys_router(parts.database, parts.peppers.current, parts.prover, throttle, per_minute))
-        app.include_router(rehearsal_router(parts.database, parts.prover, throttle, per_minute))
-        app.include_router(metrics_router(parts.exposition, throttle))
+        add_routes(app, account_limits_router(limits, throttle, per_minute))
+        add_routes(app, account_usage_router(partial(read_usage, parts.database), throttle, per_minute))
+        add_routes(app, account_migration_router(parts.endpoints, self._reports, self._summary, throttle, per_minute))
+        add_routes(app, keys_router(parts.database, parts.peppers.current, parts.prover, throttle, per_minute))
+        add_routes(app, rehearsal_router(parts.database, parts.prover, throttle, per_minute))
+        add_routes(app, metrics_router(parts.exposition, throttle))
 
     def _include_tokens(self, throttle: Throttle) -> None:
         parts, keyring = self._parts, self._parts.token_keys
         per_address = parts.settings.token_requests_per_minute
-        self.app.include_router(login_router(parts.login, throttle, per_address))
-        self.app.include_router(token_router(parts.prove, keyring.signer, throttle, per_address))
+        add_routes(self.app, login_router(parts.login, throttle, per_address))
+        add_routes(self.app, token_router(parts.prove, keyring.signer, throttle, per_address))
         revoke = partial(revoke_token, parts.database)
-        self.app.include_router(revocation_router(parts.prove, keyring.verify, revoke, throttle, per_address))
+        add_routes(self.app, revocation_router(parts.prove, keyring.verify, revoke, throttle, per_address))
 
     def _include_admin(self, throttle: Throttle) -> None:
         parts = self._parts
@@ -165,7 +164,7 @@ class Rest:
             check_restarted=parts.check_restarted,
         )
         for router in (*admin_routers(admin), account_people_router(admin), account_people_changes_router(admin)):
-            self.app.include_router(router)
+            add_routes(self.app, router)
 
     def _failures(self) -> dict[str, str]:
         return {"/".join(name): reason for name, reason in self._parts.registry.failures.items()}

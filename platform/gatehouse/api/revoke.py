@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from gatehouse.api.oauth import NO_STORE, OAUTH_ERRORS, OAuthError, OAuthForm, Prove, described_form, form_body, prove_client, read_form
 from gatehouse.api.principal import holder_of
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_address
 from gatehouse.db.audit import Actor
 from gatehouse.identity.api_keys import looks_like_key
@@ -26,7 +27,7 @@ def revocation_router(
     now: Callable[[], float] = time.time,
 ) -> APIRouter:
     """`verify` proves a token at a time in seconds since 1970, `revoke` stops it everywhere."""
-    router = APIRouter(tags=["tokens"])
+    router = strict_router(tags=["tokens"])
 
     @router.post(
         "/oauth/revoke",

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.oauth import NO_STORE, OAUTH_ERRORS, OAuthError, OAuthForm, Prove, described_form, form_body, prove_client, read_form
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_address
 from gatehouse.errors import ServiceUnavailable
 from gatehouse.identity.sealing import TokenKeyUnreadable
@@ -33,7 +34,7 @@ def token_router(
     prove: Prove, signer: Callable[[float], TokenIssuer], throttle: Throttle, per_minute: int, now: Callable[[], float] = time.time
 ) -> APIRouter:
     """`signer` gives what signs at a time in seconds since 1970."""
-    router = APIRouter(tags=["tokens"])
+    router = strict_router(tags=["tokens"])
 
     @router.post(
         "/oauth/token",

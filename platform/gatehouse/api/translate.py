@@ -17,6 +17,7 @@ from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.paths import API_VERSION, TRANSLATION_PATH
 from gatehouse.api.predict import check_content
 from gatehouse.api.principal import Needs
+from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.api.upgrades import Pair, Upgrades
 from gatehouse.contracts.upgrade_body import upgraded_body
@@ -55,7 +56,7 @@ def translation_router(
     upgrades: Upgrades, places: Places, workers: Workers, turns: Turns, settings: Settings, throttle: Throttle, per_minute: int
 ) -> APIRouter:
     """Bodies are read and written in steps by `workers`, as those of predictions are, and beside these among the calls at once."""
-    router = APIRouter(tags=["models"])
+    router = strict_router(tags=["models"])
 
     @router.post(
         TRANSLATION_PATH,

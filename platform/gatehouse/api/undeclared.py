@@ -18,7 +18,7 @@ NAME_CHARACTERS = 64
 
 
 async def refuse_undeclared(request: Request) -> None:
-    """A dependency of the whole app: what is sent and not read would look as if it were done.
+    """A dependency of every route: what is sent and not read would look as if it were done.
 
     The scope comes first, as on routes that read a body. Raises ScopeMissing, InvalidInput and what the limits of a body raise.
     """

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from gatehouse.api.paths import JWKS_PATH, METADATA_PATH
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.principal import TENANT_SCOPES
 
 KEYS_MAX_AGE_S = 5
@@ -21,7 +22,7 @@ def well_known_router(
     base_url: str, public_keys: Callable[[float], list[dict[str, str]]], *, docs: bool, now: Callable[[], float] = time.time
 ) -> APIRouter:
     """`public_keys` gives the JWKs that are published at a time in seconds since 1970."""
-    router = APIRouter(tags=["tokens"])
+    router = strict_router(tags=["tokens"])
 
     @get_and_head(
         router, JWKS_PATH, summary="The public keys of access tokens", operation_id="read_token_keys", responses={200: _of(KEYS_SCHEMA)}

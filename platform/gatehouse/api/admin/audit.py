@@ -12,6 +12,7 @@ from gatehouse.api.admin.pages import PageQuery
 from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.db.audit_chain import Head
 from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.audit_trail import AuditFilter, AuditRow, find_entry, newest_entries
@@ -42,7 +43,7 @@ def id_step(step: str) -> int:
 
 def audit_router(parts: AdminParts) -> APIRouter:
     """List, show and prove. Nothing here changes a row."""
-    router = APIRouter(prefix="/admin/audit", tags=["admin: audit"])
+    router = strict_router(prefix="/admin/audit", tags=["admin: audit"])
     verifying = Lock()
 
     @get_and_head(router, "", summary="Changes and refused admin calls, the newest first", operation_id="admin_list_audit")

@@ -12,6 +12,7 @@ from gatehouse.api.admin.tenant_bodies import ModelPath
 from gatehouse.api.json_body import parsed
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import Body
+from gatehouse.api.strict_router import strict_router
 from gatehouse.contracts.proved_upgrade import UpgradeProof, gap_facts
 from gatehouse.operating.bridging import begin_bridge, end_bridge
 
@@ -45,7 +46,7 @@ class BridgedEndpoint(EndpointEntry):
 
 def endpoint_bridges_router(parts: AdminParts, desks: Desks) -> APIRouter:
     """Bridge an endpoint, and let its own model answer again."""
-    router = APIRouter(prefix=PREFIX, tags=["admin: endpoints"])
+    router = strict_router(prefix=PREFIX, tags=["admin: endpoints"])
 
     @router.post(
         f"{ONE}/bridge",

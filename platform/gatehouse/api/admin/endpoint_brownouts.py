@@ -19,6 +19,7 @@ from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import Body
 from gatehouse.api.principal import actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound
 from gatehouse.identity.store import list_tenants
 from gatehouse.migration.brownout_store import Planned
@@ -53,7 +54,7 @@ class PlannedBrownout(BrownoutEntry):
 
 def endpoint_brownouts_router(parts: AdminParts, desks: Desks) -> APIRouter:
     """List, plan, show and take back brownouts."""
-    router = APIRouter(prefix=PREFIX, tags=["admin: endpoints"])
+    router = strict_router(prefix=PREFIX, tags=["admin: endpoints"])
 
     @get_and_head(router, f"{ONE}/brownouts", summary="Brownouts that are not over", operation_id="admin_list_brownouts")
     @parts.limited

@@ -13,6 +13,7 @@ from gatehouse.api.admin.tenant_bodies import ModelPath, TenantPath
 from gatehouse.api.admin.tenants import referred
 from gatehouse.api.json_body import parsed
 from gatehouse.api.keys import Body
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.transitions import Announcement
@@ -21,7 +22,7 @@ from gatehouse.operating import life
 
 def endpoint_life_router(parts: AdminParts, desks: Desks) -> APIRouter:
     """Deprecate, extend for a tenant, retire, and back."""
-    router = APIRouter(prefix=PREFIX, tags=["admin: endpoints"])
+    router = strict_router(prefix=PREFIX, tags=["admin: endpoints"])
 
     @router.post(
         f"{ONE}/deprecate", summary="Announce the end, or move it", operation_id="admin_deprecate", **changes(404, 409, body=Deprecation)

@@ -17,6 +17,7 @@ from gatehouse.api.json_body import parsed
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import Body
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.operating import shadowing
 from gatehouse.operating.shadow_report import shadow_report, shadow_rows
 
@@ -70,7 +71,7 @@ class ShadowsQuery(Closed):
 
 def endpoint_shadows_router(parts: AdminParts, desks: Desks) -> APIRouter:
     """Begin, end and read shadows."""
-    router = APIRouter(prefix=PREFIX, tags=["admin: endpoints"])
+    router = strict_router(prefix=PREFIX, tags=["admin: endpoints"])
 
     @router.post(
         f"{ONE}/shadow",

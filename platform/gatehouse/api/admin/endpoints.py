@@ -22,6 +22,7 @@ from gatehouse.api.admin.tenant_bodies import ModelPath
 from gatehouse.api.json_body import parsed
 from gatehouse.api.keys import Body
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound, NotKnown
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import find_endpoint, list_endpoints
@@ -34,7 +35,7 @@ ONE = "/{model}/{api_version}"
 
 def endpoints_router(parts: AdminParts, desks: Desks) -> APIRouter:
     """List and show endpoints; release, promote, roll back, and end a preview."""
-    router = APIRouter(prefix=PREFIX, tags=["admin: endpoints"])
+    router = strict_router(prefix=PREFIX, tags=["admin: endpoints"])
 
     @get_and_head(router, "", summary="Endpoints, by model and API version", operation_id="admin_list_endpoints")
     @parts.limited

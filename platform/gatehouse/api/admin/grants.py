@@ -24,6 +24,7 @@ from gatehouse.api.json_body import invalid, parsed
 from gatehouse.api.keys import Body
 from gatehouse.api.principal import actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound
 from gatehouse.identity import store, tenants
 from gatehouse.identity.page_store import GrantFilter, page_of_grants, stored_version
@@ -36,7 +37,7 @@ ONE = "/{tenant}/{model}/{api_version}"
 
 def grants_router(parts: AdminParts) -> APIRouter:
     """List, add, show and remove grants."""
-    router = APIRouter(prefix="/admin/grants", tags=["admin: grants"])
+    router = strict_router(prefix="/admin/grants", tags=["admin: grants"])
 
     @get_and_head(router, "", summary="Grants, by tenant and model", operation_id="admin_list_grants")
     @parts.limited

@@ -17,6 +17,7 @@ from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import Body
 from gatehouse.api.paths import KEY_IMPORT_PATH, TENANT_IMPORT_PATH
 from gatehouse.api.principal import actor_of
+from gatehouse.api.strict_router import strict_router
 from gatehouse.identity.key_import import import_keys
 from gatehouse.identity.key_store import ApiKey
 from gatehouse.identity.tenant_import import import_tenants
@@ -51,7 +52,7 @@ class KeyImport(Closed):
 
 def imports_router(parts: AdminParts) -> APIRouter:
     """Both take a whole file, in one transaction."""
-    router = APIRouter()
+    router = strict_router()
     tenants = takes_csv(TenantImport, TENANT_COLUMNS, "name,plan,models\r\nacme,standard,iris churn\r\n")
     keys = takes_csv(KeyImport, KEY_COLUMNS, "tenant,name,scopes\r\nacme,nightly,predictions:create models:read\r\n")
     wanted = Annotated[ImportQuery, Query()]

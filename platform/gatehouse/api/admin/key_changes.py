@@ -14,6 +14,7 @@ from gatehouse.api.json_body import parsed
 from gatehouse.api.key_bodies import KeyEdit, Rotation
 from gatehouse.api.keys import Body, KeyId, edited, said_by_http
 from gatehouse.api.principal import actor_of
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound
 from gatehouse.identity import key_store, keys
 from gatehouse.identity.key_store import ApiKey
@@ -23,7 +24,7 @@ from gatehouse.principal import Principal
 
 def key_changes_router(parts: AdminParts) -> APIRouter:
     """Change, rotate and revoke keys."""
-    router = APIRouter(prefix="/admin/keys", tags=["admin: keys"])
+    router = strict_router(prefix="/admin/keys", tags=["admin: keys"])
 
     @router.patch(
         "/{key_id}", summary="Change a key; its secret stays", operation_id="admin_edit_key", **changes(409, body=KeyEdit, stays=True)

@@ -17,6 +17,7 @@ from gatehouse.api.json_body import parsed
 from gatehouse.api.keys import Body, KeyId, said_by_http
 from gatehouse.api.principal import actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.identity import keys
 from gatehouse.identity.page_store import KeyFilter, page_of_keys
 from gatehouse.principal import OPERATOR_TENANT, Principal
@@ -26,7 +27,7 @@ LIST = "keys"
 
 def admin_keys_router(parts: AdminParts) -> APIRouter:
     """List, make and show keys."""
-    router = APIRouter(prefix="/admin/keys", tags=["admin: keys"])
+    router = strict_router(prefix="/admin/keys", tags=["admin: keys"])
 
     @get_and_head(router, "", summary="Keys, the newest first, without their secrets", operation_id="admin_list_keys")
     @parts.limited

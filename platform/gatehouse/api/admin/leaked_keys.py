@@ -8,13 +8,14 @@ from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.json_body import parsed
 from gatehouse.api.keys import Body
 from gatehouse.api.principal import actor_of
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import about
 from gatehouse.identity import leaks
 
 
 def leaked_keys_router(parts: AdminParts) -> APIRouter:
     """Both take the whole key in the body, where no log writes it down, and prove it: anybody can make up one with a known id."""
-    router = APIRouter(prefix="/admin/keys", tags=["admin: keys"])
+    router = strict_router(prefix="/admin/keys", tags=["admin: keys"])
     takes = changes(body=FoundKey, matched=False)
 
     @router.post("/identify", summary="Whose a whole key is, and what it opens", operation_id="admin_identify_key", **takes)

@@ -16,6 +16,7 @@ from gatehouse.api.negotiation import accepted
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.paths import API_VERSION
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound, NotKnown, Refused
 from gatehouse.migration.report_facts import COLUMNS, csv_rows, report_facts
 from gatehouse.operating.reporting import migration_report
@@ -37,7 +38,7 @@ class ReportQuery(Closed):
 
 def migration_router(parts: AdminParts) -> APIRouter:
     """The migration report."""
-    router = APIRouter(prefix="/admin/migration", tags=["admin: migration"])
+    router = strict_router(prefix="/admin/migration", tags=["admin: migration"])
 
     @get_and_head(
         router,

@@ -14,6 +14,7 @@ from gatehouse.api.key_bodies import Closed
 from gatehouse.api.migration_guide import CONTENT, Format, answer, format_of
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound, Refused
 from gatehouse.operating.migration_guide import NotPublished, migration_guide
 
@@ -26,7 +27,7 @@ class GuideQuery(Closed):
 
 def admin_guide_router(parts: AdminParts) -> APIRouter:
     """The guide of any two published API versions of a model."""
-    router = APIRouter(prefix="/admin/migration", tags=["admin: migration"])
+    router = strict_router(prefix="/admin/migration", tags=["admin: migration"])
 
     @get_and_head(
         router,

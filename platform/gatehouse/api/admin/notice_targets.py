@@ -19,6 +19,7 @@ from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import Body
 from gatehouse.api.principal import actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound
 from gatehouse.identity.sealing import Seal
 from gatehouse.notices import targets
@@ -78,7 +79,7 @@ class TargetList(Closed):
 
 def notice_targets_router(parts: AdminParts) -> APIRouter:
     """List, make, show, change, rotate and remove targets."""
-    router = APIRouter(prefix=PREFIX, tags=["admin: notices"])
+    router = strict_router(prefix=PREFIX, tags=["admin: notices"])
     seal, allowed = Seal(*parts.settings.secret_keys), parts.settings.target_networks
 
     @get_and_head(router, "", summary="Where tenants are told, by tenant", operation_id="admin_list_notice_targets")

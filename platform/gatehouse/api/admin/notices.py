@@ -16,6 +16,7 @@ from gatehouse.api.admin.tenant_filter import tenant_id_of
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.principal import actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound
 from gatehouse.notices.history import replay
 from gatehouse.notices.store import Notice, State, find_notice, list_notices
@@ -62,7 +63,7 @@ class NoticeList(Closed):
 
 def notices_router(parts: AdminParts) -> APIRouter:
     """List and show notices, and send one again."""
-    router = APIRouter(prefix="/admin/notices", tags=["admin: notices"])
+    router = strict_router(prefix="/admin/notices", tags=["admin: notices"])
 
     @get_and_head(router, "", summary="Notices, the newest first", operation_id="admin_list_notices")
     @parts.limited

@@ -19,6 +19,7 @@ from gatehouse.api.keys import Body
 from gatehouse.api.person_bodies import InvitedEntry, PersonEntry, PersonList, PersonName, PersonPath, invited_entry, person_entry
 from gatehouse.api.principal import actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound
 from gatehouse.identity import people, person_store
 from gatehouse.identity.key_wishes import KeyWish
@@ -47,7 +48,7 @@ class NewPerson(Closed):
 
 def admin_people_router(parts: AdminParts) -> APIRouter:
     """List, invite and show people."""
-    router = APIRouter(prefix="/admin/people", tags=["admin: people"])
+    router = strict_router(prefix="/admin/people", tags=["admin: people"])
 
     @get_and_head(router, "", summary="People, by name", operation_id="admin_list_people")
     @parts.limited

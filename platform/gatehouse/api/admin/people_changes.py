@@ -12,6 +12,7 @@ from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import Body
 from gatehouse.api.person_bodies import InvitedEntry, PersonEntry, PersonPath, invited_entry, person_entry
 from gatehouse.api.principal import actor_of
+from gatehouse.api.strict_router import strict_router
 from gatehouse.db.session import Database
 from gatehouse.identity import people
 from gatehouse.principal import Principal, Role
@@ -25,7 +26,7 @@ class PersonEdit(Closed):
 
 def people_changes_router(parts: AdminParts) -> APIRouter:
     """Change the role of people, reset, suspend, resume and remove them."""
-    router = APIRouter(prefix="/admin/people", tags=["admin: people"])
+    router = strict_router(prefix="/admin/people", tags=["admin: people"])
 
     @router.patch("/{person}", summary="Change a person's role", operation_id="admin_edit_person", **changes(409, body=PersonEdit))
     @parts.limited

@@ -24,6 +24,7 @@ from gatehouse.api.key_bodies import Closed, Count, RateEntry, rate_of
 from gatehouse.api.keys import Body
 from gatehouse.api.principal import actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.errors import NotFound
 from gatehouse.identity import plans, store
 from gatehouse.identity.names import NAME
@@ -78,7 +79,7 @@ class NewPlan(PlanEdit):
 
 def plans_router(parts: AdminParts) -> APIRouter:
     """List, make, show and change plans."""
-    router = APIRouter(prefix="/admin/plans", tags=["admin: plans"])
+    router = strict_router(prefix="/admin/plans", tags=["admin: plans"])
 
     @get_and_head(router, "", summary="All plans", operation_id="admin_list_plans")
     @parts.limited

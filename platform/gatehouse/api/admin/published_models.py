@@ -10,6 +10,7 @@ from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.migration.endpoint import EndpointState
 from gatehouse.operating.model_list import list_models, model_facts
 
@@ -42,7 +43,7 @@ class ModelVersionsList(Closed):
 
 def admin_models_router(parts: AdminParts) -> APIRouter:
     """Published models."""
-    router = APIRouter(prefix="/admin/published-models", tags=["admin: endpoints"])
+    router = strict_router(prefix="/admin/published-models", tags=["admin: endpoints"])
 
     @get_and_head(
         router,

@@ -11,6 +11,7 @@ from gatehouse.api.admin.endpoint_bodies import ShadowEntry
 from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.migration.endpoint import EndpointState
 
 
@@ -93,7 +94,7 @@ class StatusBody(Closed):
 
 def status_router(parts: AdminParts) -> APIRouter:
     """How the deployment is."""
-    router = APIRouter(prefix="/admin/status", tags=["admin: status"])
+    router = strict_router(prefix="/admin/status", tags=["admin: status"])
 
     @get_and_head(router, "", summary="Who serves, which versions, and what was answered lately", operation_id="admin_show_status")
     @parts.limited

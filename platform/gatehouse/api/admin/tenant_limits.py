@@ -11,6 +11,7 @@ from gatehouse.api.admin.tenant_bodies import TenantPath
 from gatehouse.api.admin.tenants import referred
 from gatehouse.api.key_bodies import Closed, RateEntry
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.operating.tenant_limits import limits_facts, read_limits
 
 
@@ -55,7 +56,7 @@ class TenantLimitsBody(Closed):
 
 def tenant_limits_router(parts: AdminParts) -> APIRouter:
     """A tenant's limits."""
-    router = APIRouter(prefix="/admin/tenants", tags=["admin: tenants"])
+    router = strict_router(prefix="/admin/tenants", tags=["admin: tenants"])
 
     @get_and_head(router, "/{tenant}/limits", summary="A tenant's limits and how far its month is used", operation_id="admin_show_limits")
     @parts.limited

@@ -14,6 +14,7 @@ from gatehouse.api.json_body import parsed
 from gatehouse.api.keys import Body
 from gatehouse.api.principal import actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.db.audit import Actor
 from gatehouse.db.session import Database
 from gatehouse.errors import NotFound
@@ -29,7 +30,7 @@ Step = Callable[[Database, Actor, str], Tenant]
 
 def tenants_router(parts: AdminParts) -> APIRouter:
     """List, make, show, change, suspend and resume tenants."""
-    router = APIRouter(prefix="/admin/tenants", tags=["admin: tenants"])
+    router = strict_router(prefix="/admin/tenants", tags=["admin: tenants"])
 
     @get_and_head(router, "", summary="Tenants, by name", operation_id="admin_list_tenants")
     @parts.limited

@@ -13,6 +13,7 @@ from gatehouse.api.admin.parts import AdminParts
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.principal import actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.db.clock import database_now
 from gatehouse.errors import NotFound
 from gatehouse.identity.sealing import Seal
@@ -52,7 +53,7 @@ class Resealed(Closed):
 
 def token_keys_router(parts: AdminParts) -> APIRouter:
     """List, show, rotate, retire and encrypt anew."""
-    router = APIRouter(prefix=PREFIX, tags=["admin: token keys"])
+    router = strict_router(prefix=PREFIX, tags=["admin: token keys"])
     seal = Seal(*parts.settings.secret_keys)
 
     @get_and_head(router, "", summary="The keys that sign access tokens", operation_id="admin_list_token_keys")

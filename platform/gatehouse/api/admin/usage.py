@@ -14,6 +14,7 @@ from gatehouse.api.admin.tenant_bodies import Model, Reference
 from gatehouse.api.admin.tenant_filter import tenant_id_of
 from gatehouse.api.key_bodies import Closed
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.usage.figures_page_store import page_of_figures, place_kinds, place_of
 from gatehouse.usage.figures_store import By, Figures, UsageFilter, figures_of, mean_ms, read_figures, refused_figures
 
@@ -79,7 +80,7 @@ class UsageBody(Closed):
 
 def usage_router(parts: AdminParts) -> APIRouter:
     """Usage of all tenants."""
-    router = APIRouter(prefix="/admin/usage", tags=["admin: usage"])
+    router = strict_router(prefix="/admin/usage", tags=["admin: usage"])
 
     @get_and_head(
         router,

@@ -20,6 +20,7 @@ from gatehouse.api.key_bodies import Closed
 from gatehouse.api.keys import Body
 from gatehouse.api.principal import actor_of
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.db.session import Database
 from gatehouse.operating.desk import Desk
 from gatehouse.operating.erasing import erase_usage
@@ -130,7 +131,7 @@ class ErasedEvents(Closed):
 
 def usage_events_router(parts: AdminParts) -> APIRouter:
     """Events, their proof, and their end."""
-    router = APIRouter(prefix="/admin/usage", tags=["admin: usage"])
+    router = strict_router(prefix="/admin/usage", tags=["admin: usage"])
 
     @get_and_head(router, "/events", summary="The metered calls themselves", operation_id="admin_list_usage_events")
     @parts.limited

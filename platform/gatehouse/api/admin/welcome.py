@@ -15,6 +15,7 @@ from gatehouse.api.migration_guide import CONTENT, answer_as, format_of
 from gatehouse.api.model_bodies import Cell, ContractBody, SuccessorBody
 from gatehouse.api.openapi_problems import problem_ref
 from gatehouse.api.probing import get_and_head
+from gatehouse.api.strict_router import strict_router
 from gatehouse.migration.endpoint import EndpointState
 from gatehouse.operating.welcome import welcome
 from gatehouse.operating.welcome_text import title_of, welcome_document
@@ -89,7 +90,7 @@ class WelcomeBody(Closed):
 
 def welcome_router(parts: AdminParts) -> APIRouter:
     """A tenant's welcome page."""
-    router = APIRouter(prefix="/admin/tenants", tags=["admin: tenants"])
+    router = strict_router(prefix="/admin/tenants", tags=["admin: tenants"])
 
     @get_and_head(
         router,
