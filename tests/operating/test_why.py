@@ -263,7 +263,7 @@ def test_a_call_that_was_refused_is_shown_with_what_stands_in_its_way_now(servin
     call = found["call"]
     assert (call["tenant"], call["key_id"], call["model"], call["api_version"]) == ("asking", key_id(key), "iris", "v1")
     assert (call["status"], call["code"], call["rows"]) == (400, "invalid_json", 0)
-    assert "not valid JSON" in call["outcome"]
+    assert "not JSON" in call["outcome"]
     assert found["well"] is True
     operate("tenants suspend asking")
     shown = operate("why partner-call-0001", code=1)

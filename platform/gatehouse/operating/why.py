@@ -51,7 +51,7 @@ def walk(around: Surroundings, asked: Asked) -> list[Step]:
     steps = [key_step(caller, settings.key_peppers.keys(), now), tenant_step(caller.tenant)]
     if endpoint is not None and lifecycle is not None:
         steps += [grant_step(caller, endpoint), lifecycle]
-    steps.append(limits_step(caller, refusals, settings.redis_url.get_secret_value()))
+    steps.append(limits_step(caller, refusals, settings.redis_url.get_secret_value(), len(around.serving)))
     steps.append(quota_step(read_limits(around.database, asked.tenant, now), refusals))
     steps.append(load_step(endpoint, around.serving))
     if endpoint is not None:

@@ -40,7 +40,7 @@ class PastCall:
         if self.status == CLIENT_GONE:
             return "the caller went away before there was an answer"
         problem = CATALOGUE.get(self.code or "")
-        return f"{problem.title}. {problem.meaning}" if problem else "it was answered"
+        return problem.meaning if problem else "it was answered"
 
 
 def read_call(session: Session, request_id: str, now: datetime) -> PastCall:
@@ -49,7 +49,7 @@ def read_call(session: Session, request_id: str, now: datetime) -> PastCall:
     if not events:
         raise Refused(
             f"no usage event has the request id {request_id}: calls with {_uncounted()}, and calls of other paths than predictions, leave "
-            f"none, and one of the last seconds may still wait in the spool. The server's log has a line for each call: "
+            f"none, and one of the last seconds may still wait in the spool. The server's log has a line for each call that was refused: "
             f"journalctl -u gatehouse | grep {request_id}"
         )
     event = events[0]

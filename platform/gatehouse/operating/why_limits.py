@@ -18,9 +18,10 @@ Refusals = Mapping[str, int]
 """Calls refused in the last minute, by what refused them."""
 
 
-def limits_step(caller: Caller, refusals: Refusals, redis_url: str) -> Step:
+def limits_step(caller: Caller, refusals: Refusals, redis_url: str, processes: int) -> Step:
     """Whether the rates let calls in: by Redis where it decides, else by who was refused just now, which the database knows."""
-    said, spent = _in_redis(caller.principals, redis_url) if redis_url else ("", [])
+    shared = f"; each of {processes} processes lets in 1/{processes} of each limit" if processes > 1 else ""
+    said, spent = _in_redis(caller.principals, redis_url) if redis_url else (shared, [])
     refused = [f"{name} refused {_calls(refusals[name])} in the last minute" for name in _refusing(refusals)]
     if not refused and not spent:
         return Step("limits", True, f"no call was refused by a rate of plan {caller.plan.name} in the last minute{said}")
