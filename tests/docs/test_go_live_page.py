@@ -85,7 +85,9 @@ def test_the_page_leads_to_a_server_that_answers_at_the_public_address_and_a_ten
     assert followed.printed.count('{"status":"ready"}') == 2
     assert "✗" not in followed.printed
     assert followed.printed.count("✓") == 8
-    assert (followed.machine.root.parent / "repository" / "first.backup").is_file()
+    written = followed.machine.root.parent / "repository"
+    assert (written / "first.backup").stat().st_size > 10_000
+    assert "https://localhost:" in (written / "acme.md").read_text(encoding="utf-8")
 
 
 def test_the_tick_list_is_what_doctor_finds_there_and_all_of_it_is_ok(followed: Followed) -> None:

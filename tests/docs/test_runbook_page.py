@@ -126,15 +126,23 @@ def test_the_warnings_that_ask_for_somebody_are_logged() -> None:
 @pytest.mark.parametrize("page", ["runbook.md", "go-live.md"])
 def test_commands_settings_and_metrics_that_a_page_names_are_there(page: str) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    for noun, verb in re.findall(r"(?:^|`|bin/)gatehouse ([a-z][a-z-]*)(?: ([a-z][a-z-]*)\b)?", text, re.MULTILINE):
-        command = load_command(noun) if noun in COMMANDS else None
-        assert command is not None, f"gatehouse {noun}"
-        verbs = getattr(command, "commands", None)
-        assert verbs is None or verb in verbs, f"gatehouse {noun} {verb}"
+    for line in re.findall(r"(?:^|`|bin/)gatehouse ([a-z][^`\n]*)", text, re.MULTILINE):
+        check_command(line.split())
     settings = {f"GATEHOUSE_{field.upper()}" for field in Settings.model_fields}
     assert set(re.findall(r"GATEHOUSE_[A-Z_]+[A-Z]", text)) - settings == set()
     metrics = {name for name, _ in METRIC.findall((ROOT / "docs" / "operations.md").read_text(encoding="utf-8"))}
     assert set(re.findall(r"`(gatehouse_\w+)`", text)) - metrics == set()
+
+
+def check_command(words: list[str]) -> None:
+    """That it is one, and has the options that are named."""
+    assert words[0] in COMMANDS, words
+    command: Any = load_command(words[0])
+    if hasattr(command, "commands"):
+        assert len(words) == 1 or words[1] in command.commands, words
+        command = command.commands[words[1]] if len(words) > 1 else command
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} - options == set(), words
 
 
 def test_links_within_the_page_lead_to_its_headings() -> None:
