@@ -68,6 +68,8 @@ def test_row_94_a_key_is_shown_what_it_may_call_and_no_other_operation(live: Liv
     assert shown >= NEEDS[scope]
     assert [each for other, needs in NEEDS.items() if other != scope for each in needs & shown] == []
     assert shown >= {"get /health", "post /oauth/token"}, "what needs no scope"
+    used = {tag for item in document["paths"].values() for operation in item.values() for tag in operation["tags"]}
+    assert {tag["name"] for tag in document["tags"]} <= used, "no heading without an operation"
 
 
 def dangling(document: dict[str, Any]) -> list[str]:

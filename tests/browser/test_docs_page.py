@@ -54,6 +54,29 @@ def test_row_95_the_page_loads_from_this_server_alone_and_keeps_its_policy(page:
     assert page.complaints == []
 
 
+def test_a_key_is_shown_the_calls_that_it_may_make_and_no_others(page: Any, server: DevServer) -> None:
+    server.command("tenants", "create", "narrow", "--models", "diabetes")
+    key = json.loads(server.command("keys", "create", "--tenant", "narrow", "--scopes", "predictions:create,models:read", "--json"))["key"]
+    page.open(f"{server.url}/docs")
+    page.wait_for("document.querySelector('.auth-wrapper .authorize')")
+    page.wait_for("document.querySelector('[data-path=\"/account/keys\"]')")
+
+    authorize(page, "bearer", key)
+    close_form(page)
+
+    page.wait_for("document.body.innerText.includes('/v1/models/diabetes/predict')")
+    shown = page.evaluate("[...document.querySelectorAll('.opblock-summary-path')].map(one => one.dataset.path)")
+    assert [path for path in shown if path.endswith("/predict")] == [
+        "/v1/models/diabetes/predict",
+        "/v1/predict",
+        "/v2/models/{model}/predict",
+        "/v2/predict",
+    ]
+    assert {path.split("/")[1] for path in shown} == {"v1", "v2", "{api_version}", "health", "oauth", "login", ".well-known", "account"}
+    assert [path for path in shown if path.startswith(("/account", "/admin", "/metrics"))] == ["/account/logout"]
+    assert page.complaints == []
+
+
 @pytest.mark.parametrize("scheme", ["bearer", "apiKey"])
 def test_after_authorize_the_granted_contract_appears_and_after_logout_it_is_gone(page: Any, server: DevServer, scheme: str) -> None:
     page.open(f"{server.url}/docs")

@@ -108,17 +108,15 @@ def test_the_powershell_is_of_the_shape_that_sends_the_example(live: Live, welco
     program = welcomed.programs("powershell")[1]
     assert program.isascii()
     literal = "'((?:[^']|'')*)'"
-    body, headers, call, shown = program.splitlines()
-    sent = re.fullmatch(rf"\$body = {literal}", body)
-    assert headers == '$headers = @{ Authorization = "Bearer $env:PARTNER_KEY" }'
-    to = re.fullmatch(
-        rf"\$answer = Invoke-RestMethod -Method Post -Uri {literal} -Headers \$headers -ContentType 'application/json' -Body \$body", call
+    shape = (
+        rf"\$call = @{{\n  Method = 'Post'\n  Uri = {literal}\n  Headers = @{{ Authorization = \"Bearer \$env:PARTNER_KEY\" }}\n"
+        rf"  ContentType = 'application/json'\n  Body = {literal}\n}}\n\(Invoke-RestMethod @call\)\.predictions \| ConvertTo-Json "
+        r"-Depth 5\n"
     )
-    assert shown == "$answer.predictions | ConvertTo-Json -Depth 5"
-    assert sent is not None
-    assert to is not None
-    answer = live.predict(welcomed.key, sent[1].replace("''", "'").encode("ascii"), to[1].removeprefix(live.base_url))
-    assert answer.json()["predictions"] == asked(live, welcomed)
+    found = re.fullmatch(shape, program)
+    assert found is not None, program
+    body = found[2].replace("''", "'").encode("ascii")
+    assert live.predict(welcomed.key, body, found[1].removeprefix(live.base_url)).json()["predictions"] == asked(live, welcomed)
 
 
 def test_each_body_on_the_page_is_valid_as_it_stands(live: Live, flowers: Welcomed, hostile: Welcomed) -> None:

@@ -12,10 +12,14 @@ curl -sS {url} \\
   --data-binary {body}
 """
 POWERSHELL = """\
-$body = {body}
-$headers = @{{ Authorization = "Bearer $env:PARTNER_KEY" }}
-$answer = Invoke-RestMethod -Method Post -Uri {url} -Headers $headers -ContentType 'application/json' -Body $body
-$answer.predictions | ConvertTo-Json -Depth 5
+$call = @{{
+  Method = 'Post'
+  Uri = {url}
+  Headers = @{{ Authorization = "Bearer $env:PARTNER_KEY" }}
+  ContentType = 'application/json'
+  Body = {body}
+}}
+(Invoke-RestMethod @call).predictions | ConvertTo-Json -Depth 5
 """
 PYTHON = """\
 import json
