@@ -1,10 +1,13 @@
 """What a principal is allowed: the rate limits that its plan and its key give it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 from gatehouse.limits.rate import LimitScope, LimitUnit, RateLimit
 from gatehouse.principal import Principal, Rate
+
+LIMITS_KEPT = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,14 @@ class PrincipalLimits:
     observed_requests: tuple[RateLimit, ...] = ()
     observed_rows: tuple[RateLimit, ...] = ()
     """Asked beside the decisions: what they would refuse is only shown."""
+    one_request: tuple[tuple[RateLimit, int], ...] = field(init=False, repr=False)
+    one_row: tuple[tuple[RateLimit, int], ...] = field(init=False, repr=False)
+    """What most decisions ask for: one of each limit."""
+
+    def __post_init__(self) -> None:
+        # a frozen dataclass has no other way to keep what follows from its own fields
+        object.__setattr__(self, "one_request", tuple((limit, 1) for limit in self.requests))
+        object.__setattr__(self, "one_row", tuple((limit, 1) for limit in self.rows))
 
 
 _LIMITS: WeakKeyDictionary[Principal, PrincipalLimits] = WeakKeyDictionary()
@@ -49,5 +60,6 @@ def _pair(principal: Principal, unit: LimitUnit, tenant: Rate, key: Rate) -> tup
     return (of_tenant, _limit("key", principal.key_id, unit, key)) if principal.key_id else (of_tenant,)  # a person has none
 
 
+@lru_cache(maxsize=LIMITS_KEPT)  # the same object for each key of a tenant: rates are then compared by identity
 def _limit(scope: LimitScope, owner: str, unit: LimitUnit, rate: Rate) -> RateLimit:
     return RateLimit(f"{scope}:{owner}:{unit}", f"{scope}-{unit}", scope, unit, rate.count, rate.period_s * 1_000_000, rate.burst)

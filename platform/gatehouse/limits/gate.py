@@ -66,7 +66,7 @@ class Gate:
         """
         place = self._concurrency.enter(principal.tenant_id)
         try:
-            decision = self._ask(limits_of(principal).requests, 1, returnable=place is not None)
+            decision = self._ask(limits_of(principal).one_request, returnable=place is not None)
             if isinstance(decision, Decision):
                 _tell(call, decision)
         except BaseException:
@@ -118,7 +118,9 @@ class Gate:
                 quota = self._quota.try_take(tenant_id, plan, rows) or await self._ask_for_quota(principal, rows)
             else:
                 quota = self._quota.nothing(principal.tenant_id)
-            decision = self._ask(limits_of(principal).rows, rows, returnable=True)
+            limits = limits_of(principal)
+            asks = limits.one_row if rows == 1 else [(limit, rows) for limit in limits.rows]
+            decision = self._ask(asks, returnable=True)
             if not isinstance(decision, Decision):
                 decision = await decision
             _tell(call, decision)
@@ -156,10 +158,10 @@ class Gate:
         self._return(taken.call, taken.rates, taken.fields_before)
         self._watch.rows_back(taken.call, taken.principal, taken.quota.rows)
 
-    def _ask(self, limits: Sequence[RateLimit], amount: int, *, returnable: bool) -> Decision | Awaitable[Decision]:
-        if not limits:  # all of them are observed
+    def _ask(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool) -> Decision | Awaitable[Decision]:
+        if not asks:  # all of them are observed
             return Decision(True, (), ())
-        return self._rates.decide([(limit, amount) for limit in limits], returnable=returnable)
+        return self._rates.decide(asks, returnable=returnable)
 
     async def _decided(self, call: Call, principal: Principal, place: Waiting | None, decision: Awaitable[Decision]) -> Decision:
         try:

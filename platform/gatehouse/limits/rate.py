@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal, NamedTuple
-from weakref import WeakSet
+from typing import Literal, NamedTuple, TypeAlias
 
 LimitScope = Literal["tenant", "key"]
 LimitUnit = Literal["requests", "rows"]
@@ -13,6 +12,8 @@ DECISIONS_PER_SWEEP = 64
 CHECKED_PER_SWEEP = 512
 """More than twice the entries that the decisions between two sweeps can add, so that old ones never pile up."""
 SHARES_KEPT = 8
+MOST_RETURNS = 2_000
+"""Remembered of one limit. A claim since which more was given back is not given back any more: what stays taken comes again by its rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,12 @@ class RateLimit:
     """The limit of the plan that this is a share of."""
     policy: str = field(init=False, repr=False, compare=False)
     """What `RateLimit-Policy` says of it: of the plan's own limit, however it is shared."""
+    state_begins: str = field(init=False, repr=False, compare=False)
+    """Of what `RateLimit` says of it, all before what is left."""
     closed: bool = field(init=False, repr=False)
     ticks: int = field(init=False, repr=False)
     """Ticks in a microsecond."""
+    ticks_a_second: int = field(init=False, repr=False, compare=False)
     cost: int = field(init=False, repr=False)
     """Ticks of one request or row."""
     depth: int = field(init=False, repr=False)
@@ -53,6 +57,8 @@ class RateLimit:
         for name, value in (("closed", closed), ("ticks", max(1, self.count // divisor)), ("cost", cost), ("depth", self.burst * cost)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "policy", self.whole.policy if self.whole else self._policy())
+        object.__setattr__(self, "state_begins", f'"{self.name}";r=')
+        object.__setattr__(self, "ticks_a_second", self.ticks * 1_000_000)
 
     def _policy(self) -> str:
         """draft-ietf-httpapi-ratelimit-headers-10: its burst and the seconds in which a spent one is whole again."""
@@ -81,21 +87,6 @@ class RateLimit:
         return 0 if self.closed else -(-self.depth // (self.ticks * 1_000_000))
 
 
-def advance(limit: RateLimit, full_at: int, amount: int, now_us: int) -> tuple[int, int]:
-    """The GCRA rule: when the burst will be whole again if `amount` is let in now (ticks), and how long that must wait (µs, 0: now).
-
-    `full_at` is the state so far. The wait is the smallest that suffices.
-    """
-    now = now_us * limit.ticks
-    latest = now + limit.depth
-    if full_at < now:
-        full_at = now
-    then = full_at + amount * limit.cost
-    if then <= latest:
-        return then, 0
-    return then, -((latest - then) // limit.ticks)
-
-
 def carried(old: RateLimit, new: RateLimit, backlog: int) -> int:
     """The backlog (ticks of `new`) of a limit that was edited: whole units that were left are left, as far as the new burst holds them.
 
@@ -105,16 +96,18 @@ def carried(old: RateLimit, new: RateLimit, backlog: int) -> int:
     return max(0, new.depth - left * new.cost)
 
 
-@dataclass(slots=True, weakref_slot=True, eq=False)
-class Claim:
+class Claim(NamedTuple):
     """One limit's part of what a decision let in and may give back."""
 
     state: "_State"
     number: int
+    """The claims of a state are counted."""
     cost: int
     """Ticks."""
     full_at: int
-    """When the burst was to be whole again right after it, less what was given back since of claims before it."""
+    """When the burst was to be whole again right after it."""
+    seen: int
+    """How much had been given back by then."""
 
 
 class StoredClaim(NamedTuple):
@@ -136,9 +129,27 @@ class _State:
     limit: RateLimit
     full_at: int
     """When the burst is whole again, in ticks."""
-    claims: WeakSet[Claim] = field(default_factory=WeakSet)
-    """Those of calls under way: they go with their decision."""
     claimed: int = 0
+    """Claims so far."""
+    returned: int = 0
+    """Of these, how many were given back."""
+    returns: list[tuple[int, int]] = field(default_factory=list)
+    """The last of them: their numbers and ticks."""
+
+    def full_at_of(self, claim: Claim) -> int:
+        """`claim.full_at`, less what was given back since of claims before it; nothing is left of one that has seen too little."""
+        first = self.returned - len(self.returns)
+        if claim.seen < first:
+            return 0
+        return claim.full_at - sum([ticks for number, ticks in self.returns[claim.seen - first :] if number < claim.number])
+
+    def take_back(self, number: int, ticks: int) -> None:
+        """Of the claim of this number."""
+        self.full_at -= ticks
+        self.returned += 1
+        self.returns.append((number, ticks))
+        if len(self.returns) > MOST_RETURNS:
+            del self.returns[: MOST_RETURNS // 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +191,22 @@ class Decision(NamedTuple):
         return tuple([limit.left(backlog) for limit, backlog in zip(self.limits, self.backlogs, strict=True)])
 
 
-def _claim(state: _State, cost: int) -> Claim:
-    state.claimed += 1
-    claim = Claim(state, state.claimed, cost, state.full_at)
-    state.claims.add(claim)
-    return claim
+_Planned: TypeAlias = "tuple[RateLimit, int, _State | None, int, int]"
+"""A limit, what is asked of it, its state, and if that were let in when its burst would be whole again: as ticks, and as ticks from now."""
+
+
+def _refused(planned: Sequence[_Planned]) -> Decision:
+    """By the limit with the longest wait, which is the smallest that suffices, or by the first one that could never let so much in."""
+    refused_by: RateLimit | None = None
+    wait_us: int | None = 0
+    for limit, amount, _, _, backlog in planned:
+        if limit.closed or amount > limit.burst:
+            if amount and wait_us is not None:
+                refused_by, wait_us = limit, None
+        elif wait_us is not None and (wait := -((limit.depth - backlog) // limit.ticks)) > wait_us:
+            refused_by, wait_us = limit, wait
+    backlogs = tuple([min(limit.depth, backlog - amount * limit.cost) for limit, amount, _, _, backlog in planned])
+    return Decision(False, tuple([each[0] for each in planned]), backlogs, refused_by, wait_us)
 
 
 class MemoryRates:
@@ -210,33 +232,38 @@ class MemoryRates:
         self._sweep(self._clock_us())
 
     def decide(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision:
-        """Let all of it in, or nothing. No two asks may share an id; an ask of 0 only looks."""
+        """Let all of it in, or nothing. No two asks may share an id; an ask of 0 only looks.
+
+        The rule (GCRA): what is let in makes the burst whole again so much later, and never later than a whole burst from now.
+        """
         now_us = self._clock_us()
         self._until_sweep -= 1
         if not self._until_sweep:
             self._sweep(now_us)
-        planned: list[int] = []
-        refused_by: RateLimit | None = None
-        wait_us: int | None = 0
+        planned: list[_Planned] = []
+        admitted = True
         for limit, amount in asks:
-            then, wait = advance(limit, self._known(limit, now_us), amount, now_us)
-            planned.append(then)
-            if limit.closed or amount > limit.burst:
-                if amount and wait_us is not None:
-                    refused_by, wait_us = limit, None
-            elif wait_us is not None and wait > wait_us:
-                refused_by, wait_us = limit, wait
-        if refused_by is not None:
-            return self._refused(asks, now_us, refused_by, wait_us)
-        backlogs: list[int] = []
+            state, now = self._states.get(limit.id), now_us * limit.ticks
+            if state is None or state.limit is not limit:
+                state = self._known(limit, now_us)
+            then = (now if state is None or state.full_at < now else state.full_at) + amount * limit.cost
+            planned.append((limit, amount, state, then, then - now))
+            if then - now > limit.depth or (limit.closed and amount):
+                admitted = False
+        return self._admitted(planned, returnable=returnable) if admitted else _refused(planned)
+
+    def _admitted(self, planned: list[_Planned], *, returnable: bool) -> Decision:
         claims: list[Claim] = []
-        for (limit, amount), then in zip(asks, planned, strict=True):
+        for limit, amount, state, then, _ in planned:
             if amount:
-                state = self._put(limit, then)
+                if state is None:
+                    state = _State(limit, then)
+                self._states[limit.id] = state
+                state.full_at = then
                 if returnable:
-                    claims.append(_claim(state, amount * limit.cost))
-            backlogs.append(then - now_us * limit.ticks)
-        return Decision(True, tuple([limit for limit, _ in asks]), tuple(backlogs), claims=tuple(claims))
+                    state.claimed += 1
+                    claims.append(Claim(state, state.claimed, amount * limit.cost, then, state.returned))
+        return Decision(True, tuple([each[0] for each in planned]), tuple([each[4] for each in planned]), None, 0, tuple(claims))
 
     def give_back(self, decision: Decision) -> None:
         """Take back what a returnable decision let in, once.
@@ -248,11 +275,7 @@ class MemoryRates:
             state = claim.state
             if self._states.get(state.limit.id) is not state:
                 continue  # whole again since then, or another limit: nothing of it is left
-            back = max(0, min(claim.cost, claim.full_at - now_us * state.limit.ticks))
-            state.full_at -= back
-            for other in state.claims:
-                if other.number > claim.number:
-                    other.full_at -= back
+            state.take_back(claim.number, max(0, min(claim.cost, state.full_at_of(claim) - now_us * state.limit.ticks)))
 
     def forget(self, spent_at_us: int) -> None:
         """Everything is as spent at that moment, which may lie ahead: what had been let in by then is not known."""
@@ -270,31 +293,20 @@ class MemoryRates:
             filled_us = None if before is None else max(0, now_us - before.at_us)
             self._past = _Past(now_us if before is None else max(now_us, before.at_us), filled_us, 1 / grown)
 
-    def _put(self, limit: RateLimit, full_at: int) -> _State:
-        state = self._states.get(limit.id)
-        if state is None or (state.limit is not limit and state.limit != limit):
-            state = self._states[limit.id] = _State(limit, full_at)
-        else:
-            state.full_at = full_at
-        return state
-
-    def _known(self, limit: RateLimit, now_us: int) -> int:
+    def _known(self, limit: RateLimit, now_us: int) -> _State | None:
+        """What is remembered of a limit, be it by another object or as it was before an edit; None where there is nothing to remember."""
         state = self._states.get(limit.id)
         if state is None:
-            return 0 if self._past is None else now_us * limit.ticks + self._past.backlog(limit, now_us)
-        if state.limit is not limit and state.limit != limit:
+            return None if self._past is None else _State(limit, now_us * limit.ticks + self._past.backlog(limit, now_us))
+        if state.limit != limit:
             # kept at once: a refusal writes nothing, and a wait that is told must begin now
             state = self._states[limit.id] = _State(limit, self._carried(state, limit, now_us))
-        return state.full_at
+        state.limit = limit
+        return state
 
     def _carried(self, state: _State, limit: RateLimit, now_us: int) -> int:
         backlog = min(max(0, state.full_at - now_us * state.limit.ticks), state.limit.depth)
         return now_us * limit.ticks + carried(state.limit, limit, backlog)
-
-    def _refused(self, asks: Sequence[tuple[RateLimit, int]], now_us: int, refused_by: RateLimit, wait_us: int | None) -> Decision:
-        limits = tuple([limit for limit, _ in asks])
-        backlogs = tuple([min(limit.depth, max(0, self._known(limit, now_us) - now_us * limit.ticks)) for limit in limits])
-        return Decision(False, limits, backlogs, refused_by, wait_us)
 
     def _sweep(self, now_us: int) -> None:
         self._until_sweep = DECISIONS_PER_SWEEP

@@ -48,7 +48,7 @@ def refuse(decision: Decision) -> NoReturn:
 
 
 def _state(limit: RateLimit, backlog: int) -> str:
-    return f'"{limit.name}";r={limit.left(backlog)};t={-(-backlog // (limit.ticks * MICROSECONDS))}'
+    return f"{limit.state_begins}{limit.left(backlog)};t={-(-backlog // limit.ticks_a_second)}"
 
 
 def _facts(limit: RateLimit) -> dict[str, Any]:
