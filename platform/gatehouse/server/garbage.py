@@ -2,6 +2,11 @@
 
 import gc
 
+YOUNG = 10_000
+"""So many new objects set off a look at these. By Python's own 700 that is after every few calls, whose objects are all still in use."""
+OLDER = (20, 50)
+"""So many of those, and then so many of these, set off a look at older ones."""
+
 
 def leave_out_what_is_loaded() -> None:
     """For a process that has loaded all that it needs and is about to serve.
@@ -11,3 +16,4 @@ def leave_out_what_is_loaded() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG, *OLDER)
