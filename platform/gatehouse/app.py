@@ -71,6 +71,7 @@ from gatehouse.server.refusal_book import RefusalBook
 from gatehouse.server.restarted import check_restarted
 from gatehouse.server.standing import Standing, standing_text
 from gatehouse.serving.batching import Batching
+from gatehouse.serving.rounds import Rounds
 from gatehouse.serving.turns import Turns, share_evenly
 from gatehouse.serving.workers import Workers
 from gatehouse.settings import Settings
@@ -114,6 +115,7 @@ class Application:
         self.workers = Workers(max(MIN_WORKERS, os.cpu_count() or 1), WAITING_IN_A_LANE)
         self.turns = Turns()
         self.batching = Batching(self.workers)
+        self.rounds = Rounds()
         self.identity = Identity(settings, database, lambda: self.live_processes)
         self.limits = Limits(settings, database, process_id, self.threads, lambda: self.live_processes)
         self.process.on_count = self.limits.rates.count
@@ -152,6 +154,7 @@ class Application:
             workers=self.workers,
             turns=self.turns,
             batching=self.batching,
+            rounds=self.rounds,
             meter=meter,
             once=Once(limits.idempotency, serving.former, settings.prediction_deadline_s),
             shadows=serving.shadows,

@@ -1,5 +1,7 @@
 """What is known of one HTTP call while it goes down the road: filled in step by step, read by log and usage."""
 
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +14,34 @@ SCOPE_KEY = "gatehouse.call"
 CONNECTION_KEY = "gatehouse.connection"
 """Where the server puts what tells that the caller has gone."""
 EXCHANGE_KEY = "gatehouse.exchange"
-"""Where the server puts what tells, by `more_body`, whether some of the body has still to come."""
+"""Where the server puts what tells, by `more_body`, whether some of the body has still to come, and by `alone`, whether this is the only
+call under way in the process."""
 REFUSAL_KEY = "gatehouse.refusal"
 """Where the server puts the problem that it found in the bytes of a request, in their head or later in their body."""
 CLIENT_GONE = 499
 """Status in log and usage of a call whose caller went away before there was an answer."""
+
+
+class Fields(dict[bytes, bytes]):
+    """The headers of a request by their names in lower case; of one that came more than once the last, and its name in `repeated`."""
+
+    __slots__ = ("repeated",)
+
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(headers)
+        self.repeated: Set[bytes] = NONE if len(self) == len(headers) else _repeated(headers)
+
+    def single(self, name: bytes) -> bytes | None:
+        """What came just once."""
+        return None if name in self.repeated else self.get(name)
+
+
+NONE: Set[bytes] = frozenset()
+
+
+def _repeated(headers: Sequence[tuple[bytes, bytes]]) -> Set[bytes]:
+    numbers = Counter(name for name, _ in headers)
+    return {name for name, number in numbers.items() if number > 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +79,8 @@ class Call:
     """The caller's IP address as text, behind trusted proxies too; empty when the transport has none."""
     method: str = ""
     path: str = ""
+    fields: Fields = field(default_factory=Fields, repr=False)
+    """The headers that came with it."""
     principal: Principal | None = None
     credential: str = field(default="", repr=False)
     """What the caller was let in by, for steps that must prove it anew; never written down."""
@@ -81,6 +108,8 @@ class Call:
     """A repeat by Idempotency-Key of a call that is metered already."""
     bytes_in: int = 0
     bytes_out: int = 0
+    alone: bool = True
+    """Whether no other call was under way when it came in, so that nothing could be done for several at once."""
     body_pending: bool = False
     """The caller announced a body of which not all has been read."""
     limit_fields: tuple[str, str] | None = None

@@ -66,7 +66,7 @@ def altered(deployment: Deployment, how: tuple[str, str], cores: set[int]) -> Pr
 
 
 def clocked(bench: Workbench) -> dict[str, float]:
-    """Median microseconds of each stage."""
+    """Microseconds of a call, by stage."""
     deployment, file = bench.copied("clocked"), bench.folder / "clocks.json"
     ours = one_row_of(deployment, WHOLE)
     ours = replace(ours, start=partial(altered, deployment, ("--clocks", str(file))))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gatehouse.call import Fields
 from gatehouse.errors import IdempotencyKeyMalformed
 from gatehouse.limits.idempotency_key import Digester, sent_key
 
@@ -21,7 +22,7 @@ DIGESTER = Digester(b"s" * 32)
     ],
 )
 def test_a_key_is_taken_bare_or_as_a_structured_string(sent: bytes, key: str) -> None:
-    assert sent_key([(b"host", b"h"), (b"idempotency-key", sent)]) == key
+    assert sent_key(Fields([(b"host", b"h"), (b"idempotency-key", sent)])) == key
 
 
 @pytest.mark.parametrize(
@@ -33,13 +34,13 @@ def test_a_key_is_taken_bare_or_as_a_structured_string(sent: bytes, key: str) ->
 )
 def test_anything_else_is_malformed(sent: bytes) -> None:
     with pytest.raises(IdempotencyKeyMalformed):
-        sent_key([(b"idempotency-key", sent)])
+        sent_key(Fields([(b"idempotency-key", sent)]))
 
 
 def test_two_headers_are_malformed_even_when_they_say_the_same_and_none_is_no_key() -> None:
     with pytest.raises(IdempotencyKeyMalformed, match="two"):
-        sent_key([(b"idempotency-key", b"a"), (b"idempotency-key", b"a")])
-    assert sent_key([(b"host", b"h")]) is None
+        sent_key(Fields([(b"idempotency-key", b"a"), (b"idempotency-key", b"a")]))
+    assert sent_key(Fields([(b"host", b"h")])) is None
 
 
 def test_digests_bind_tenant_endpoint_key_body_and_secret() -> None:

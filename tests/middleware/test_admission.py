@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatehouse.call import SCOPE_KEY, Call
+from gatehouse.call import SCOPE_KEY, Call, Fields
 from gatehouse.errors import IdentityUnavailable
 from gatehouse.middleware import recognition
 from gatehouse.middleware.admission import Access, Admission
@@ -27,6 +27,9 @@ class NobodyKnown:
 class NoFailures:
     def check(self, _address: str) -> None:
         return None
+
+
+SENT = [(b"x-api-key", b"gate_x")]
 
 
 def test_row_100_a_database_that_hangs_is_503_and_never_401(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +52,7 @@ def test_row_100_a_database_that_hangs_is_503_and_never_401(monkeypatch: pytest.
             recognition=Recognition(NobodyKnown(), hang, NoFailures(), threads),
             door=door,
         )
-        scope = {"type": "http", "path": "/account", "headers": [(b"x-api-key", b"gate_x")], SCOPE_KEY: Call("req_1", 0)}
+        scope = {"type": "http", "path": "/account", "headers": SENT, SCOPE_KEY: Call("req_1", 0, fields=Fields(SENT))}
         with pytest.raises(IdentityUnavailable) as refused:
             asyncio.run(road(scope, door, door))
         assert dict(refused.value.headers)["Retry-After"] == "5"

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gatehouse.api.predict import check_content
+from gatehouse.call import SCOPE_KEY
 from gatehouse.contracts.body_text import to_text
 from gatehouse.contracts.findings import MOST_LISTED, pointer_to
 from gatehouse.contracts.strict_json import JsonReader
@@ -31,7 +32,7 @@ def parsed(request: Request, body: bytes, model: type[Model], *, optional: bool 
     """
     if optional and not body:
         return model()
-    check_content(request.scope)
+    check_content(request.scope[SCOPE_KEY].fields)
     _check_document(to_text(body), model)
     try:
         return model.model_validate_json(body, strict=True)

@@ -11,7 +11,7 @@ from gatehouse.api.answer import SCORES_A_STEP, Answer, note_version, send_answe
 from gatehouse.api.body import read_body
 from gatehouse.api.once import Once, Rows, Steps
 from gatehouse.api.rows import CompiledContract, read_rows, read_rows_in_steps
-from gatehouse.call import SCOPE_KEY, Call, Kept, Route
+from gatehouse.call import SCOPE_KEY, Call, Fields, Kept, Route
 from gatehouse.contracts.decode import INLINE_BYTES, Decoded
 from gatehouse.contracts.fast_decode import Matrix
 from gatehouse.errors import CredentialMissing, MethodNotAllowed, ScopeMissing, UnsupportedMediaType
@@ -24,8 +24,11 @@ from gatehouse.serving.batching import Batching
 from gatehouse.serving.engine import Scores
 from gatehouse.serving.predictor import Predictor
 from gatehouse.serving.registry import Served
+from gatehouse.serving.rounds import Rounds
 from gatehouse.serving.turns import Turns
 from gatehouse.serving.workers import Workers
+
+NOT_COMPRESSED = (b"", b"identity")
 
 
 class Meter(Protocol):
@@ -82,6 +85,7 @@ class Predict:
         workers: Workers,
         turns: Turns,
         batching: Batching,
+        rounds: Rounds,
         meter: Meter,
         once: Once[CompiledContract],
         shadows: Shadows,
@@ -94,6 +98,7 @@ class Predict:
         self._workers = workers
         self._turns = turns
         self._batching = batching
+        self._rounds = rounds
         self._meter = meter
         self._once = once
         self._shadows = shadows
@@ -110,10 +115,10 @@ class Predict:
         key_id = principal.key_id
         contract, served = self._releases.find(endpoint, key_id) or await self._releases.load(endpoint, key_id, self._deadline_s)
         note_version(call, served)
-        check_content(scope)
+        check_content(call.fields)
         if endpoint.shadow is not None:
             call.kept = self._shadows.kept(endpoint)
-        key = sent_key(scope["headers"])
+        key = sent_key(call.fields)
         body = await read_body(receive)
         if call.generation != self._recognition.generation:  # it may have sent its body for half a minute
             principal = await self._still_granted(call, endpoint)
@@ -186,7 +191,9 @@ class Predict:
         if call.kept is not None:
             call.kept.values = rows.values
         if not large and predictor.fits_inline(rows.rows):
-            return written(predictor, rows.outputs, call, keep(call, predictor.score(rows.values)))
+            joined = predictor.joins and not call.alone
+            scores = await self._rounds.score(predictor, rows.values) if joined else predictor.score(rows.values)
+            return written(predictor, rows.outputs, call, keep(call, scores))
         write = partial(self._written, predictor, rows.outputs, call)
         lane = f"{call.model}/{call.api_version}"
         # the body has been read whole: the next thing to be received is that the caller has gone
@@ -227,15 +234,12 @@ def check_scope(principal: Principal) -> None:
         raise ScopeMissing(f"This needs the scope {Scope.PREDICTIONS_CREATE}.", members={"scope": Scope.PREDICTIONS_CREATE})
 
 
-def check_content(scope: AsgiScope) -> None:
+def check_content(fields: Fields) -> None:
     """One JSON document in UTF-8, not compressed. Raises UnsupportedMediaType."""
-    types = []
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            types.append(value)
-        elif name == b"content-encoding" and value.strip().lower() != b"identity":
-            raise UnsupportedMediaType("Compressed bodies are not accepted. Send the JSON as it is.", reason="content_encoding")
-    if types != [b"application/json"] and not (len(types) == 1 and is_json(types[0])):
+    if (fields.single(b"content-encoding") or b"").strip().lower() not in NOT_COMPRESSED or b"content-encoding" in fields.repeated:
+        raise UnsupportedMediaType("Compressed bodies are not accepted. Send the JSON as it is.", reason="content_encoding")
+    content_type = fields.single(b"content-type") or b""
+    if content_type != b"application/json" and not is_json(content_type):
         raise UnsupportedMediaType()
 
 

@@ -20,6 +20,7 @@ from gatehouse.api.principal import Needs
 from gatehouse.api.strict_router import strict_router
 from gatehouse.api.throttle import Throttle, by_key
 from gatehouse.api.upgrades import Pair, Upgrades
+from gatehouse.call import SCOPE_KEY
 from gatehouse.contracts.upgrade_body import upgraded_body
 from gatehouse.principal import Principal, Scope
 from gatehouse.serving.turns import Pause, Turns
@@ -69,7 +70,7 @@ def translation_router(
     @throttle.limit(f"{per_minute}/minute", key_func=by_key)
     async def translate(request: Request, api_version: ApiVersion, model: ModelName, principal: Caller, older: From = None) -> Response:
         pair = await run_in_threadpool(_pair, upgrades, principal, model, older, api_version)
-        check_content(request.scope)
+        check_content(request.scope[SCOPE_KEY].fields)
         most = Most(principal.plan.rows_per_call, min(settings.max_body_bytes, principal.plan.bytes_per_call))
 
         async def new_body(receive: Receive) -> list[bytes]:

@@ -3,9 +3,10 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from gatehouse.call import Fields
 from gatehouse.errors import IdempotencyKeyMalformed
 
 HEADER = b"idempotency-key"
@@ -34,17 +35,14 @@ class Digester:
         return [_digests(secret, f"{tenant_id}\n{endpoint}\n{key}".encode(), body) for secret in self._keys]
 
 
-def sent_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+def sent_key(fields: Fields) -> str | None:
     """The key that a call carries; None where it has none. Raises IdempotencyKeyMalformed.
 
     A string of RFC 9651 (3.3.3) in quotes, as the IETF's draft has it, or the same key bare, as most clients send it.
     """
-    found = None
-    for name, value in headers:
-        if name == HEADER:
-            if found is not None:
-                raise IdempotencyKeyMalformed("There are two Idempotency-Key headers. Send one.")
-            found = value
+    found = fields.get(HEADER)
+    if HEADER in fields.repeated:
+        raise IdempotencyKeyMalformed("There are two Idempotency-Key headers. Send one.")
     return None if found is None else _read(found.strip(b" \t"))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call, Route
+from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call, Fields, Route
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, CredentialMissing
 from gatehouse.middleware.people import check_person
 from gatehouse.middleware.recognition import Recognition, challenged
@@ -15,6 +15,7 @@ from gatehouse.principal import Principal
 
 _BEARER = re.compile(rb"bearer(?: +(.*))?", re.IGNORECASE)
 MAX_CREDENTIAL_BYTES = 4096
+_ONCE = frozenset({b"authorization", b"x-api-key"})
 
 
 class Door(Protocol):
@@ -67,7 +68,7 @@ class Admission:
         if path in self.access.public:
             await self.app(scope, receive, send)
             return
-        text = credential_of(scope, optional=path in self.access.optional)
+        text = credential_of(call.fields, optional=path in self.access.optional)
         if text is not None:
             call.credential = text
             call.principal = principal = self.recognition.recall(call) or await self.recognition.look_up(call)
@@ -97,32 +98,26 @@ class Admission:
             connection.when_lost = None
 
 
-def credential_of(scope: Scope, *, optional: bool) -> str | None:
+def credential_of(fields: Fields, *, optional: bool) -> str | None:
     """The one credential that the headers hold. None where it is optional and missing.
 
     Raises CredentialMissing, CredentialInvalid (also for two of them, RFC 6750 2), CredentialMalformed.
     """
-    authorization: list[bytes] = []
-    api_keys: list[bytes] = []
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            authorization.append(value)
-        elif name == b"x-api-key":
-            api_keys.append(value)
-    if len(authorization) + len(api_keys) > 1:
+    authorization, api_key = fields.get(b"authorization"), fields.get(b"x-api-key")
+    if (authorization is not None and api_key is not None) or not _ONCE.isdisjoint(fields.repeated):
         raise challenged(CredentialInvalid(reason="two_credentials"))
-    if api_keys:
-        sent = api_keys[0]
-    else:
-        bearer = _BEARER.fullmatch(authorization[0]) if authorization else None
+    if authorization is not None:
+        bearer = _BEARER.fullmatch(authorization)
         sent = (bearer[1] or b"") if bearer else b""
+    else:
+        sent = api_key or b""
     text = sent.strip().decode("latin-1")
     if not text:
-        if optional and not authorization and not api_keys:
+        if optional and authorization is None and api_key is None:
             return None
         raise challenged(CredentialMissing(reason="credential_missing"))
     if len(text) > MAX_CREDENTIAL_BYTES:
         raise challenged(CredentialInvalid(reason="credential_too_long"))
-    if api_keys and "." in text:
+    if api_key is not None and "." in text:
         raise challenged(CredentialMalformed(reason="token_in_x_api_key"))
     return text

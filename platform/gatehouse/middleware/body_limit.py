@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatehouse.call import EXCHANGE_KEY, REFUSAL_KEY, SCOPE_KEY, Call
+from gatehouse.call import EXCHANGE_KEY, REFUSAL_KEY, SCOPE_KEY, Call, Fields
 from gatehouse.errors import BodyTimeout, BodyTooLarge, ClientGone, Overloaded
 
 RETRY_AFTER_S = "1"
@@ -96,6 +96,8 @@ class _Body:
         return exchange is not None and not exchange.more_body
 
     async def _next_in_time(self) -> Message:
+        if not self.ends_at:
+            self.ends_at = asyncio.get_running_loop().time() + self.limit.deadline_s
         try:
             async with asyncio.timeout_at(self.ends_at):
                 return await self.receive_next()
@@ -105,8 +107,7 @@ class _Body:
 
     def _begin(self) -> None:
         self.cap = self.limit.cap_of(self.call)
-        self.ends_at = asyncio.get_running_loop().time() + self.limit.deadline_s
-        check_declared_size(self.scope, self.cap)
+        check_declared_size(self.call.fields, self.cap)
 
     def _count(self, size: int) -> None:
         room = self.limit.hold(self.call, size)
@@ -124,11 +125,10 @@ def tenant_of(call: Call) -> str:
     return call.principal.tenant_id if call.principal is not None else ""
 
 
-def check_declared_size(scope: Scope, cap: int) -> None:
+def check_declared_size(fields: Fields, cap: int) -> None:
     """Refuse by the declared size, before the first byte is read. Raises BodyTooLarge."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > cap:
-            raise too_large(cap)
+    if int(fields.get(b"content-length", b"0")) > cap:
+        raise too_large(cap)
 
 
 def too_large(cap: int) -> BodyTooLarge:

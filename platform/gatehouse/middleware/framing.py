@@ -1,11 +1,11 @@
 """Is the request well-formed: version, method, target, Host, framing and the size of its headers. Before anybody is asked who they are."""
 
-import re
 from collections.abc import Awaitable
+from itertools import chain
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatehouse.call import REFUSAL_KEY, SCOPE_KEY, Call
+from gatehouse.call import REFUSAL_KEY, SCOPE_KEY, Call, Fields
 from gatehouse.errors import HeadersTooLarge, MalformedRequest, MethodNotAllowed, TargetTooLong
 from gatehouse.middleware.allowed_hosts import AllowedHosts
 from gatehouse.middleware.problems import DISCARDED_BODY_BYTES
@@ -15,8 +15,7 @@ MAX_HEADERS = 100
 MAX_HEADER_BYTES = 16 * 1024
 _VERSIONS = ("1.1", "1.0")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_BODY_MAY_STAY_AWAY = frozenset({b"transfer-encoding", b"expect"})
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROLS = bytes({*range(32), 127} - set(b"\t"))
 
 
 class Framing:
@@ -35,50 +34,45 @@ def check_framing(scope: Scope, allowed: AllowedHosts) -> None:
     call: Call = scope[SCOPE_KEY]
     if REFUSAL_KEY in scope:
         raise scope[REFUSAL_KEY]
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    call.body_pending = _refusal_closes(headers)
-    if scope["http_version"] not in _VERSIONS:
+    fields, version = call.fields, scope["http_version"]
+    call.body_pending = _refusal_closes(fields)
+    if version not in _VERSIONS:
         call.body_pending = True
         raise MalformedRequest("This service speaks HTTP/1.1 and HTTP/1.0.", reason="http_version")
     if scope["method"] not in _METHODS:
         raise MethodNotAllowed(headers=[("Allow", ", ".join(sorted(_METHODS)))], reason="method_refused")
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
         raise TargetTooLong()
-    if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+    text = b"".join(chain.from_iterable(scope["headers"]))
+    if len(scope["headers"]) > MAX_HEADERS or len(text) > MAX_HEADER_BYTES:
         raise HeadersTooLarge()
-    _check_fields(scope, headers, call, allowed)
+    _check_host(scope, fields, allowed)
+    _check_codings(call, fields, version)
+    if len(text.translate(None, _CONTROLS)) < len(text):
+        raise MalformedRequest("A header holds a control character.", reason="header_control_character")
 
 
-def _check_fields(scope: Scope, headers: list[tuple[bytes, bytes]], call: Call, allowed: AllowedHosts) -> None:
-    version = scope["http_version"]
-    hosts = codings = 0
-    for name, value in headers:
-        if name == b"host":
-            hosts += 1
-            if value not in allowed.usual:
-                allowed.check(value, scope["path"])
-        elif name == b"transfer-encoding":
-            codings += 1
-            if codings > 1 or value.lower() != b"chunked" or version == "1.0":
-                raise MalformedRequest("The only transfer coding is 'chunked', once, in HTTP/1.1.", reason="transfer_coding")
-        elif name == b"upgrade":
-            # the parser reads no body behind it, and nothing that follows on this connection
-            call.body_pending = True
-            raise MalformedRequest("This service speaks HTTP/1.1 and nothing else. Send the request without Upgrade.", reason="upgrade")
-        elif _CONTROL.search(value):
-            raise MalformedRequest("A header holds a control character.", reason="header_control_character")
-    if hosts > 1 or (hosts == 0 and version != "1.0"):
-        raise MalformedRequest("The request needs one Host header.", reason="host_count")
+def _check_host(scope: Scope, fields: Fields, allowed: AllowedHosts) -> None:
+    host = fields.single(b"host")
+    if host is None:
+        if scope["http_version"] != "1.0" or b"host" in fields:
+            raise MalformedRequest("The request needs one Host header.", reason="host_count")
+    elif host not in allowed.usual:
+        allowed.check(host, scope["path"])
 
 
-def _refusal_closes(headers: list[tuple[bytes, bytes]]) -> bool:
+def _check_codings(call: Call, fields: Fields, version: str) -> None:
+    if b"transfer-encoding" in fields and ((fields.single(b"transfer-encoding") or b"").lower() != b"chunked" or version == "1.0"):
+        raise MalformedRequest("The only transfer coding is 'chunked', once, in HTTP/1.1.", reason="transfer_coding")
+    if b"upgrade" in fields:
+        # the parser reads no body behind it, and nothing that follows on this connection
+        call.body_pending = True
+        raise MalformedRequest("This service speaks HTTP/1.1 and nothing else. Send the request without Upgrade.", reason="upgrade")
+
+
+def _refusal_closes(fields: Fields) -> bool:
     """Whether the connection ends when the call is refused: much of the body may be left, or nobody knows whether it will be sent."""
-    closes = False
-    for name, value in headers:
-        if name in _BODY_MAY_STAY_AWAY:
-            closes = True
-        elif name == b"content-length":
-            if not value.isdigit():
-                raise MalformedRequest("Content-Length is not a number.", reason="content_length")
-            closes = closes or int(value) > DISCARDED_BODY_BYTES
-    return closes
+    length = fields.get(b"content-length", b"0")
+    if not length.isdigit() or b"content-length" in fields.repeated:
+        raise MalformedRequest("Content-Length is not a number.", reason="content_length")
+    return b"transfer-encoding" in fields or b"expect" in fields or int(length) > DISCARDED_BODY_BYTES

@@ -3,19 +3,21 @@
 import json
 import logging
 import re
-import secrets
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatehouse.call import CLIENT_GONE, SCOPE_KEY, Call
+from gatehouse.call import CLIENT_GONE, EXCHANGE_KEY, SCOPE_KEY, Call, Fields
 from gatehouse.middleware.forwarded import Networks, caller_address
 from gatehouse.middleware.log_pace import LogPace
 from gatehouse.middleware.sending import SENDING_KEY, Sending
+from gatehouse.random_pool import RandomPool
 
+_RANDOM = RandomPool()  # of the event loop; a process has one
 LOGGER = logging.getLogger("gatehouse.calls")
 _REQUEST_ID = re.compile(rb"(?!gate|eyJ)[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 _CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z_]*|eyJ[0-9A-Za-z_.=-]*|once_[0-9A-Za-z]*")
@@ -46,7 +48,7 @@ class RequestLog:
             self.on_ended(call)
             left_out = self.pace.take(call)
             if left_out is not None:
-                LOGGER.info("call", extra={"call": call, "left_out": left_out})
+                write_line(call, left_out)
 
     def close(self) -> None:
         """One last line where answers got none since the last one. For when no call is under way."""
@@ -55,29 +57,33 @@ class RequestLog:
             LOGGER.info("answered predictions without a line since the last one: %d", left_out, extra={"left_out": left_out})
 
 
+def write_line(call: Call, left_out: int) -> None:
+    """What `LOGGER.info` would write, without looking through the stack for where it was said."""
+    if LOGGER.isEnabledFor(logging.INFO):
+        LOGGER.handle(
+            LOGGER.makeRecord(LOGGER.name, logging.INFO, __file__, 0, "call", (), None, extra={"call": call, "left_out": left_out})
+        )
+
+
 def begin_call(scope: Scope, trusted: Networks = ()) -> Call:
     """The call of a scope. A request id or traceparent is taken over only if there is one and it is well-formed."""
-    request_ids: list[bytes] = []
-    traceparents: list[bytes] = []
-    forwarded: list[bytes] = []
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            request_ids.append(value)
-        elif name == b"traceparent":
-            traceparents.append(value)
-        elif name == b"x-forwarded-for":
-            forwarded.append(value)
-    taken_over = len(request_ids) == 1 and _REQUEST_ID.fullmatch(request_ids[0])
-    client = scope.get("client")
+    headers = scope["headers"]
+    fields, client, exchange = Fields(headers), scope.get("client"), scope.get(EXCHANGE_KEY)
+    request_id = fields.single(b"x-request-id")
     call = Call(
-        request_id=request_ids[0].decode("ascii") if taken_over else "req_" + secrets.token_hex(12),
+        request_id=request_id.decode("ascii") if request_id and _REQUEST_ID.fullmatch(request_id) else "req_" + _RANDOM.take(12).hex(),
         started_ns=time.perf_counter_ns(),
-        address=caller_address(client[0] if client else "", forwarded, trusted),
+        address=client[0] if client else "",
         method=scope["method"],
         path=scope["path"],
+        fields=fields,
+        alone=exchange is not None and exchange.alone,
     )
-    if len(traceparents) == 1 and _TRACEPARENT.fullmatch(traceparents[0]):
-        call.traceparent = traceparents[0].decode("ascii")
+    if trusted:
+        call.address = caller_address(call.address, [value for name, value in headers if name == b"x-forwarded-for"], trusted)
+    traceparent = fields.single(b"traceparent")
+    if traceparent and _TRACEPARENT.fullmatch(traceparent):
+        call.traceparent = traceparent.decode("ascii")
     return call
 
 
@@ -129,7 +135,10 @@ class JsonLines(logging.Formatter):
         entry.update({"left_out": left_out} if (left_out := getattr(record, "left_out", 0)) else {})
         if record.exc_info:
             entry["exception"] = _trace(self, record)
-        return json.dumps(entry, ensure_ascii=True, separators=(",", ":"))
+        try:
+            return msgspec.json.encode(entry).decode("ascii")
+        except UnicodeError:  # rare, and several times as slow: what is not ASCII is written by numbers
+            return json.dumps(entry, ensure_ascii=True, separators=(",", ":"))
 
 
 class ReadableLines(logging.Formatter):

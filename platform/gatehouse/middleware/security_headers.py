@@ -18,5 +18,5 @@ _SETTABLE = frozenset(name for name, _ in _UNLESS_SET)
 
 def beside(given: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
     """What goes out beside the headers of an answer, which may have a policy or a time to be kept of its own."""
-    own = {name for name, _ in given} & _SETTABLE
+    own = [name for name, _ in given if name in _SETTABLE]
     return _DEFAULTS if not own else [field for field in _DEFAULTS if field[0] not in own]

@@ -284,5 +284,6 @@ class Connection(HttpToolsProtocol):
             keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
+        exchange.under_way = self.tasks
         self.scope[EXCHANGE_KEY] = exchange  # type: ignore[literal-required]  # an extension of ours
         return exchange

@@ -1,5 +1,6 @@
 """One request and its answer: uvicorn's cycle, which here sends the head with what comes first, and checks a head as a whole."""
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, RequestResponseCycle
@@ -14,10 +15,17 @@ _BODILESS = (204, 304)
 
 
 class Exchange(RequestResponseCycle):
-    """`more_body` says whether some of the request's body has still to come."""
+    """`more_body` says whether some of the request's body has still to come, `alone` whether no other call is under way."""
+
+    under_way: "set[asyncio.Task[None]]"
+    """Of the whole process, this one included."""
 
     _head = b""
     """Of an answer whose first part has not come."""
+
+    @property
+    def alone(self) -> bool:
+        return len(self.under_way) <= 1
 
     async def receive(self) -> Any:
         if self.waiting_for_100_continue and not self.transport.is_closing():

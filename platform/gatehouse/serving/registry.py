@@ -11,7 +11,7 @@ import numpy as np
 from gatehouse.errors import PredictionFailed
 from gatehouse.serving.engine import Engine, EngineUnusable
 from gatehouse.serving.engines.onnx import OnnxEngine
-from gatehouse.serving.independence import ROWS, rows_stand_alone
+from gatehouse.serving.independence import MOST_ROWS, ROWS, rows_stand_alone
 from gatehouse.serving.manifest import GoldenRow, Manifest
 from gatehouse.serving.parity import SEED, TOLERANCE
 from gatehouse.serving.predictor import Predictor
@@ -207,9 +207,15 @@ def _predictor(verified: VerifiedVersion, shape: ContractShape) -> Predictor:
     except (EngineUnusable, ValueError) as error:
         raise NotServable(f"{name}: {error}") from None
     _check_golden_row(name, engine, predictor, manifest.golden_row, shape)
-    if engine.name == "sklearn":  # a graph is quick enough alone
-        predictor.joins = rows_stand_alone(predictor, to_values(shape.features, draw_rows(shape.features, ROWS, SEED)))
+    predictor.joins = _joins(predictor, shape.features)
     return predictor
+
+
+def _joins(predictor: Predictor, features: Sequence[FeatureShape]) -> bool:
+    """A graph that may be scored on the event loop is joined or not as calls happen to come in: of it no bit may depend on that."""
+    inline_rows = predictor.engine.inline_rows
+    values = to_values(features, draw_rows(features, max(ROWS, min(inline_rows, MOST_ROWS)), SEED))
+    return rows_stand_alone(predictor, values, exactly=inline_rows > 0)
 
 
 def _engine(verified: VerifiedVersion, features: Sequence[FeatureShape]) -> Engine:

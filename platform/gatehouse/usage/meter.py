@@ -1,7 +1,6 @@
 """The meter: turns an ended call into its usage event, or into one more of a count."""
 
 import logging
-import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -9,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from gatehouse.call import CLIENT_GONE, Call
 from gatehouse.errors import UsageUnavailable
 from gatehouse.principal import Principal
+from gatehouse.random_pool import RandomPool
 from gatehouse.usage.event import Entry, UsageEvent, month_name, uuid7
 from gatehouse.usage.outcomes import metered_rows, outcome_of
 from gatehouse.usage.refused import RefusedCounter, call_later
+from gatehouse.usage.rounds import WritingRounds
 from gatehouse.usage.spool import Spool
 from gatehouse.usage.sync import GroupSync
 
@@ -32,6 +33,8 @@ class Meter:
     ) -> None:
         self._spool = spool
         self._sync = sync
+        self._random = RandomPool()
+        self._rounds = WritingRounds(spool)
         self._now_us = now_us
         self._refused = RefusedCounter(self._write_down, later)
         self.unknown: Counter[int] = Counter()
@@ -51,7 +54,10 @@ class Meter:
         principal = call.principal
         if principal is None or call.route is None:
             return None
-        self._spool.append(self._event(call, principal, call.event_id))
+        event = self._event(call, principal, call.event_id)
+        if self._sync is None and not call.alone:
+            return self._rounds.append(event)
+        self._spool.append(event)
         return self._sync.wait() if self._sync else None
 
     def record_refused(self, call: Call) -> None:
@@ -76,7 +82,7 @@ class Meter:
         at_us = self._now_us()
         status = call.status or CLIENT_GONE
         return UsageEvent(
-            id=id or uuid7(at_us // 1000, secrets.randbits),
+            id=id or uuid7(at_us // 1000, self._random.bits),
             at_us=at_us,
             month=call.month or month_name(at_us),
             process_id=self._spool.process_id,

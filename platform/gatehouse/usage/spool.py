@@ -91,17 +91,20 @@ class Spool:
 
     def append(self, entry: Entry) -> None:
         """Write one entry; when this returns, it outlives the process. Raises UsageUnavailable, and then nothing is written."""
-        line = encode_line(entry)
+        self.append_lines(encode_line(entry))
+
+    def append_lines(self, lines: bytes) -> None:
+        """The same of several entries, each a line of `encode_line`: all of them or none."""
         try:
             if self._torn:
                 self._mend()
-            if self._size >= self._bounds.segment_bytes or self._size + len(line) > self._ahead:
-                self._make_room(len(line))
-            self._write(line)
+            if self._size >= self._bounds.segment_bytes or self._size + len(lines) > self._ahead:
+                self._make_room(len(lines))
+            self._write(lines)
         except OSError as error:
             self._torn = True
             raise self._refuse("write_failed", error) from error
-        self._size += len(line)
+        self._size += len(lines)
 
     def check_room(self) -> None:
         """Look at the disk and at what the database has not taken yet; `ensure_room` goes by the outcome."""
@@ -218,10 +221,10 @@ class Spool:
         finally:
             os.close(folder)
 
-    def _write(self, line: bytes) -> None:
-        written = os.write(self._file, line)
-        while written < len(line):  # only a disk that has just filled up writes less
-            written += os.write(self._file, line[written:])
+    def _write(self, lines: bytes) -> None:
+        written = os.write(self._file, lines)
+        while written < len(lines):  # only a disk that has just filled up writes less
+            written += os.write(self._file, lines[written:])
 
     def _mend(self) -> None:
         # what a failed write or sync left behind was never answered, and nobody has taken it

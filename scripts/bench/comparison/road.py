@@ -48,13 +48,28 @@ STAGES = (
     ),
     Stage("body", ("gatehouse.api.predict:read_body",)),
     Stage("strict decode", ("gatehouse.api.predict:read_rows",), VALIDATION),
-    Stage("engine", ("gatehouse.serving.predictor:Predictor.score",)),
+    Stage(
+        "engine",
+        (
+            "gatehouse.serving.predictor:Predictor.score",
+            "gatehouse.serving.rounds:Rounds.score",
+            "gatehouse.serving.rounds:Rounds._score",
+        ),
+    ),
     Stage("answer written", ("gatehouse.api.predict:written",)),
-    Stage("event and spool", ("gatehouse.usage.meter:Meter.ensure_room", "gatehouse.usage.meter:Meter.record"), METERING),
+    Stage(
+        "event and spool",
+        (
+            "gatehouse.usage.meter:Meter.ensure_room",
+            "gatehouse.usage.meter:Meter.record",
+            "gatehouse.usage.rounds:WritingRounds._write",
+        ),
+        METERING,
+    ),
     Stage("answer sent: headers of all middleware", ("gatehouse.api.predict:send_answer",)),
     Stage("answer written to the connection", ("gatehouse.server.exchange:Exchange.send",)),
     Stage("metrics", ("gatehouse.metrics.calls:CallCounts.count",)),
-    Stage("line in the log", ("gatehouse.middleware.log_pace:LogPace.take", "gatehouse.middleware.request_log:LOGGER.info")),
+    Stage("line in the log", ("gatehouse.middleware.log_pace:LogPace.take", "gatehouse.middleware.request_log:write_line")),
 )
 REST = "the road between them"
 

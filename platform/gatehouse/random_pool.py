@@ -1,0 +1,43 @@
+"""Random bytes of the system, fetched many at a time: a system call for those of each call would cost more than all else of an id."""
+
+import os
+import weakref
+
+FETCHED_BYTES = 4096
+
+
+class RandomPool:
+    """Belongs to one thread. No byte is given out twice, not even where the process forks."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._at = 0
+        _POOLS.add(self)
+
+    def take(self, count: int) -> bytes:
+        """So many bytes of os.urandom; at most FETCHED_BYTES."""
+        at = self._at
+        self._at = end = at + count
+        if end > len(self._bytes):
+            self._bytes, at, self._at = os.urandom(FETCHED_BYTES), 0, count
+        return self._bytes[at : at + count]
+
+    def bits(self, count: int) -> int:
+        """A number of so many random bits, as `secrets.randbits` gives."""
+        whole = -(-count // 8)
+        return int.from_bytes(self.take(whole)) >> (8 * whole - count)
+
+    def forget(self) -> None:
+        """Fetch anew before the next byte is given out."""
+        self._bytes, self._at = b"", 0
+
+
+_POOLS: "weakref.WeakSet[RandomPool]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for pool in list(_POOLS):
+        pool.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,123 @@
+"""Rounds: what is ready in one turn of the event loop is one call of the model, and no caller feels the others."""
+
+import asyncio
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatehouse.errors import PredictionFailed
+from gatehouse.serving.predictor import Predictor
+from gatehouse.serving.rounds import Rounds
+
+RAISES = 13.0
+OUTPUT = SimpleNamespace(task="regression", labels=(), returns=("value",), decimals=3, top_k=None)
+
+
+@dataclass
+class Doubler:
+    """Answers twice the first column, and remembers the rows of each call."""
+
+    inline_rows: int = 8
+    calls: list[int] = field(default_factory=list)
+    name: str = "fake"
+    classes: None = None
+    own_labels: bool = False
+
+    def score(self, values: Any) -> Any:
+        self.calls.append(len(values))
+        if (values[:, 0] == RAISES).any():
+            raise ValueError("one of the rows")
+        return 2 * values[:, 0]
+
+
+def rows(*cells: float) -> Any:
+    return np.array([[cell] for cell in cells])
+
+
+def scored(engine: Doubler, *calls: Any) -> list[Any]:
+    """What comes of calls that are made in one turn of the loop."""
+    rounds, predictor = Rounds(), Predictor(engine, OUTPUT)
+
+    async def all_of_them() -> list[Any]:
+        return await asyncio.gather(*(rounds.score(predictor, each) for each in calls), return_exceptions=True)
+
+    found = asyncio.run(all_of_them())
+    assert rounds.calls == len(calls)
+    return [each if isinstance(each, BaseException) else each.tolist() for each in found]
+
+
+def test_calls_of_one_turn_are_scored_together_and_each_gets_its_own_rows() -> None:
+    engine = Doubler()
+    assert scored(engine, rows(1), rows(2, 3), rows(4)) == [[2], [4, 6], [8]]
+    assert engine.calls == [4]
+
+
+def test_a_single_one_is_scored_as_it_is() -> None:
+    engine = Doubler()
+    assert scored(engine, rows(5)) == [[10]]
+    assert engine.calls == [1]
+
+
+def test_no_round_is_larger_than_what_may_hold_the_loop_and_all_get_their_turn_in_order() -> None:
+    engine = Doubler(inline_rows=4)
+    assert scored(engine, *(rows(cell, cell) for cell in range(5))) == [[2 * cell] * 2 for cell in range(5)]
+    assert engine.calls == [4, 4, 2]
+
+
+def test_a_row_on_which_the_model_raises_fails_its_own_call_alone() -> None:
+    engine = Doubler()
+    first, failed, last = scored(engine, rows(1), rows(RAISES), rows(3))
+    assert (first, last) == ([2], [6])
+    assert isinstance(failed, PredictionFailed)
+    assert failed.reason == "model_raised:ValueError"
+
+
+def test_another_model_has_a_round_of_its_own() -> None:
+    rounds, engines = Rounds(), [Doubler(), Doubler()]
+    predictors = [Predictor(engine, OUTPUT) for engine in engines]
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(*(rounds.score(predictor, rows(cell)) for cell in (1, 2) for predictor in predictors))
+
+    assert [each.tolist() for each in asyncio.run(both())] == [[2], [2], [4], [4]]
+    assert [engine.calls for engine in engines] == [[2], [2]]
+
+
+def test_a_caller_that_has_gone_is_not_scored_and_harms_nobody() -> None:
+    engine, rounds = Doubler(), Rounds()
+    predictor = Predictor(engine, OUTPUT)
+
+    async def one_goes() -> Any:
+        gone, stays = rounds.score(predictor, rows(1)), rounds.score(predictor, rows(2))
+        gone.cancel()
+        return await stays
+
+    assert asyncio.run(one_goes()).tolist() == [4]
+    assert engine.calls == [1]
+
+
+def test_all_callers_of_a_round_may_have_gone() -> None:
+    engine, rounds = Doubler(), Rounds()
+
+    async def all_go() -> None:
+        rounds.score(Predictor(engine, OUTPUT), rows(1)).cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(all_go())
+    assert engine.calls == []
+
+
+@pytest.mark.parametrize("lie", [lambda scores: scores[:-1], lambda scores: scores.reshape(-1, 1)])
+def test_a_model_that_answers_other_rows_than_it_was_given_is_asked_for_each_call_alone(lie: Any) -> None:
+    class Liar(Doubler):
+        def score(self, values: Any) -> Any:
+            scores = super().score(values)
+            return lie(scores) if len(values) > 1 else scores
+
+    engine = Liar()
+    assert scored(engine, rows(1), rows(2)) == [[2], [4]]
+    assert engine.calls == [2, 1, 1]
