@@ -158,7 +158,7 @@ def _again(facts: Facts) -> Iterator[Block]:
             [["Send the same call again, with the same ", Code("Idempotency-Key"), "."]],
         ],
         [[names(facts["again"])], [[*wait, "Where there is none, wait 1 second, then 2, then 4. Give up after 5 tries."]]],
-        [[["any other 4xx or 5xx"]], [["Do not send it again as it is: it would be refused again. Mend the call first."]]],
+        [[["any other 4xx or 5xx"]], [["Not as it is: it would be refused again. The page of its ", Code("type"), " says what to do."]]],
     ]
     yield Grid(["What came", "What to do"], rows)
     header: list[Span] = [
