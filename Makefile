@@ -24,7 +24,7 @@ test: $(READY) ## the whole suite, PostgreSQL and Valkey from wheels included
 browser: $(READY) ## /docs and a guide in a real headless Chromium, which must be installed
 	@$(BIN)/pytest -m browser tests/browser
 
-nginx: $(READY) ## the syntax of deploy/nginx.conf by nginx itself, which must be installed
+nginx: $(READY) ## deploy/nginx*.conf in nginx itself, which must be installed
 	@$(BIN)/pytest -m nginx tests/deploy
 
 soak: $(READY) ## the full-length tests, at most 60 minutes

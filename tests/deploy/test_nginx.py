@@ -1,13 +1,16 @@
 """deploy/nginx.conf in nginx itself: its syntax, and a rolling restart of two replicas behind it."""
 
+import ssl
 import subprocess
+from ipaddress import ip_network
 from pathlib import Path
 
+import httpx2
 import pytest
-from nginx import nginx_before, nginx_program, one_server_written_for, written_for
+from nginx import nginx_before, nginx_on, nginx_program, one_server_written_for, written_for
 from rolling import rolling_restart
 from serving_process import free_port
-from stage import Stage
+from stage import IRIS_ROW, Stage, instances
 
 
 @pytest.mark.nginx
@@ -18,6 +21,27 @@ def test_nginx_takes_the_file(tmp_path: Path) -> None:
 @pytest.mark.nginx
 def test_nginx_takes_the_file_for_one_server(tmp_path: Path) -> None:
     check(tmp_path, one_server_written_for(tmp_path))
+
+
+@pytest.mark.nginx
+@pytest.mark.endpoints("iris v1")
+def test_nginx_before_one_server_ends_tls_and_tells_who_calls(stage: Stage, tmp_path: Path) -> None:
+    folder, port = tmp_path / "nginx", free_port()
+    folder.mkdir()
+    stage.tenant("acme", "iris")
+    here, elsewhere = (stage.key("acme", networks=(ip_network(each),)) for each in ("127.0.0.2/32", "192.0.2.0/24"))
+    with stage.serving(trusted_proxies="127.0.0.1/32") as live, nginx_on(folder, one_server_written_for(folder, live.port, port), port):
+        trusted = ssl.create_default_context(cafile=str(folder / "fullchain.pem"))
+        trusted.check_hostname = False  # nginx's certificate is for a name alone
+
+        def status(key: str, **headers: str) -> int:
+            transport = httpx2.HTTPTransport(verify=trusted, local_address="127.0.0.2")  # nginx itself calls from 127.0.0.1
+            with httpx2.Client(base_url=f"https://127.0.0.1:{port}", transport=transport) as client:
+                sent = {"authorization": f"Bearer {key}", **headers}
+                return client.post("/v1/models/iris/predict", json=instances(IRIS_ROW), headers=sent).status_code
+
+        assert (status(here), status(elsewhere)) == (200, 401)
+        assert status(elsewhere, **{"x-forwarded-for": "192.0.2.7"}) == 401, "what a caller says of itself is not believed"
 
 
 def check(tmp_path: Path, file: Path) -> None:

@@ -38,22 +38,28 @@ def written_for(folder: Path, replicas: tuple[int, int], listen: str) -> Path:
     for name, value in place.items():
         assert text.count(name) >= 1, name
         text = text.replace(name, value)
-    paths = "".join(f"    {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     file = folder / "nginx.conf"
-    file.write_text(text.replace("http {\n", "http {\n" + paths, 1), encoding="utf-8")
+    file.write_text(text.replace("http {\n", "http {\n" + _temporary(folder), 1), encoding="utf-8")
     write_certificate(folder)
     return file
 
 
-def one_server_written_for(folder: Path) -> Path:
+def _temporary(folder: Path) -> str:
+    return "".join(f"    {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+
+
+def one_server_written_for(folder: Path, server: int = 8000, port: int = 8443) -> Path:
     """The other file, which is one of sites, in the smallest file that includes it."""
     write_certificate(folder)
-    site = folder / "site.conf"
     text = ONE_SERVER.read_text(encoding="utf-8")
-    assert text.count("/etc/letsencrypt/live/api.example.org") == 2
-    site.write_text(text.replace("/etc/letsencrypt/live/api.example.org", str(folder)).replace("listen 443", "listen 127.0.0.1:8443"))
-    file = folder / "nginx.conf"
-    file.write_text(f"pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nevents {{}}\nhttp {{\n    include {site};\n}}\n")
+    place = {"/etc/letsencrypt/live/api.example.org": str(folder), "listen 443": f"listen 127.0.0.1:{port}", ":8000": f":{server}"}
+    for name, value in place.items():
+        assert name in text
+        text = text.replace(name, value)
+    site, file = folder / "site.conf", folder / "nginx.conf"
+    site.write_text(text)
+    around = f"pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\ndaemon off;\nevents {{}}\n"
+    file.write_text(f"{around}http {{\n    {_temporary(folder)}    include {site};\n}}\n")
     return file
 
 
@@ -71,11 +77,17 @@ def write_certificate(folder: Path) -> None:
 @contextmanager
 def nginx_before(folder: Path, replicas: tuple[int, int], port: int) -> Iterator[int]:
     """nginx on `port`, without TLS."""
-    file = written_for(folder, replicas, f"127.0.0.1:{port}")
+    with nginx_on(folder, written_for(folder, replicas, f"127.0.0.1:{port}"), port):
+        yield port
+
+
+@contextmanager
+def nginx_on(folder: Path, file: Path, port: int) -> Iterator[None]:
+    """nginx by this file, which has it listen on `port`."""
     with subprocess.Popen([nginx_program(), "-p", str(folder), "-c", str(file)]) as process:
         try:
             wait_until(lambda: answers(port))
-            yield port
+            yield
         finally:
             process.terminate()
 
