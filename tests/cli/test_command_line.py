@@ -65,6 +65,14 @@ def test_usage_is_shown_without_loading_what_reckons(gatehouse: Any) -> None:
     assert not loaded & {"sklearn", "onnxruntime", "fastapi", "numpy", "cryptography", "jose", "psycopg"}
 
 
+def test_tenants_are_listed_without_loading_what_reckons(gatehouse: Any) -> None:
+    gatehouse("tenants", "create", "acme")
+    out, loaded = loaded_by("tenants", "list")
+    assert "acme" in out
+    assert "sqlalchemy" in loaded
+    assert not loaded & {"sklearn", "onnxruntime", "fastapi", "numpy", "cryptography", "jose", "psycopg"}
+
+
 def test_version_and_unknown_commands(gatehouse: Any) -> None:
     assert gatehouse("--version").out.strip()[0].isdigit()
     assert "No such command 'tenant'. Did you mean 'tenants'" in gatehouse("tenant", code=2).error
