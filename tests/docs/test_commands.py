@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from dev_server import DevServer, dev_server
 from documents import ROOT, blocks, languages, run_block
@@ -42,6 +44,7 @@ def test_the_documents_commands_work_as_they_stand(tmp_path: Path) -> None:
 
     with dev_server(tmp_path) as server:
         call, *others = [run(server, text) for text in rest]
+        check_picture(server, others[-1])
         for page in (page for page in PAGES[1:] if page.name not in FOLLOWED_ELSEWHERE):
             followed = in_empty_folder(server, page.stem) if page.name in FROM_NOTHING else server
             printed = [run(followed, text) for text in scripts(page)]
@@ -77,6 +80,29 @@ def check_first_answer(server: DevServer, page: Path, printed: list[str]) -> Non
     (shown,) = (json.loads(text) for text in blocks(page, "json"))
     answered = json.loads(run(server, f"{key}\n{call}"))
     assert answered | {"request_id": ""} == shown | {"request_id": ""}
+
+
+def check_picture(server: DevServer, printed: str) -> None:
+    """docs/terminal.svg holds the commands of the README's own model, and what they and the first call print."""
+    script = runpy.run_path(str(ROOT / "scripts" / "draw_terminal.py"))
+    (call,) = re.findall(r"^  (curl .*)$", printed, re.MULTILINE)
+    (key,) = set(re.findall(r"gate_\w+", printed))
+    predict(server, key, "churn", {"months": 1, "support_calls": 2})  # once it is known to the server
+    answer = run(server, "\n".join(re.findall(r"^  (KEY=\S+|curl .*)$", printed, re.MULTILINE)))
+
+    _, dollar, text = " ".join(ElementTree.parse(script["PICTURE"]).getroot().itertext()).partition("$")
+    shown = squeezed(dollar + text)
+    for command in [*script["own_model"]()[1], *script["masked"](call)]:
+        typed = squeezed("$" + command.removeprefix(".venv/bin/"))
+        assert typed in shown, f"for {command} run: .venv/bin/python scripts/draw_terminal.py"
+        shown = shown.replace(typed, "", 1)
+    said = squeezed(" ".join(script["masked"](f"{printed}\n{answer}")))
+    assert shown == said, "run: .venv/bin/python scripts/draw_terminal.py"
+
+
+def squeezed(text: str) -> str:
+    """Without blanks and rules, which depend on how wide a terminal is."""
+    return re.sub(r"[\s─]+", "", text)
 
 
 def run(server: DevServer, text: str) -> str:

@@ -31,6 +31,13 @@ def test_the_readme_shows_its_first_command_before_line_15() -> None:
     assert lines.index("make run") < 14
 
 
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "reference").glob("*.md")]
+    assert {str(page.relative_to(ROOT)) for page in pages} - linked == set()
+
+
 def test_decisions_are_numbered_without_a_gap_and_have_the_same_parts() -> None:
     decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
 
