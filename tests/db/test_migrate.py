@@ -3,16 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, MetaData, Table, delete, inspect, text, update
+from database_content import fill, run_alembic
+from sqlalchemy import delete, inspect, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
@@ -88,21 +87,6 @@ def test_downgrade_takes_everything_away(database: Database) -> None:
     assert inspect(database.engine).get_table_names() == ["alembic_version"]
 
 
-def test_every_row_of_a_filled_database_survives_each_upgrade(empty: Database) -> None:
-    run_alembic(empty, "upgrade", "0001")
-    fill(empty)
-    before = content_of(empty)
-    assert len(before) == 14
-    assert all(len(rows) >= 1 for rows in before.values())
-    run_alembic(empty, "upgrade", "0002")
-    assert within(content_of(empty), before) == before
-    with empty.read() as session:
-        assert session.execute(text("SELECT previous_version, canary_version, canary_percent FROM endpoint")).all() == [(None,) * 3] * 2
-    assert migrate.upgrade(empty)
-    assert migrate.is_current(empty)
-    assert within(content_of(empty), before) == before
-
-
 def test_what_soft_quotas_had_let_in_counts_after_the_upgrade(empty: Database) -> None:
     run_alembic(empty, "upgrade", "0003")
     fill(empty)
@@ -113,58 +97,6 @@ def test_what_soft_quotas_had_let_in_counts_after_the_upgrade(empty: Database) -
     run_alembic(empty, "upgrade", "0004")
     with empty.read() as session:
         assert session.execute(text("SELECT month, taken FROM quota ORDER BY month")).all() == [("1", 40), ("2", 40)]
-
-
-def run_alembic(database: Database, command: str, revision: str) -> None:
-    from alembic import command as commands
-
-    config = Config()
-    config.set_main_option("script_location", str(migrate.migrations_folder()))
-    with database.write() as session:
-        config.attributes["connection"] = session.connection()
-        getattr(commands, command)(config, revision)
-
-
-def tables_of(database: Database) -> list[Table]:
-    """As they are in the database, those that are referred to first."""
-    found = MetaData()
-    found.reflect(database.engine)
-    return [table for table in found.sorted_tables if table.name != "alembic_version"]
-
-
-def fill(database: Database) -> None:
-    """Two rows in every table that has none; whatever refers to another table refers to a row of it."""
-    made: dict[str, list[dict[str, Any]]] = {}
-    for table in tables_of(database):
-        with database.write() as session:
-            there = [dict(row._mapping) for row in session.execute(table.select())]
-            made[table.name] = there or [{column.name: cell(column, made, number) for column in table.columns} for number in (1, 2)]
-            if not there:
-                session.execute(table.insert(), made[table.name])
-
-
-def cell(column: Column[Any], made: dict[str, list[dict[str, Any]]], number: int) -> Any:
-    for key in column.foreign_keys:
-        return made[key.column.table.name][number - 1][key.column.name]
-    kind = column.type.python_type
-    values: dict[type, Any] = {int: number, str: f"{number}", bytes: bytes([number]) * 32, datetime: datetime(2026, 11, number, tzinfo=UTC)}
-    return values[kind]
-
-
-def content_of(database: Database) -> dict[str, list[dict[str, Any]]]:
-    """All rows of all tables, in a fixed order."""
-    content = {}
-    with database.read() as session:
-        for table in tables_of(database):
-            rows = session.execute(table.select().order_by(*table.primary_key.columns))
-            content[table.name] = [dict(row._mapping) for row in rows]
-    return content
-
-
-def within(content: dict[str, list[dict[str, Any]]], before: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """As much of `content` as there was in columns before."""
-    columns = {table: rows[0].keys() for table, rows in before.items()}
-    return {table: [{name: row[name] for name in columns[table]} for row in content[table]] for table in before}
 
 
 def test_built_in_plans_and_revision_are_there(database: Database) -> None:
