@@ -94,6 +94,8 @@ def test_names_that_a_contract_can_have_stay_and_others_are_said() -> None:
     ("answers", "expected"),
     [
         ([Answer((0, 1))], "the classes are 0, 1: say in this order what partners call them, with --labels no,yes"),
+        ([Answer((0, 1, 2))], "the classes are 0, 1, 2: say in this order what partners call them, with --labels low,middle,high"),
+        ([Answer((1, 2, 3, 4))], "--labels first,second,third,…"),
         ([Answer((False, True))], "the classes are False, True: say"),
         ([Answer(("a", ""))], "--labels no,yes"),
         ([Answer(("a\n", "b"))], "--labels no,yes"),

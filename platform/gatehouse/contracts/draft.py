@@ -137,7 +137,8 @@ def _class_names(answer: Answer) -> tuple[str, ...]:
         return answer.names
     names = tuple(cls for cls in classes if isinstance(cls, str) and 0 < len(cls) <= MAX_LABEL_NAME and plain(cls))
     if len(names) != len(classes):
-        raise DraftIncomplete(f"the classes{of} are {shown}: say in this order what partners call them, with --labels no,yes")
+        wanted = "no,yes" if len(classes) == 2 else "low,middle,high" if len(classes) == 3 else "first,second,third,…"
+        raise DraftIncomplete(f"the classes{of} are {shown}: say in this order what partners call them, with --labels {wanted}")
     return names
 
 
