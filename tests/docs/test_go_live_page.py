@@ -97,6 +97,12 @@ def test_the_tick_list_is_what_doctor_finds_there_and_all_of_it_is_ok(followed: 
     assert {part: each for part, each in found.items() if each["state"] != "ok"} == {}
 
 
+def test_what_doctor_may_find_beside_the_tick_list_comes_only_where_there_is_something_to_say() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")  # has a heading for each part, see test_runbook_page.py
+    ticks = set(TICK.findall(PAGE.read_text(encoding="utf-8")))
+    assert set(re.findall(r"`doctor: ([^`]+)`", runbook)) - ticks == {"redis", "ENDPOINT", "GATEHOUSE_…"}
+
+
 def test_root_was_asked_for_the_user_the_folder_the_program_and_the_services_alone(followed: Followed) -> None:
     told = [line.replace(str(followed.machine.root), "") for line in followed.machine.told]
     assert told == [
