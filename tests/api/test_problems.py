@@ -1,6 +1,7 @@
 """What bad input gets, through HTTP: a clear problem document of the right status and code, and nothing of what was sent."""
 
 import json
+from html import escape
 from typing import Any
 
 import pytest
@@ -249,10 +250,11 @@ def test_the_body_cap_is_413_and_says_which_cap_holds(live: Live, small_key: str
     assert live.predict(small_key, GOOD.encode().ljust(2048)).status_code == 200
 
 
-def test_every_code_of_the_catalogue_has_a_public_page(live: Live) -> None:
-    for code in CATALOGUE:
+def test_every_code_of_the_catalogue_has_a_public_page_with_cause_and_remedy(live: Live) -> None:
+    for code, told in CATALOGUE.items():
         answer = live.get(f"/errors/{code}")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert [text for text in (told.cause, told.remedy) if f"<p>{escape(text)}</p>" not in answer.text] == []
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from stage import WIDE, Live, Stage, instances, problem
 
+from gatehouse.api.admin.welcome import WelcomeBody
 from gatehouse.errors import CATALOGUE
 from gatehouse.operating.welcome import COMMONEST
 from gatehouse.principal import Rate, Scope
@@ -121,6 +122,7 @@ def test_the_powershell_is_of_the_shape_that_sends_the_example(live: Live, welco
 
 def test_each_body_on_the_page_is_valid_as_it_stands(live: Live, flowers: Welcomed, hostile: Welcomed) -> None:
     for each in (flowers, hostile):
+        WelcomeBody.model_validate(each.facts)
         bodies = each.programs("json")
         assert len(bodies) == len(each.facts["endpoints"])
         for body, endpoint in zip(bodies, each.facts["endpoints"], strict=True):

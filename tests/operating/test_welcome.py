@@ -10,6 +10,8 @@ from sqlalchemy import update
 from sqlmodel import col
 from stage import ACTOR, WIDE, Stage
 
+from gatehouse.contracts.contract import parse_contract
+from gatehouse.contracts.openapi import describe
 from gatehouse.db.tables import EndpointTable
 from gatehouse.errors import CATALOGUE, Refused
 from gatehouse.identity.tenants import named_tenant
@@ -127,6 +129,39 @@ def test_what_to_send_again_is_what_passes_by_the_catalogue(stage: Stage) -> Non
     never = ("invalid_input", "credential_invalid", "not_found", "quota_exhausted", "prediction_failed", "endpoint_retired")
     assert not {code for _, code in named} & set(never)
     assert {code for _, code in named} >= {"rate_limited", "overloaded", "body_timeout", "idempotency_in_progress", "prediction_timeout"}
+
+
+TARGETS = """
+format = 1
+model = "line"
+api_version = "v1"
+[features.zone]
+type = "category"
+allowed = [{zones}]
+example = "zone 1"
+[output]
+task = "multioutput"
+[output.targets.rent]
+task = "regression"
+unit = "EUR"
+decimals = 1
+[output.targets.sold]
+task = "classification"
+labels = [{{class = 0, name = "no"}}, {{class = 1, name = "yes"}}]
+"""
+
+
+def test_every_target_and_as_many_categories_as_can_be_read_are_listed(stage: Stage) -> None:
+    stage.tenant("acme", "line")
+    found = facts(stage, "acme")
+    zones = ", ".join(f'"zone {number}"' for number in range(1, 203))
+    contract = describe(parse_contract(TARGETS.format(zones=zones).encode(), "line v1"))
+    said = markdown(welcome_document(found | {"endpoints": [found["endpoints"][0] | {"contract": contract}]}))
+    assert (
+        "- `rent`: `value` (EUR; 1 decimal)\n- `sold`: `label`, `confidence`, `probabilities` (labels: `no`, `yes`; 4 decimals)\n" in said
+    )
+    assert '| category<br>one of `"zone 1"`, `"zone 2"`, ' in said
+    assert '`"zone 200"` and 2 more, which GET on the model lists |' in said
 
 
 @pytest.mark.parametrize(
