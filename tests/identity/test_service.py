@@ -16,6 +16,7 @@ from gatehouse.identity.api_keys import MintedKey, checksum, mint_key
 from gatehouse.identity.key_store import Redigest, StoredKey, StoredSecret, StoredSecrets
 from gatehouse.identity.networks import parse_networks
 from gatehouse.identity.peppers import Peppers
+from gatehouse.identity.proof import CredentialEnded
 from gatehouse.identity.service import Authenticator
 from gatehouse.identity.tokens import TokenVerifier
 from gatehouse.principal import DEFAULT_KEY_SCOPES, Plan, Principal, Rate, Scope
@@ -116,7 +117,11 @@ def admit(door: Authenticator, text: str) -> Principal:
     if known is not None:
         return known
     generation = door.generation
-    verified = door.look_up(text)
+    try:
+        verified = door.look_up(text)
+    except CredentialEnded as ended:
+        door.remember_ended(text, ended, generation)
+        raise
     door.remember(text, verified, generation)
     return verified.principal
 
@@ -274,6 +279,85 @@ def test_row_26_what_is_remembered_is_the_whole_text(door: Authenticator, databa
     door.forget([Change(1, "key", key.id)])
     for dead in (token, twin(token), key.text):
         assert refusal(door, dead) == "key_revoked"
+
+
+ENDS: dict[str, dict[str, Any]] = {
+    "key_revoked": {"revoked_at": datetime.fromtimestamp(NOW - 1, UTC)},
+    "key_expired": {"expires_at": datetime.fromtimestamp(NOW - 1, UTC)},
+    "tenant_suspended": {"tenant_suspended": True},
+}
+
+
+@pytest.mark.parametrize("reason", ENDS)
+def test_a_key_that_has_ended_is_refused_from_memory_until_something_changes(door: Authenticator, database: Store, reason: str) -> None:
+    key = database.add(**ENDS[reason])
+    token = token_of(key)
+    assert refusal(door, key.text) == refusal(door, token) == reason
+    asked = len(database.asked)
+    assert refusal(door, key.text) == refusal(door, token) == reason
+    assert len(database.asked) == asked
+    door.forget([Change(1, "tenant", "another")])
+    assert refusal(door, key.text) == reason
+    assert len(database.asked) > asked
+    database.change(key, expires_at=None, revoked_at=None, tenant_suspended=False)
+    door.forget([Change(2, "tenant", "ten_1")])
+    assert admit(door, key.text).key_id == key.id
+
+
+def test_a_revoked_token_is_refused_from_memory_and_its_key_is_not(door: Authenticator, database: Store) -> None:
+    key = database.add()
+    token = token_of(key, jti="stolen")
+    database.revoked.add("stolen")
+    assert refusal(door, token) == "token_revoked"
+    asked = len(database.asked)
+    assert refusal(door, token) == "token_revoked"
+    assert len(database.asked) == asked
+    assert admit(door, key.text).key_id == key.id
+
+
+def test_row_8_nothing_is_remembered_of_a_wrong_secret_so_that_no_time_tells_which_ids_exist(door: Authenticator, database: Store) -> None:
+    wrong, unknown = with_other_secret(database.add()), mint_key(PEPPER).text
+    for text in (wrong, unknown):
+        first = (refusal(door, text), len(database.asked))
+        asked = len(database.asked)
+        assert refusal(door, text) == first[0]
+        assert len(database.asked) > asked
+
+
+def test_an_end_that_was_read_before_a_change_is_not_written_back(door: Authenticator, database: Store) -> None:
+    key = database.add(tenant_suspended=True)
+    generation = door.generation
+    with pytest.raises(CredentialEnded) as ended:
+        door.look_up(key.text)
+    database.change(key, tenant_suspended=False)
+    door.forget([Change(1, "tenant", "ten_1")])
+    door.remember_ended(key.text, ended.value, generation)
+    assert admit(door, key.text).key_id == key.id
+
+
+def test_ends_are_not_told_from_memory_when_changes_have_not_been_seen_for_too_long(
+    door: Authenticator, database: Store, clock: Clock
+) -> None:
+    key = database.add(**ENDS["key_revoked"])
+    refusal(door, key.text)
+    clock.monotonic += STALE_AFTER_S + 1
+    asked = len(database.asked)
+    assert refusal(door, key.text) == "key_revoked"
+    assert len(database.asked) > asked
+
+
+def test_so_many_ends_are_remembered_and_the_oldest_goes_first(
+    door: Authenticator, database: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MAX_ENDED", 2)
+    keys = [database.add(**ENDS["key_revoked"]) for _ in range(3)]
+    for key in keys:
+        refusal(door, key.text)
+    asked = len(database.asked)
+    assert [refusal(door, key.text) for key in keys[1:]] == ["key_revoked"] * 2
+    assert len(database.asked) == asked
+    refusal(door, keys[0].text)
+    assert len(database.asked) > asked
 
 
 def test_memory_holds_no_credential(door: Authenticator, database: Store) -> None:

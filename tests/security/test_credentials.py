@@ -400,6 +400,21 @@ def test_row_14_guesses_from_one_address_are_slowed_before_any_look_up(stage: St
         assert live.get("/account", other).status_code == 200, "the wait that was named is enough"
 
 
+def test_row_14_a_key_that_has_ended_counts_each_time_though_it_is_looked_up_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, ended = stage.tenant("acme", "iris"), stage.key("acme")
+    stage.revoke(ended)
+    with stage.serving(failed_credentials_per_minute="5") as live:
+        monkeypatch.setattr(live.app.identity.failures._rates, "_clock_us", lambda: 1_000_000)
+        asked = count_look_ups(live, monkeypatch)
+        first, *more = (problem(live.get("/account", ended), 401, "credential_invalid") for _ in range(5))
+        assert all(each | {"request_id": ""} == first | {"request_id": ""} for each in more)
+        problem(live.get("/account", ended), 429, "too_many_failures")
+        assert set(asked) == {key_id(ended)}
+        assert len(asked) == 2, "its secrets, then itself"
+        assert live.app.identity.failures.counted == 5
+        problem(live.get("/account", good), 429, "too_many_failures")
+
+
 def test_row_14_a_thousand_guesses_at_once_are_not_all_looked_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     with stage.serving(failed_credentials_per_minute="5") as live:
         asked = count_look_ups(live, monkeypatch)

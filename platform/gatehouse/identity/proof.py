@@ -37,6 +37,10 @@ class Verifier(Protocol):
     def verify(self, text: str, now: float) -> TokenClaims | PersonClaims: ...
 
 
+class CredentialEnded(CredentialInvalid):
+    """Proven, but of a key or a token that works no more: it stays refused until something changes."""
+
+
 class SecretWrong(CredentialInvalid):
     """Callers are told what they are told of any other; within, of which key, and whether there is one of this id."""
 
@@ -112,7 +116,7 @@ class Prover:
         claims = self._verify(text, now)
         verified = self._person(claims) if isinstance(claims, PersonClaims) else self._key(claims, now)
         if self._is_revoked(claims.jti):
-            raise CredentialInvalid(reason="token_revoked")
+            raise CredentialEnded(reason="token_revoked")
         return replace(verified, expires_at=min(verified.expires_at, claims.expires_at), jti=claims.jti, kid=claims.kid)
 
     def _key(self, claims: TokenClaims, now: float) -> Verified:
@@ -164,12 +168,12 @@ class Prover:
 
 def _alive(stored: StoredKey, now: float) -> Verified:
     if stored.revoked_at is not None:
-        raise CredentialInvalid(reason="key_revoked")
+        raise CredentialEnded(reason="key_revoked")
     if stored.tenant_suspended:
-        raise CredentialInvalid(reason="tenant_suspended")
+        raise CredentialEnded(reason="tenant_suspended")
     expires_at = _seconds(stored.expires_at)
     if expires_at <= now:
-        raise CredentialInvalid(reason="key_expired")
+        raise CredentialEnded(reason="key_expired")
     return Verified(stored.principal, expires_at)
 
 
@@ -177,7 +181,7 @@ def _in_grace(verified: Verified, stored: StoredKey, now: float) -> Verified:
     """`verified`, ending with the grace of the secret before the last rotation. Raises CredentialInvalid when it has ended."""
     ends_at = stored.grace_ends_at.timestamp() if stored.grace_ends_at else now
     if ends_at <= now:
-        raise CredentialInvalid(reason="key_secret_rotated")
+        raise CredentialEnded(reason="key_secret_rotated")
     return replace(verified, expires_at=min(verified.expires_at, ends_at))
 
 

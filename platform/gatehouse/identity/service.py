@@ -9,10 +9,11 @@ from gatehouse.errors import CredentialInvalid
 from gatehouse.identity.key_store import StoredKey, StoredSecrets
 from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.person_store import StoredPerson
-from gatehouse.identity.proof import Prover, Uses, Verifier, check_network, unavailable
+from gatehouse.identity.proof import CredentialEnded, Prover, Uses, Verifier, check_network, unavailable
 from gatehouse.principal import Principal, Verified
 
 MAX_REMEMBERED = 100_000
+MAX_ENDED = 10_000
 REMEMBERED_KINDS = ("key", "person", "tenant", "plan", "token", "token_key")
 """Of changes that a credential that is remembered may feel."""
 TOKEN_KEYS_FRESH_S = 5.0
@@ -47,16 +48,20 @@ class Authenticator:
         self._monotonic = monotonic
         self._confirmed_at = monotonic()
         self._remembered: dict[bytes, Verified] = {}
+        self._ended: dict[bytes, str] = {}
+        """Credentials of keys that have ended, and why. Of wrong secrets nothing is remembered: that would tell which ids exist."""
         self.generation = 0
 
     def recall(self, text: str, address: str = "") -> Principal | None:
         """The principal of a credential that was proven before and has not changed since; None when it must be looked up.
 
-        Raises CredentialInvalid when it has expired or may not be used from `address`, IdentityUnavailable when changes have
-        not been seen for too long.
+        Raises CredentialInvalid when it has expired or may not be used from `address`, CredentialEnded where it was refused so and nothing has
+        changed since, IdentityUnavailable when changes have not been seen for too long.
         """
-        verified = self._remembered.get(_cache_key(text))
+        digest = _cache_key(text)
+        verified = self._remembered.get(digest)
         if verified is None:
+            self._check_ended(digest)
             return None
         now = self._now()
         if verified.expires_at <= now:
@@ -83,6 +88,18 @@ class Authenticator:
             self._remembered.pop(next(iter(self._remembered)))
         self._remembered[digest] = verified
 
+    def remember_ended(self, text: str, ended: CredentialEnded, generation: int) -> None:
+        """Keep that a credential was refused, unless something changed since `generation`."""
+        if generation == self.generation:
+            if len(self._ended) >= MAX_ENDED:
+                self._ended.pop(next(iter(self._ended)))
+            self._ended[_cache_key(text)] = ended.reason or ""
+
+    def _check_ended(self, digest: bytes) -> None:
+        reason = self._ended.get(digest)
+        if reason is not None and self.stale_for_s() <= self._stale_after_s:
+            raise CredentialEnded(reason=reason)
+
     def confirm(self) -> None:
         """All changes up to now have been seen."""
         self._confirmed_at = self._monotonic()
@@ -98,7 +115,7 @@ class Authenticator:
         """Drop just what changed: by key, person, tenant (also its grants), plan, token or token key; or all of it."""
         if EVERYTHING in changes:
             self.generation += 1
-            self._remembered = {}
+            self._remembered, self._ended = {}, {}
             return
         by_kind: dict[str, set[str]] = {}
         for change in changes:
@@ -107,6 +124,7 @@ class Authenticator:
         if not (keys or people or tenants or plans or tokens or token_keys):
             return
         self.generation += 1
+        self._ended = {}
         self._remembered = {
             digest: verified
             for digest, verified in self._remembered.items()

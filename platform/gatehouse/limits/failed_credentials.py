@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
+from functools import lru_cache
 from threading import Lock
 
 from gatehouse.errors import TooManyFailures
@@ -39,12 +40,17 @@ class FailedCredentials:
             self._rates.decide([(self._limit(address), 1)])
 
     def _limit(self, address: str) -> RateLimit:
-        network = network_of(address)
-        of = self._processes()  # each takes its share; at least one failure, since without any no good credential would be looked up
-        period_us, burst = 60_000_000 * of, max(1, self._per_minute // of)
-        return RateLimit(f"failures:{network}", "failed-credentials", "key", "requests", self._per_minute, period_us, burst)
+        return _limit_of(network_of(address), self._per_minute, self._processes())
 
 
+@lru_cache(maxsize=1024)
+def _limit_of(network: str, per_minute: int, processes: int) -> RateLimit:
+    """Each process takes its share; at least one failure, since without any no good credential would be looked up."""
+    period_us, burst = 60_000_000 * processes, max(1, per_minute // processes)
+    return RateLimit(f"failures:{network}", "failed-credentials", "key", "requests", per_minute, period_us, burst)
+
+
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """The address, or the /64 network of an IPv6 one, since a caller there has all of it; odd texts stay as they are."""
     try:

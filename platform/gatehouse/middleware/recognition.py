@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gatehouse.call import Call
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, CredentialMissing, IdentityUnavailable, Problem
+from gatehouse.identity.proof import CredentialEnded
 from gatehouse.principal import Principal, Verified
 
 CHALLENGE = 'Bearer realm="gatehouse"'
@@ -24,12 +25,17 @@ class Credentials(Protocol):
 
     def remember(self, text: str, verified: Verified, generation: int) -> None: ...
 
+    def remember_ended(self, text: str, ended: CredentialEnded, generation: int) -> None: ...
+
 
 class Failures(Protocol):
     """The limit on failed credentials by address."""
 
     def check(self, address: str) -> None:
         """Raises TooManyFailures when no more credential from there is to be looked up."""
+
+    def count(self, address: str) -> None:
+        """One more failure from there."""
 
 
 class Recognition:
@@ -47,10 +53,14 @@ class Recognition:
         return self._credentials.generation
 
     def recall(self, call: Call) -> Principal | None:
-        """Raises CredentialInvalid or IdentityUnavailable."""
+        """Raises CredentialInvalid, IdentityUnavailable or TooManyFailures."""
         call.generation = self._credentials.generation
         try:
             return self._credentials.recall(call.credential, call.address)
+        except CredentialEnded as refusal:  # counts, and is answered, as where it was looked up
+            self._failures.check(call.address)
+            self._failures.count(call.address)
+            raise challenged(refusal) from None
         except CredentialInvalid as refusal:
             raise challenged(refusal) from None
 
@@ -62,6 +72,8 @@ class Recognition:
             async with asyncio.timeout(LOOK_UP_DEADLINE_S):
                 proven = await asyncio.get_running_loop().run_in_executor(self._threads, self._prove, call.credential, call.address)
         except (CredentialInvalid, CredentialMalformed) as refusal:
+            if isinstance(refusal, CredentialEnded):
+                self._credentials.remember_ended(call.credential, refusal, generation)
             raise challenged(refusal) from None
         except TimeoutError:  # a database that hangs answers nothing, not even an error
             raise IdentityUnavailable(reason="identity_database_hangs", headers=[("Retry-After", RETRY_AFTER_S)]) from None
