@@ -143,10 +143,3 @@ def check_command(words: list[str]) -> None:
         command = command.commands[words[1]] if len(words) > 1 else command
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} - options == set(), words
-
-
-def test_links_within_the_page_lead_to_its_headings() -> None:
-    anchors = {
-        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
-    }
-    assert [link for link in re.findall(r"\]\(#([^)]+)\)", PAGE) if link not in anchors] == []
