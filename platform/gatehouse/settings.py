@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -352,13 +353,24 @@ def read_settings() -> Settings:
 
 def _read_file(file: Path) -> dict[str, Any]:
     """What the file sets, by field; nothing when there is none."""
+    if not file.is_file():
+        return {}
     given: dict[str, Any] = {}
-    for name, value in dotenv_values(file, interpolate=False).items():
+    with file.open(encoding="utf-8") as text:
+        lines = list(parse_stream(text))
+    for line in lines:
+        name, value = line.key, line.value
+        if line.error:  # not shown: half of it may be a secret
+            raise SettingsInvalid(f"{SETTINGS_FILE}: line {line.original.line} is not of the form GATEHOUSE_NAME=value")
+        if name is None:  # a comment
+            continue
         if value is None or not name.startswith(PREFIX):
             raise SettingsInvalid(f"{SETTINGS_FILE}: {name[:40]!r} is not a line of the form GATEHOUSE_NAME=value")
         check_name(name)
         if value:
             given[name.removeprefix(PREFIX).lower()] = value
+        else:
+            given.pop(name.removeprefix(PREFIX).lower(), None)  # the last line of a name holds
     return given
 
 
@@ -387,7 +399,7 @@ def check_name(name: str) -> None:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    said = str(first["msg"]).removeprefix("Value error, ")
+    said = str(first["msg"]).removeprefix("Value error, ").replace("Input should", "must")
     if not first["loc"]:
         return said
     name = _variable(str(first["loc"][0]))

@@ -42,7 +42,7 @@ def test_a_guide_in_each_format_is_printed_or_written_to_a_file(second: Any, tmp
 
     nowhere = tmp_path / "no" / "guide.md"
     refused = second("migration", "guide", "pair", "v1", "v2", "--output", nowhere, code=1).error
-    assert refused == f"gatehouse: {nowhere}: No such file or directory\n"
+    assert refused == f"gatehouse: {nowhere} cannot be written: No such file or directory; check the path\n"
 
 
 def test_once_it_is_deprecated_the_guide_says_until_when(second: Any) -> None:

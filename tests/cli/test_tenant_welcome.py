@@ -46,4 +46,7 @@ def test_what_cannot_be_written_is_refused_in_one_line(published: Any, tmp_path:
     assert published("tenants", "welcome", "acm", code=1).error.endswith("did you mean acme?\n")
     published("grants", "add", "acme", "pair")
     nowhere = tmp_path / "no" / "acme.md"
-    assert published("tenants", "welcome", "acme", "--output", nowhere, code=1).error == f"gatehouse: {nowhere}: No such file or directory\n"
+    assert (
+        published("tenants", "welcome", "acme", "--output", nowhere, code=1).error
+        == f"gatehouse: {nowhere} cannot be written: No such file or directory; check the path\n"
+    )

@@ -63,7 +63,7 @@ def test_a_secret_is_taken_as_it_is_written(folder: Path) -> None:
         ("GATEHOUSE_LISTEN_PORT=0", "GATEHOUSE_LISTEN_PORT "),
         ("GATEHOUSE_DOCS=maybe", "GATEHOUSE_DOCS "),
         ("GATEHOUSE_STALE_IDENTITY_S=inf", "GATEHOUSE_STALE_IDENTITY_S "),
-        ("GATEHOUSE_STALE_IDENTITY_S=0", "GATEHOUSE_STALE_IDENTITY_S Input should be greater than or equal to 1"),
+        ("GATEHOUSE_STALE_IDENTITY_S=0", "GATEHOUSE_STALE_IDENTITY_S must be greater than or equal to 1"),
         ("GATEHOUSE_BODY_DEADLINE_S=nan", "GATEHOUSE_BODY_DEADLINE_S "),
         ("GATEHOUSE_PUBLIC_URL=javascript:alert(1)", "GATEHOUSE_PUBLIC_URL must be http"),
         ("GATEHOUSE_PUBLIC_URL=https://a.example/?x=1", "GATEHOUSE_PUBLIC_URL must be http"),

@@ -1,6 +1,6 @@
 """The `gatehouse` command: nouns in the plural, each with a few verbs."""
 
-import re
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -10,6 +10,7 @@ import typer
 from typer._click.exceptions import UsageError
 from typer.core import TyperCommand, TyperGroup
 
+from gatehouse.cli.one_line import cause_of, misused, without_credentials
 from gatehouse.errors import Refused
 
 COMMANDS = {
@@ -38,7 +39,6 @@ COMMANDS = {
     "usage": ("gatehouse.cli.usage:app", "Calls and rows that were metered."),
 }
 """Name to where it lies and its line in `gatehouse --help`, in the order of a first day."""
-_CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z]{16}_[0-9A-Za-z]+|eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_.-]+|once_[0-9A-Za-z]{16,}")
 
 
 class Nouns(TyperGroup):
@@ -47,6 +47,12 @@ class Nouns(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {name: TyperCommand(name, help=line) for name, (_, line) in COMMANDS.items()}
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        try:
+            return super().make_context(*arguments, **more)
+        except UsageError as error:
+            raise misused(error) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
@@ -59,19 +65,17 @@ class Nouns(TyperGroup):
             typer.echo(f"gatehouse: {without_credentials(str(refusal))}", err=True)
             raise typer.Exit(1) from None
         except UsageError as error:
-            error.message = without_credentials(error.message)
-            raise
+            raise misused(error) from None
         except BrokenPipeError:
             raise  # somebody read the first lines only
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            typer.echo(f"gatehouse: {where}{error.strerror or type(error).__name__}", err=True)
+            typer.echo(_told(error), err=True)
             raise typer.Exit(1) from None
 
 
-def without_credentials(text: str) -> str:
-    """What is said of an argument does not repeat a key or a token: what a screen shows, cron mails and logs keep."""
-    return _CREDENTIAL.sub("[credential]", text)
+def _told(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"gatehouse: {where}{cause_of(error)}"
 
 
 def load_command(name: str) -> Any:
@@ -109,5 +113,9 @@ def _gatehouse(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line. Exit codes: 0 done, 1 refused with one line on stderr, 2 not a command."""
-    app(arguments, prog_name="gatehouse")
+    """The command line. Exit codes: 0 done, 1 refused with one line on stderr, 2 not a command, said in one line too."""
+    try:
+        app(arguments, prog_name="gatehouse")
+    except OSError as error:  # where the help itself cannot be written
+        typer.echo(_told(error), err=True)
+        sys.exit(1)

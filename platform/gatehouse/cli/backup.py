@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gatehouse.cli.backup_settings import left_out, settings_text, values_of_place
 from gatehouse.cli.deployment import LONGEST_WAIT_S, settings_or_refusal
+from gatehouse.cli.one_line import database_cause
 from gatehouse.cli.output import Json, example, print_json
 from gatehouse.cli.progress import amount_bar
 from gatehouse.cli.secret_settings import SECRETS, fresh_secret
@@ -106,7 +107,7 @@ def _database(settings: Settings, *, made: bool) -> Iterator[Database]:
     except DatabaseUnreachable as error:
         raise Refused(str(error)) from None
     except DBAPIError as error:
-        raise Refused(f"the database failed, nothing was kept: {str(error.orig).strip().splitlines()[0]}") from error
+        raise Refused(f"the database failed, nothing was kept: {database_cause(error.orig)}") from error
     finally:
         database.close()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from gatehouse.cli.one_line import cause_of, database_cause
 from gatehouse.db.audit import Actor
 from gatehouse.db.audit_chain import AuditTrailUnfit
 from gatehouse.db.audit_keys import AuditKeys
@@ -40,7 +41,7 @@ def open_deployment() -> Iterator[Deployment]:
         settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         database = open_database(settings.database, AuditKeys(settings.audit_keys))
     except OSError as error:
-        raise Refused(f"the state folder {settings.state_dir} cannot be made: {error.strerror}") from None
+        raise Refused(f"the state folder {settings.state_dir} cannot be made: {cause_of(error)}") from None
     except DatabaseUrlInvalid as error:
         raise Refused(f"GATEHOUSE_DATABASE_URL: {error}") from None
     try:
@@ -50,7 +51,7 @@ def open_deployment() -> Iterator[Deployment]:
     except (DatabaseUnreachable, DatabaseTooNew, AuditTrailUnfit) as error:
         raise Refused(str(error)) from None
     except DBAPIError as error:
-        raise Refused(f"the database failed, nothing was changed: {str(error.orig).strip().splitlines()[0]}") from error
+        raise Refused(f"the database failed, nothing was changed: {database_cause(error.orig)}") from error
     finally:
         database.close()
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from gatehouse.api.guide_page import guide_page
+from gatehouse.cli.one_line import cause_of
+from gatehouse.errors import Refused
 from gatehouse.migration.guide_document import Document
 from gatehouse.migration.guide_markdown import markdown
 
@@ -35,5 +37,8 @@ def hand_over(text: str, output: Path | None, said: str) -> None:
     if output is None:
         typer.echo(text, nl=False)
         return
-    output.write_text(text, encoding="utf-8")
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refused(f"{output} cannot be written: {cause_of(error)}") from None
     typer.echo(f"{output} {said}")

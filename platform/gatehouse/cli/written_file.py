@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from gatehouse.cli.one_line import cause_of
 from gatehouse.errors import Refused
 
 
@@ -22,9 +23,14 @@ def written_file(out: Path | None) -> Iterator[TextIO]:
     try:
         unfinished = _fresh(out)
     except OSError as error:
-        raise Refused(f"{out} cannot be written: {error.strerror}") from None
-    with _taking_the_place(*unfinished, out) as target:
-        yield target
+        raise Refused(f"{out} cannot be written: {cause_of(error)}") from None
+    try:
+        with _taking_the_place(*unfinished, out) as target:
+            yield target
+    except OSError as error:
+        if error.filename is None:  # one with a name is of what is read
+            raise Refused(f"{out} cannot be written: {cause_of(error)}") from None
+        raise
 
 
 @contextmanager
@@ -35,7 +41,7 @@ def new_binary_file(out: Path) -> Iterator[BinaryIO]:
     try:
         descriptor, unfinished = _fresh(out)
     except OSError as error:
-        raise Refused(f"{out} cannot be written: {error.strerror}") from None
+        raise Refused(f"{out} cannot be written: {cause_of(error)}") from None
     try:
         with os.fdopen(descriptor, "wb") as target:
             yield target
@@ -46,7 +52,7 @@ def new_binary_file(out: Path) -> Iterator[BinaryIO]:
     except BaseException as error:
         Path(unfinished).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:  # one with a name is of what is read
-            raise Refused(f"{out} cannot be written: {error.strerror}") from None
+            raise Refused(f"{out} cannot be written: {cause_of(error)}") from None
         raise
 
 

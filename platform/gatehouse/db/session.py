@@ -179,6 +179,7 @@ def wait_until_reachable(database: Database, seconds: float, sleep: Callable[[fl
             cause = str(error.orig).strip().splitlines()[0] if error.orig else "no connection"
             if time.monotonic() + pause > deadline or any(words in cause for words in FINAL):
                 shown = database.engine.url.render_as_string(hide_password=True)
-                raise DatabaseUnreachable(f"the database {shown} cannot be reached: {cause}; check GATEHOUSE_DATABASE_URL") from None
+                remedy = "make room on its disk" if "disk" in cause else "check GATEHOUSE_DATABASE_URL"
+                raise DatabaseUnreachable(f"the database {shown} cannot be reached: {cause}; {remedy}") from None
         sleep(pause)
         pause = min(pause * 2, 2.0)
