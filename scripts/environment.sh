@@ -39,10 +39,17 @@ if ! .venv/bin/python -c "$in_range" >/dev/null 2>&1 || ! .venv/bin/python -m pi
     "$found" -m venv --clear .venv
 fi
 
+# Runs what fetches packages; where it fails, its last words and the remedy are one line.
+fetched() {
+    said=$("$@" 2>&1) && return 0
+    echo "The packages cannot be had ($(printf '%s' "$said" | tr -s '\n ' ' ' | tail -c 300)): see that the package index can be reached (behind a proxy set HTTPS_PROXY), then try again." >&2
+    exit 1
+}
+
 started=$(date +%s)
 echo "Making .venv from uv.lock (a minute or two the first time) ..."
 wanted='uv>=0.13.8,<0.14'
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore "$wanted"
+fetched .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore "$wanted"
 # compiled once here: where Python may not write its caches, each command would compile all of scikit-learn anew, for seconds
-.venv/bin/uv sync --compile-bytecode --quiet --frozen --all-extras --no-python-downloads --python .venv/bin/python
+fetched .venv/bin/uv sync --compile-bytecode --quiet --frozen --all-extras --no-python-downloads --python .venv/bin/python
 echo "Environment ready: $(.venv/bin/python --version), $(($(date +%s) - started)) s."
