@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
-from gatehouse.limits.redis_lines import RedisLines, RedisRefused, RedisUnanswered
-from gatehouse.limits.redis_rates import EXACT_TICKS, LEASE_US, SCRIPT, RedisRates, storable
+from gatehouse.limits.redis_lines import RedisLines, RedisRefused, RedisUnanswered, RedisUnavailable
+from gatehouse.limits.redis_rates import EXACT_TICKS, LEASE_US, MOST_TOGETHER, SCRIPT, RedisRates, storable
 
 SECOND = 1_000_000
 BEGIN = 1_790_000_000 * SECOND
@@ -135,6 +135,75 @@ Steps = list[tuple[str, int, Any]]
 @given(shapes=shapes, age=ages, steps=steps)
 def test_redis_decides_as_memory_does(make_store: Callable[[], Store], shapes: Shapes, age: int, steps: Steps) -> None:
     no_difference(make_store, shapes, age, steps)
+
+
+class CountedLines:
+    """The lines, which count the runs of the script."""
+
+    def __init__(self, lines: RedisLines) -> None:
+        self.lines = lines
+        self.runs = 0
+
+    async def run(self, *told: Any) -> list[str]:
+        self.runs += 1
+        return await self.lines.run(*told)
+
+
+@settings(max_examples=100, deadline=None)
+@given(amounts=st.lists(st.lists(st.integers(0, 12), min_size=3, max_size=3), min_size=1, max_size=2 * MOST_TOGETHER), apart=st.booleans())
+def test_decisions_of_one_moment_travel_together_and_are_made_in_their_order(
+    make_store: Callable[[], Store], amounts: list[list[int]], apart: bool
+) -> None:
+    store, rules = make_store(), [limit(burst=burst, id=str(place)) for place, burst in enumerate((20, 40, 30))]
+    counted: Any = CountedLines(store.lines)
+    store.rates._lines = counted
+    memory = MemoryRates(lambda: store.now)
+    memory.forget(store.now - 3600 * SECOND)
+    store.at(store.now + 3600 * SECOND)
+    asks = [list(zip(rules[:2] if apart and number % 2 else rules, each, strict=False)) for number, each in enumerate(amounts)]
+
+    async def at_once() -> list[Decision]:
+        return await asyncio.gather(*(store.rates.decide(each, returnable=True) for each in asks))
+
+    counted.runs = 0
+    found = store.run(at_once())
+    assert counted.runs == -(-len(asks) // MOST_TOGETHER)
+    assert [each[:5] for each in found] == [memory.decide(each, returnable=True)[:5] for each in asks]
+    for each in found:
+        store.run(store.rates.give_back(each))
+    assert store.decide(*((rule, 0) for rule in rules)).remaining() == (20, 40, 30), "each gives back just what it took"
+
+
+def test_a_limit_before_its_edit_and_after_it_are_never_decided_by_one_run(make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    store.at(store.now + 3600 * SECOND)
+    counted: Any = CountedLines(store.lines)
+    store.rates._lines = counted
+    old, new = limit(count=5, burst=20), limit(count=5, burst=10)
+
+    async def at_once() -> list[Decision]:
+        return await asyncio.gather(*(store.rates.decide([(rule, 6)]) for rule in (old, old, old, new)))
+
+    assert sorted(each.admitted for each in store.run(at_once())) in ([False, True, True, True], [False, False, False, True])
+    assert counted.runs == 2
+    assert store.decide((new, 0)).remaining()[0] in (2, 4)
+
+
+@pytest.mark.parametrize("error", [RedisUnavailable("gone"), ValueError("odd")])
+def test_where_redis_does_not_decide_each_of_those_that_went_together_is_told(make_store: Callable[[], Store], error: Exception) -> None:
+    store = make_store()
+
+    class Broken:
+        async def run(self, *_told: Any) -> list[str]:
+            raise error
+
+    broken: Any = Broken()
+    store.rates._lines = broken
+
+    async def at_once() -> list[Any]:
+        return await asyncio.gather(*(store.rates.decide([(limit(), 1)]) for _ in range(3)), return_exceptions=True)
+
+    assert all(isinstance(each, RedisUnavailable) for each in store.run(at_once()))
 
 
 @pytest.mark.soak

@@ -55,8 +55,8 @@ class Authenticator:
     def recall(self, text: str, address: str = "") -> Principal | None:
         """The principal of a credential that was proven before and has not changed since; None when it must be looked up.
 
-        Raises CredentialInvalid when it has expired or may not be used from `address`, CredentialEnded where it was refused so and nothing has
-        changed since, IdentityUnavailable when changes have not been seen for too long.
+        Raises CredentialInvalid when it has expired or may not be used from `address`, CredentialEnded where it was refused so before,
+        IdentityUnavailable when changes have not been seen for too long.
         """
         digest = _cache_key(text)
         verified = self._remembered.get(digest)

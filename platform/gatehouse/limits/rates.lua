@@ -120,28 +120,36 @@ if operation == 'return' then
   return {whole(now), fraction}
 end
 
--- operation 'decide': ARGV 4 is the fraction that the limits were cut to; then for each limit ticks, cost, depth, amount.
+-- operation 'decide': ARGV 4 is the fraction that the limits were cut to; then for each limit ticks, cost, depth; then the decisions, one
+-- after the other: how many limits, and for each of these its place among KEYS and the amount. A decision sees what those before it took.
 if fraction ~= ARGV[4] then return {whole(now), fraction} end
-local states, admitted = {}, true
+local states, at = {}, 5
 for place = 3, #KEYS do
-  local first = 5 + (place - 3) * 4
-  local ticks, cost, depth, amount = tonumber(ARGV[first]), tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2]), tonumber(ARGV[first + 3])
-  local state = known(KEYS[place], ticks, cost, depth)
-  state.amount = amount
-  if state.backlog + amount > depth and amount > 0 then admitted = false end
-  states[place] = state
+  states[place] = known(KEYS[place], tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]))
+  at = at + 3
 end
-local reply = {whole(now), fraction, admitted and '1' or '0'}
-for place = 3, #KEYS do
-  local state = states[place]
-  local taken = admitted and state.amount > 0
-  if taken then
-    state.backlog = state.backlog + state.amount
-    state.number = state.number + 1
+local reply = {whole(now), fraction}
+while at <= #ARGV do
+  local first, last, admitted = at + 1, at + 2 * tonumber(ARGV[at]), true
+  for index = first, last, 2 do
+    local state, amount = states[tonumber(ARGV[index])], tonumber(ARGV[index + 1])
+    if state.backlog + amount > state.depth and amount > 0 then admitted = false end
   end
-  if taken or state.changed then keep(KEYS[place], state) end
-  reply[#reply + 1] = whole(state.backlog)
-  reply[#reply + 1] = state.born
-  reply[#reply + 1] = whole(state.number)
+  reply[#reply + 1] = admitted and '1' or '0'
+  for index = first, last, 2 do
+    local state, amount = states[tonumber(ARGV[index])], tonumber(ARGV[index + 1])
+    if admitted and amount > 0 then
+      state.backlog = state.backlog + amount
+      state.number = state.number + 1
+      state.changed = true
+    end
+    reply[#reply + 1] = whole(state.backlog)
+    reply[#reply + 1] = state.born
+    reply[#reply + 1] = whole(state.number)
+  end
+  at = last + 1
+end
+for place = 3, #KEYS do
+  if states[place].changed then keep(KEYS[place], states[place]) end
 end
 return reply

@@ -1,11 +1,13 @@
-"""Rate limits in Redis: all limits of one decision by one script, with the semantics of MemoryRates."""
+"""Rate limits in Redis: all limits of all decisions of a moment by one script, with the semantics of MemoryRates."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from gatehouse.limits.rate import Decision, RateLimit, StoredClaim
-from gatehouse.limits.redis_lines import RedisLines, RedisRefused
+from gatehouse.limits.redis_lines import RedisLines, RedisRefused, RedisUnavailable
 from gatehouse.limits.shares import never_lets_in
 
 SCRIPT = Path(__file__).with_name("rates.lua").read_text(encoding="utf-8")
@@ -14,8 +16,21 @@ LEASE_US = 2_000_000
 EXACT_TICKS = 2**51
 """Twice as many are still a whole number in a double, with room for one more burst."""
 TRIES = 4
+MOST_TOGETHER = 64
+"""Decisions in one run of the script, which holds Redis meanwhile: some hundred microseconds."""
+FIRST_PLACE = 3
+"""Of a limit's key: two marks stand before it."""
 PREFIX = "{gatehouse}"
 """In braces, so that all keys lie together where Redis is a cluster."""
+
+
+_Asks: TypeAlias = Sequence[tuple[RateLimit, int]]
+
+
+class _Question(NamedTuple):
+    asks: _Asks
+    returnable: bool
+    decided: "asyncio.Future[Decision]"
 
 
 class RedisRates:
@@ -27,6 +42,8 @@ class RedisRates:
         self._prefix = prefix
         self._marks = (f"{prefix}:mark", f"{prefix}:leases")
         self._fraction = "1/1"
+        self._waiting: list[_Question] = []
+        self._asking: set[asyncio.Task[None]] = set()
         self.decided_at_us = 0
         """When the last decision was made, by Redis's clock."""
 
@@ -43,24 +60,63 @@ class RedisRates:
         _, self._fraction = await self._lines.run(self._marks, "attach", LEASE_US, self._process_id, until_us, processes)
 
     async def decide(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision:
-        """Let all of it in, or nothing, in one round trip. Raises RedisUnavailable."""
-        keys = [*self._marks, *(f"{self._prefix}:{limit.id}" for limit, _ in asks)]
+        """Let all of it in, or nothing; decisions that are asked for in one turn of the event loop go in one round trip, in their order.
+
+        Raises RedisUnavailable.
+        """
+        loop = asyncio.get_running_loop()
+        decided: asyncio.Future[Decision] = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._send)  # behind all that is ready by now
+        self._waiting.append(_Question(asks, returnable, decided))
+        return await decided
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for together in _together(waiting):
+            task = asyncio.get_running_loop().create_task(self._decide_all(together))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+
+    async def _decide_all(self, questions: Sequence[_Question]) -> None:
+        try:
+            decisions = await self._decided(questions)
+        except BaseException as error:
+            for each in questions:
+                if not each.decided.done():
+                    each.decided.set_exception(error if isinstance(error, RedisUnavailable) else RedisUnavailable(type(error).__name__))
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for each, decision in zip(questions, decisions, strict=True):
+                if not each.decided.done():
+                    each.decided.set_result(decision)
+
+    async def _decided(self, questions: Sequence[_Question]) -> list[Decision]:
         for _ in range(TRIES):
             part, of = (int(text) for text in self._fraction.split("/"))
             if not part:
                 raise RedisRefused("no process is attached")
-            parts = [(storable(limit.share(part, of)), amount) for limit, amount in asks]
-            refused_by = never_lets_in(asks) or never_lets_in(parts)
-            asked = [
-                number
-                for limit, amount in parts
-                for number in (limit.ticks, limit.cost, limit.depth, 0 if refused_by else amount * limit.cost)
-            ]
-            reply = await self._lines.run(keys, "decide", LEASE_US, self._fraction, *asked)
+            cut = [[(storable(limit.share(part, of)), amount) for limit, amount in each.asks] for each in questions]
+            refused_by = [never_lets_in(each.asks) or never_lets_in(parts) for each, parts in zip(questions, cut, strict=True)]
+            keys, told = self._asked(cut, refused_by)
+            reply = await self._lines.run(keys, "decide", LEASE_US, self._fraction, *told)
             self.decided_at_us, self._fraction = int(reply[0]), reply[1]
             if len(reply) > 2:
-                return _decision(parts, reply, refused_by, returnable=returnable)
+                return _decisions(questions, cut, refused_by, reply)
         raise RedisRefused("processes come and go too quickly")
+
+    def _asked(self, cut: Sequence[_Asks], refused_by: Sequence[RateLimit | None]) -> tuple[list[str], list[int]]:
+        """The keys of all limits, and what the script is told of these and of the decisions."""
+        places: dict[tuple[str, int, int, int], int] = {}
+        decisions: list[int] = []
+        for parts, never in zip(cut, refused_by, strict=True):
+            decisions.append(len(parts))
+            for limit, amount in parts:
+                place = places.setdefault((limit.id, limit.ticks, limit.cost, limit.depth), FIRST_PLACE + len(places))
+                decisions += (place, 0 if never else amount * limit.cost)
+        numbers = [number for _, *numbers in places for number in numbers]
+        return [*self._marks, *(f"{self._prefix}:{id}" for id, *_ in places)], numbers + decisions
 
     async def give_back(self, decision: Decision) -> None:
         """Take back what a returnable decision let in, once. Raises RedisUnavailable."""
@@ -85,6 +141,31 @@ def storable(limit: RateLimit) -> RateLimit:
         return limit
     period_us = -(-limit.period_us // limit.count)
     return replace(limit, count=1, period_us=period_us, burst=min(limit.burst, EXACT_TICKS // period_us), whole=limit.whole or limit)
+
+
+def _together(questions: Sequence[_Question]) -> Iterator[list[_Question]]:
+    """Those that go in one run of the script, which knows each limit in one shape: never one from before an edit and from after it."""
+    together: list[_Question] = []
+    shapes: dict[str, RateLimit] = {}
+    for question in questions:
+        edited = any(shapes.get(limit.id, limit) != limit for limit, _ in question.asks)
+        if edited or len(together) == MOST_TOGETHER:
+            yield together
+            together, shapes = [], {}
+        together.append(question)
+        shapes.update((limit.id, limit) for limit, _ in question.asks)
+    yield together
+
+
+def _decisions(
+    questions: Sequence[_Question], cut: Sequence[_Asks], refused_by: Sequence[RateLimit | None], reply: Sequence[str]
+) -> list[Decision]:
+    found, at = [], 2
+    for question, parts, never in zip(questions, cut, refused_by, strict=True):
+        end = at + 1 + 3 * len(parts)
+        found.append(_decision(parts, [*reply[:2], *reply[at:end]], never, returnable=question.returnable))
+        at = end
+    return found
 
 
 def _decision(asks: Sequence[tuple[RateLimit, int]], reply: Sequence[str], refused_by: RateLimit | None, *, returnable: bool) -> Decision:
