@@ -21,7 +21,7 @@ run: $(READY) ## a server with demo models, a demo tenant and a key, on PORT (80
 test: $(READY) ## the whole suite, PostgreSQL and Valkey from wheels included
 	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-browser: $(READY) ## /docs and a guide in a real headless Chromium, which must be installed
+browser: $(READY) ## /docs, the pages of errors, a guide and a welcome page in a real headless Chromium, which must be installed
 	@$(BIN)/pytest -m browser tests/browser
 
 nginx: $(READY) ## deploy/nginx*.conf in nginx itself, which must be installed
