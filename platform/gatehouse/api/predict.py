@@ -28,8 +28,6 @@ from gatehouse.serving.rounds import Rounds
 from gatehouse.serving.turns import Turns
 from gatehouse.serving.workers import Workers
 
-NOT_COMPRESSED = (b"", b"identity")
-
 
 class Meter(Protocol):
     """What a prediction needs of usage."""
@@ -236,7 +234,8 @@ def check_scope(principal: Principal) -> None:
 
 def check_content(fields: Fields) -> None:
     """One JSON document in UTF-8, not compressed. Raises UnsupportedMediaType."""
-    if (fields.single(b"content-encoding") or b"").strip().lower() not in NOT_COMPRESSED or b"content-encoding" in fields.repeated:
+    encoding = fields.get(b"content-encoding", b"identity")
+    if encoding.strip().lower() != b"identity" or b"content-encoding" in fields.repeated:
         raise UnsupportedMediaType("Compressed bodies are not accepted. Send the JSON as it is.", reason="content_encoding")
     content_type = fields.single(b"content-type") or b""
     if content_type != b"application/json" and not is_json(content_type):

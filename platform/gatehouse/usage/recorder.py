@@ -20,6 +20,9 @@ LOG = logging.getLogger("gatehouse.usage")
 BATCH_BYTES = 512 * 1024
 """About a thousand events in a transaction. No event is nearly as long."""
 INTERVAL_S = 0.2
+REST = 4
+"""Times as long as a round took it rests before the next, so that what many callers leave behind comes together, and is added up at once."""
+LONGEST_REST_S = 2.0
 ADOPT_EVERY_S = 5.0
 
 
@@ -93,11 +96,12 @@ class Recorder:
     def _run(self) -> None:
         adopt_at = time.monotonic()
         while not self._stop.is_set():
-            adopt = time.monotonic() >= adopt_at
+            begun = time.monotonic()
+            adopt = begun >= adopt_at
             if adopt:
-                adopt_at = time.monotonic() + self._adopt_every_s
+                adopt_at = begun + self._adopt_every_s
             self._round(adopt)
-            self._stop.wait(self._interval_s)
+            self._stop.wait(max(self._interval_s, min(LONGEST_REST_S, REST * (time.monotonic() - begun))))
 
     def _round(self, adopt: bool) -> None:
         try:
