@@ -20,6 +20,7 @@ import gatehouse
 package = pathlib.Path(gatehouse.__file__).parent
 assert package.is_relative_to(sys.prefix), f"{package} is not installed"
 assert list((package / "_alembic" / "versions").glob("*.py")), "the migrations are not in the package"
+assert list((package / "_recipes").glob("*/train.py")), "the recipes of gatehouse dev are not in the package"
 unwanted = [name for name in ("pytest", "mypy", "skl2onnx", "onnx", "hatchling") if importlib.util.find_spec(name)]
 assert not unwanted, f"not needed to serve: {unwanted}"
 """
@@ -44,27 +45,32 @@ def copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def main() -> int:
+def build(folder: Path) -> Path:
+    """Run the steps in the folder; returns the environment that they make there."""
     uv = str(Path(sys.executable).with_name("uv"))
+    work, environment_folder = folder / "src", folder / "environment"
+    work.mkdir()
+    foreign = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PYTHON")}
+    environment = foreign | {
+        "UV_PROJECT_ENVIRONMENT": str(environment_folder),
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_PYTHON": sys.executable,
+    }
+    for instruction, words in build_steps((ROOT / "Dockerfile").read_text(encoding="utf-8")):
+        if instruction == "COPY":
+            *sources, target = words
+            for source in sources:
+                copy(ROOT / source, work / target)
+            continue
+        # the cache is only kept out of the image
+        command = [uv, *(word for word in words[1:] if word != "--no-cache"), "--quiet"]
+        subprocess.run(command, cwd=work, env=environment, check=True)
+    return environment_folder
+
+
+def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        work, environment_folder = Path(folder, "src"), Path(folder, "environment")
-        work.mkdir()
-        foreign = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PYTHON")}
-        environment = foreign | {
-            "UV_PROJECT_ENVIRONMENT": str(environment_folder),
-            "UV_PYTHON_DOWNLOADS": "never",
-            "UV_PYTHON": sys.executable,
-        }
-        for instruction, words in build_steps((ROOT / "Dockerfile").read_text(encoding="utf-8")):
-            if instruction == "COPY":
-                *sources, target = words
-                for source in sources:
-                    copy(ROOT / source, work / target)
-                continue
-            # the cache is only kept out of the image
-            command = [uv, *(word for word in words[1:] if word != "--no-cache"), "--quiet"]
-            subprocess.run(command, cwd=work, env=environment, check=True)
-        python = environment_folder / "bin" / "python"
+        python = build(Path(folder)) / "bin" / "python"
         done = subprocess.run([python, "-I", "-c", STARTS], cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             print(done.stderr, file=sys.stderr)

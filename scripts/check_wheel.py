@@ -1,4 +1,4 @@
-"""`make wheel`: builds the wheel and looks at what is in it: the package with its migrations, and nothing else."""
+"""`make wheel`: builds the wheel and looks at what is in it: the package with its migrations and recipes, and nothing else."""
 
 import subprocess
 import sys
@@ -12,6 +12,8 @@ NEEDED = (
     "gatehouse/py.typed",
     "gatehouse/_alembic/env.py",
     "gatehouse/_alembic/script.py.mako",
+    "gatehouse/_recipes/iris/train.py",
+    "gatehouse/_recipes/iris/v1.toml",
     "gatehouse/api/assets/swagger/swagger-ui-bundle.js",
     "gatehouse/api/assets/swagger/LICENSE",
 )
@@ -51,7 +53,7 @@ def main() -> int:
     for line in found:
         print(f"{wheel.name}: {line}", file=sys.stderr)
     if not found:
-        print(f"{wheel.name}: {len(names)} files, the package and its migrations only.")
+        print(f"{wheel.name}: {len(names)} files, the package, its migrations and recipes only.")
     return 1 if found else 0
 
 

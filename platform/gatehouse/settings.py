@@ -22,6 +22,8 @@ STATE_FOLDER = ".gatehouse"
 SETTINGS_FILE = "settings.env"
 INJECTED = ("GATEHOUSE_SERVICE_", "GATEHOUSE_PORT")
 """Kubernetes puts these into the environment of every pod beside a service called gatehouse."""
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens by it
+"""What is listened on, and by which of its addresses it is reached on the machine itself."""
 MIN_SECRET_CHARACTERS = 32
 MIN_SECRET_ALPHABET = 12
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?/?")
@@ -241,7 +243,8 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         """The base of every absolute URL, without a slash at the end."""
-        host = f"[{self.listen_host}]" if ":" in self.listen_host else self.listen_host
+        host = EVERY_ADDRESS.get(self.listen_host, self.listen_host)
+        host = f"[{host}]" if ":" in host else host
         return (self.public_url or f"http://{host}:{self.listen_port}").rstrip("/")
 
 

@@ -133,10 +133,18 @@ def test_a_contact_that_leads_nowhere_stops_the_start(value: str, tmp_path: Path
         settings_from(STRONG | {"GATEHOUSE_CONTACT": value}, tmp_path)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::1"])
-def test_the_base_url_is_a_url_for_every_host(tmp_path: Path, host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "base_url"),
+    [
+        ("::1", "http://[::1]:8000"),
+        ("10.0.0.7", "http://10.0.0.7:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+    ],
+)
+def test_the_base_url_is_one_that_can_be_called_for_every_host(tmp_path: Path, host: str, base_url: str) -> None:
     settings = settings_from(STRONG | {"GATEHOUSE_LISTEN_HOST": host}, tmp_path)
-    assert settings.base_url == ("http://[::1]:8000" if host == "::1" else "http://0.0.0.0:8000")
+    assert settings.base_url == base_url
 
 
 @pytest.mark.parametrize("value", ["https://api.example.org", "api.example.org:443", "a, b c, d/e", "*.*.example", "-a", "a*", "[::1]"])

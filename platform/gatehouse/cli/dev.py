@@ -13,7 +13,7 @@ from rich.console import Console
 from gatehouse.cli.contract_choice import named_contract
 from gatehouse.cli.deployment import Deployment, open_deployment, settings_or_refusal
 from gatehouse.cli.first_call import first_call
-from gatehouse.cli.first_settings import REPOSITORY, add_missing_secrets, make_settings, set_port
+from gatehouse.cli.first_settings import add_missing_secrets, make_settings, set_port
 from gatehouse.cli.output import example
 from gatehouse.cli.publishing import PublishWish, publish_model
 from gatehouse.cli.serve import listen, serve_settings
@@ -101,8 +101,6 @@ def write_settings(file: Path, port: int | None) -> str:
             set_port(file, port)
             added.append(f"port {port} from now on")
         return "; ".join([f"{file} is there", *added])
-    if not (REPOSITORY / "models").is_dir():
-        raise Refused("gatehouse dev needs the repository with its models/: clone it, and run make run there")
     make_settings(file, port)
     return f"made {file} with new secrets"
 
@@ -119,7 +117,7 @@ def publishing_key(deployment: Deployment) -> str:
 
 
 def publish_recipe(deployment: Deployment, model: str, api_version: str) -> str:
-    """Train, publish and activate one of the repository's recipes, unless its endpoint is there."""
+    """Train, publish and activate one of Gatehouse's own recipes, unless its endpoint is there."""
     with deployment.database.read() as session:
         endpoint = find_endpoint(session, model, api_version)
     if endpoint is not None and endpoint.stable_version in repository_of(deployment.settings).versions(model):
@@ -127,12 +125,12 @@ def publish_recipe(deployment: Deployment, model: str, api_version: str) -> str:
             return f"bridged to {endpoint.bridged_to}"
         check_loadable(deployment.settings, model, endpoint.stable_version)
         return f"{endpoint.stable_version} is there"
-    from gatehouse.serving.recipes import train_recipe
+    from gatehouse.serving.recipes import recipes_folder, train_recipe
 
-    folder = REPOSITORY / "models" / model
+    folder = recipes_folder() / model
     contract = folder / f"{api_version}.toml"
     if not contract.is_file():
-        raise Refused(f"{contract} is missing: run this in a clone of the repository")
+        raise Refused(f"{contract} is missing: install Gatehouse again, or take the file from the repository")
     wish = PublishWish(train_recipe(folder, api_version), named_contract(contract, model))
     done = publish_model(deployment, wish, lambda _note: None)
     with deployment.database.write() as session:

@@ -7,9 +7,18 @@ from types import ModuleType
 
 import joblib
 
+PACKAGED = "_recipes"
+
 
 class RecipeInvalid(Exception):
     """The folder is no recipe; the message names the remedy."""
+
+
+def recipes_folder() -> Path:
+    """Where the recipes lie: inside an installed package, else `models/` of the repository."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / PACKAGED
+    return inside if inside.is_dir() else package.parents[1] / "models"
 
 
 def train_recipe(folder: Path, api_version: str) -> bytes:
