@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call
-from gatehouse.errors import InvalidInput, LimitShareTooSmall, NotFound, Overloaded, Problem, QuotaExhausted, RateLimited
-from gatehouse.middleware.refusal_pace import AT_ONCE, WAITING, RefusalPace
+from gatehouse.errors import InvalidInput, NotFound, Problem, RateLimited
+from gatehouse.middleware.refusal_pace import AT_ONCE, PACED, WAITING, RefusalPace
 
 NEVER_S, SOON_S = 3600.0, 0.0005
 
@@ -51,7 +51,7 @@ async def drop(waiting: "list[asyncio.Task[None]]") -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-@pytest.mark.parametrize("problem", [RateLimited, QuotaExhausted, Overloaded, LimitShareTooSmall], ids=lambda p: p.code)
+@pytest.mark.parametrize("problem", PACED, ids=lambda p: p.code)
 def test_beyond_what_passes_at_once_a_refusal_waits_for_its_turn(problem: type[Problem]) -> None:
     async def scenario() -> None:
         pace = RefusalPace(refusing(problem), NEVER_S)

@@ -1,11 +1,20 @@
-"""How fast calls beyond a limit are refused: whoever sends the next as soon as one is refused must not cost the other callers."""
+"""How fast calls are refused beyond a limit or for their credential: whoever sends the next at once must not cost the other callers."""
 
 import asyncio
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call
-from gatehouse.errors import LimitShareTooSmall, Overloaded, QuotaExhausted, RateLimited
+from gatehouse.errors import (
+    CredentialInvalid,
+    CredentialMalformed,
+    CredentialMissing,
+    LimitShareTooSmall,
+    Overloaded,
+    QuotaExhausted,
+    RateLimited,
+    TooManyFailures,
+)
 from gatehouse.fair_queue import FairQueue
 from gatehouse.limits.failed_credentials import network_of
 
@@ -15,6 +24,11 @@ AT_ONCE = 20
 """Refusals that do not wait, once there were none for a while."""
 WAITING = 1_000
 """Refusals that wait; what comes beyond is refused at once, so that waiting never fills the memory."""
+
+PACED = (
+    *(RateLimited, QuotaExhausted, Overloaded, LimitShareTooSmall),
+    *(CredentialMissing, CredentialMalformed, CredentialInvalid, TooManyFailures),
+)
 
 
 class RefusalPace:
@@ -34,7 +48,7 @@ class RefusalPace:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
-        except (RateLimited, QuotaExhausted, Overloaded, LimitShareTooSmall) as refusal:
+        except PACED as refusal:
             # the frames that it came through hold the call's body and rows, which count for nobody any more
             refusal.__traceback__ = refusal.__context__ = refusal.__cause__ = None
             await self._take_turn(scope)

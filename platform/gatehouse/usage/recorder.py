@@ -21,7 +21,7 @@ BATCH_BYTES = 512 * 1024
 """About a thousand events in a transaction. No event is nearly as long."""
 INTERVAL_S = 0.2
 REST = 4
-"""Times as long as a round took it rests before the next, so that what many callers leave behind comes together, and is added up at once."""
+"""Times as long as a round took it rests before the next, so that what many callers leave behind is added up together."""
 LONGEST_REST_S = 2.0
 ADOPT_EVERY_S = 5.0
 
