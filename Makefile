@@ -69,8 +69,8 @@ sbom: $(READY) ## what the serving environment is made of, as dist/sbom.json (Cy
 	@mkdir -p dist
 	@$(BIN)/uv export --quiet --frozen --offline --no-dev --format cyclonedx1.5 --output-file dist/sbom.json >/dev/null
 
-audit: $(READY) ## known vulnerabilities of what uv.lock names; asks osv.dev
-	@$(BIN)/uv audit --frozen
+audit: $(READY) ## known vulnerabilities of all that is depended on; asks osv.dev
+	@$(BIN)/python scripts/audit_dependencies.py
 
 check: lint types imports migrations wheel serving-environment ## all of the above that find mistakes without running the suite
 
