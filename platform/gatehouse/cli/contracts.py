@@ -9,6 +9,7 @@ import typer
 from gatehouse.cli.deployment import settings_or_refusal
 from gatehouse.cli.drafting import FEATURES_HELP, LABELS_HELP, TARGETS_HELP, draft_contract, facts_of_artifact, model_name, told_by
 from gatehouse.cli.given_file import read_file
+from gatehouse.cli.one_line import cause_of
 from gatehouse.cli.output import Json, example, print_json, print_table
 from gatehouse.cli.sample import read_sample
 from gatehouse.cli.upgrade_proofs import beside
@@ -161,7 +162,7 @@ def _write(file: Path, text: str) -> None:
     except FileExistsError:
         raise Refused(f"{file} exists already and is not overwritten: give another name, or remove it") from None
     except OSError as error:
-        raise Refused(f"{file} cannot be written: {error.strerror}") from None
+        raise Refused(f"{file} cannot be written: {cause_of(error)}") from None
 
 
 def _show_changes(changes: tuple[Change, ...]) -> None:

@@ -63,7 +63,11 @@ def settings_or_refusal() -> Settings:
     except SettingsInvalid as error:
         raise Refused(f"{error}{_where_settings_come_from() if 'is not set' in str(error) else ''}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"the settings cannot be read: {error}") from None
+        raise Refused(f"the settings cannot be read: {_unread(error)}") from None
+
+
+def _unread(error: OSError | UnicodeDecodeError) -> str:
+    return f"{error.filename}: {cause_of(error)}" if isinstance(error, OSError) else f"{SETTINGS_FILE} is no text in UTF-8"
 
 
 def _where_settings_come_from() -> str:

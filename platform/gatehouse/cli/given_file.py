@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gatehouse.cli.one_line import cause_of
 from gatehouse.errors import Refused
 
 
@@ -10,4 +11,4 @@ def read_file(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise Refused(f"{file} cannot be read: {error.strerror}") from None
+        raise Refused(f"{file} cannot be read: {cause_of(error)}") from None

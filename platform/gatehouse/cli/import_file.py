@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gatehouse.cli.one_line import cause_of
 from gatehouse.errors import Refused
 from gatehouse.identity.import_lines import MOST_BYTES
 
@@ -18,4 +19,4 @@ def read_import(file: Path) -> bytes:
         with file.open("rb") as opened:
             return opened.read(MOST_BYTES + 1)
     except OSError as error:
-        raise Refused(f"{file} cannot be read: {error.strerror}") from None
+        raise Refused(f"{file} cannot be read: {cause_of(error)}") from None

@@ -31,6 +31,7 @@ class Misused(UsageError):
 
     def show(self, file: Any = None) -> None:
         said = without_credentials(" ".join(self.message.split())).removeprefix("Invalid value: ")
+        said = re.sub(r" \(Possible options: (.+)\)$", r". Did you mean \1?", said)
         said = said.replace("Value error, ", "").replace("Input should be", "must be").removesuffix(".")
         path = self.ctx.command_path if self.ctx else "gatehouse"
         typer.echo(f"gatehouse: {said}{'' if said.endswith('?') else '.'} See: {path} --help", file=file, err=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gatehouse.cli.deployment import Deployment, open_deployment
+from gatehouse.cli.one_line import cause_of
 from gatehouse.cli.output import Json, example, print_json, print_table
 from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.db.audit import record_audit
@@ -101,7 +102,7 @@ def _refusals() -> Iterator[None]:
     except PublishingKeyUnusable as error:
         raise Refused(str(error)) from None
     except OSError as error:
-        raise Refused(f"{error.filename}: {error.strerror}") from None
+        raise Refused(f"{error.filename}: {cause_of(error)}") from None
 
 
 def _folder(deployment: Deployment) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gatehouse.cli.deployment import settings_or_refusal
+from gatehouse.cli.one_line import cause_of
 from gatehouse.cli.serve_metrics import metrics_served
 from gatehouse.errors import Refused
 from gatehouse.settings import Settings
@@ -110,4 +111,4 @@ def refused_starts(settings: Settings) -> Iterator[None]:
     except (DatabaseUnreachable, DatabaseTooNew, AuditTrailUnfit, TokenKeyUnreadable, PublishingKeyUnusable) as error:
         raise Refused(str(error)) from None
     except OSError as error:
-        raise Refused(f"{error.filename or 'the state folder'} cannot be used: {error.strerror}") from None
+        raise Refused(f"{error.filename or 'the state folder'} cannot be used: {cause_of(error)}") from None
