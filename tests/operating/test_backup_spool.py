@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from gatehouse.usage.event import RefusedCalls, UsageEvent, month_name, uuid7
 from gatehouse.usage.held_spool import held_spool
 from gatehouse.usage.recorder import Recorder
 from gatehouse.usage.spool import Bounds, Spool
+from gatehouse.usage.store import insert_batch
 
 SETTINGS = {
     "GATEHOUSE_SECRET_KEY": "qL5wNxZ0bH8rT2vYk7mPd4sJfG9aCe6U",
@@ -66,7 +68,7 @@ def append(spool: Spool, numbers: range) -> None:
         spool.append(refused(number))
 
 
-def restored(state_dir: Path, folder: Path, file: Path) -> tuple[list[str], dict[int, int]]:
+def restored(folder: Path, file: Path) -> tuple[list[str], dict[int, int]]:
     """Request ids of the events, and refused calls by second, once a process that starts has taken over what waited."""
     commanded(folder, "backup", "restore", str(file), **SETTINGS)
     with recording(folder, "prc_new") as (_, recorder, database):
@@ -89,8 +91,10 @@ def test_what_is_taken_in_part_what_waits_and_what_an_ended_process_left_is_ther
         with (state_dir / "spool" / "prc_1.000001.ndjson").open("ab") as torn:
             torn.write(b'{"id": "of a call that was not answ')
         commanded(state_dir, "backup", "create", str(tmp_path / "a.backup"), **SETTINGS)
+    with zipfile.ZipFile(tmp_path / "a.backup") as archive:
+        assert archive.read("spool/prc_1.000001.ndjson").endswith(b"}\n"), "a line without an end was not answered"
     numbers = [*range(8), *range(100, 103)]
-    ids, calls = restored(state_dir, tmp_path / "new", tmp_path / "a.backup")
+    ids, calls = restored(tmp_path / "new", tmp_path / "a.backup")
     assert sorted(ids) == sorted(f"r{number}" for number in numbers)
     assert calls == dict.fromkeys(numbers, 1)
 
@@ -127,6 +131,15 @@ def test_of_a_file_that_goes_while_the_database_is_looked_at_nothing_is_believed
             assert {file.name for file in held.files} - {file.name for file in left.files} == held.gone()
 
 
+def test_a_table_of_many_portions_is_there_whole(state_dir: Path, tmp_path: Path) -> None:
+    many = [event(number) for number in range(12_000)]
+    with closing(open_database(f"sqlite:///{state_dir / 'gatehouse.db'}", AUDIT_KEYS)) as database, database.write() as session:
+        insert_batch(session, many)
+    commanded(state_dir, "backup", "create", str(tmp_path / "a.backup"), **SETTINGS)
+    ids, _ = restored(tmp_path / "new", tmp_path / "a.backup")
+    assert sorted(ids) == sorted(each.request_id for each in many)
+
+
 def copies_under_load(state_dir: Path, tmp_path: Path, rounds: int) -> None:
     """Backups while calls are metered and files come and go, each restored: from the calls before it to those at its end."""
     appended = 0
@@ -153,7 +166,7 @@ def copies_under_load(state_dir: Path, tmp_path: Path, rounds: int) -> None:
                 before = appended
                 commanded(state_dir, "backup", "create", str(tmp_path / f"{made}.backup"), **SETTINGS)
                 after = appended + 1
-                ids, calls = restored(state_dir, tmp_path / f"new-{made}", tmp_path / f"{made}.backup")
+                ids, calls = restored(tmp_path / f"new-{made}", tmp_path / f"{made}.backup")
                 assert len(ids) == len(set(ids))
                 assert {f"r{number}" for number in range(before)} <= set(ids) <= {f"r{number}" for number in range(after)}
                 assert set(range(before)) <= set(calls) <= set(range(after))
