@@ -114,7 +114,9 @@ def test_nothing_is_left_of_an_export_that_failed(used: Any, tmp_path: Path) -> 
 
 def test_events_are_erased_after_a_yes_and_their_sums_stay(used: Any) -> None:
     before = used("usage", "show", "--since", "60d", "--by", "tenant", "--json").json
-    used("usage", "erase", "acme", code=1, given="n\n")
+    for answered in ("n\n", ""):  # no, and nobody there
+        refused = used("usage", "erase", "acme", code=1, given=answered)
+        assert refused.error.endswith("gatehouse: nothing was taken away: answer y, or give --yes where nobody can answer\n")
     assert len(used("usage", "export", "--since", "60d").out.splitlines()) == 5
     assert "2 events of acme before" in used("usage", "erase", "acme", given="y\n").out
     assert len(used("usage", "export", "--since", "60d").out.splitlines()) == 3
