@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from commanded import commanded
 from database_content import Rows, content_of, fill, run_alembic, within
 from logged_in import invited
@@ -18,7 +16,6 @@ from stage import ACTOR, IRIS_ROW, Stage, instances, wait_until
 
 from gatehouse.db import migrate
 from gatehouse.db.session import Database, open_database
-from gatehouse.db.tables import METADATA
 from gatehouse.identity.sealing import Seal
 from gatehouse.identity.store import find_tenant
 from gatehouse.notices.targets import create_target
@@ -150,8 +147,6 @@ def test_todays_gatehouse_takes_over_what_each_revision_has_left(left: Left) -> 
     assert "acme" in left.commanded("tenants", "list")
     assert migrate.is_current(left.stage.database)
     assert within(content_of(left.stage.database), left.before) == left.before
-    with left.stage.database.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     assert schema_of(left.stage.database) == schema_of(left.fresh)
 
 
@@ -174,7 +169,7 @@ def test_todays_server_starts_on_what_each_revision_has_left_and_answers_an_old_
     assert left.commanded("audit", "verify")
 
 
-@pytest.mark.parametrize("left", cases(SERVED_IN_EVERY_RUN, "sqlite") + cases(set(), "postgresql"), indirect=True)
+@pytest.mark.parametrize("left", cases({"0001"}, "sqlite") + cases(set(), "postgresql"), indirect=True)
 def test_a_backup_of_what_was_left_is_restored_and_migrated_and_leaves_it_as_it_is(left: Left, tmp_path: Path) -> None:
     left.commanded("secrets", "create", "--write")
     left.commanded("backup", "create", str(tmp_path / "a.backup"))
