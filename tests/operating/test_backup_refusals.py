@@ -327,3 +327,10 @@ def test_a_backup_of_postgresql_is_not_put_into_sqlite_by_mistake(tmp_path: Path
     assert "the backup is of PostgreSQL, and its GATEHOUSE_DATABASE_URL is not in it: set it to" in refused(
         file, tmp_path / "new", **SETTINGS
     )
+
+
+def test_a_place_that_only_this_command_knows_is_named(made: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    said = commanded(tmp_path / "new", "backup", "restore", str(made), GATEHOUSE_DATABASE_URL=url)
+    assert "next: set GATEHOUSE_DATABASE_URL for the servers too, as for this command" in said.out
+    assert "for the servers too" not in commanded(tmp_path / "plain", "backup", "restore", str(made)).out

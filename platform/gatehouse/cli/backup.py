@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from gatehouse.cli.backup_settings import left_out, settings_text, values_of_place
+from gatehouse.cli.backup_settings import left_out, settings_text, told_here_alone, values_of_place
 from gatehouse.cli.deployment import LONGEST_WAIT_S, settings_or_refusal
 from gatehouse.cli.one_line import database_cause
 from gatehouse.cli.output import Json, example, print_json
@@ -76,17 +76,21 @@ def restore(file: File, json: Json = False) -> None:
                 "set it to an empty PostgreSQL database, or to sqlite:///PATH of a new file"
             )
         missing = [name for name in SECRETS if name not in values]
+        here = told_here_alone(text, values)
         place = Place(_settings(values, missing, place_of_settings), text)
         check_place(place)
         check_archive(archive, place, amount_bar)
         with _database(place.settings, made=True) as database:
             put_back(archive, place, database, amount_bar)
     if json:
-        print_json({"state_dir": str(place.state_dir), **_facts(manifest), "secrets_missing": missing})
+        facts = {"secrets_missing": missing, "settings_of_this_command": here}
+        print_json({"state_dir": str(place.state_dir), **_facts(manifest), **facts})
         return
     typer.echo(f"restored into {place.state_dir}, as of {manifest.made_at}: {_contents(manifest)}")
     if missing:
         typer.echo(f"next: put {', '.join(missing)} of that deployment into {place_of_settings} (mode 600); with others no key works")
+    if here:
+        typer.echo(f"next: set {', '.join(here)} for the servers too, as for this command: {place_of_settings} does not say so")
     typer.echo("next: gatehouse doctor, then gatehouse serve")
 
 

@@ -1,5 +1,6 @@
 """The settings of a backup: what goes into it with and without secrets, and what holds where it is restored."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -8,6 +9,7 @@ from gatehouse.cli.settings_file import what_is_set
 from gatehouse.errors import Refused
 from gatehouse.settings import PREFIX, Settings, values_in
 
+PLACES = tuple(f"{PREFIX}{name}" for name in ("DATABASE_URL", "MODELS_DIR", "SPOOL_DIR", "TRUSTED_KEYS_DIR"))
 WITHOUT = "# The settings of a backup without secrets: those that are missing come from where they are kept.\n"
 
 
@@ -43,6 +45,12 @@ def left_out(file: Path, *, secrets: bool) -> list[str]:
 def values_of_place(text: str | None, file: Path) -> dict[str, str]:
     """What will be set where a backup with this text is restored: the environment stands above the file. Raises Refused."""
     return values_in(text or "") | what_is_set(file)[1]
+
+
+def told_here_alone(text: str | None, values: Mapping[str, str]) -> list[str]:
+    """Settings by which this command found its places, and a server that goes by the restored file alone would not."""
+    in_file = values_in(text or "")
+    return [name for name in PLACES if name in values and values[name] != in_file.get(name)]
 
 
 def _quoted(value: str) -> str:
