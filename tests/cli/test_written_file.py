@@ -124,5 +124,6 @@ def test_what_is_no_file_is_not_replaced(out: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_folder_that_is_not_there_is_said_in_one_line(folder: Path) -> None:
-    with pytest.raises(Refused, match=r"cannot be written: No such file or directory; check the path$"), written_file(folder / "no" / "out.csv"):
+    said = r"cannot be written: No such file or directory; check the path$"
+    with pytest.raises(Refused, match=said), written_file(folder / "no" / "out.csv"):
         raise AssertionError("the export began")
