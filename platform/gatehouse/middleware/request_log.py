@@ -22,6 +22,7 @@ LOGGER = logging.getLogger("gatehouse.calls")
 _REQUEST_ID = re.compile(rb"(?!gate|eyJ)[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 _CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z_]*|eyJ[0-9A-Za-z_.=-]*|once_[0-9A-Za-z]*")
 MAX_LOGGED_PATH = 512
+DELETE = "\x7f"
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context, level 1."""
 
@@ -135,10 +136,17 @@ class JsonLines(logging.Formatter):
         entry.update({"left_out": left_out} if (left_out := getattr(record, "left_out", 0)) else {})
         if record.exc_info:
             entry["exception"] = _trace(self, record)
-        try:
-            return msgspec.json.encode(entry).decode("ascii")
-        except UnicodeError:  # rare, and several times as slow: what is not ASCII is written by numbers
-            return json.dumps(entry, ensure_ascii=True, separators=(",", ":"))
+        return _json_line(entry)
+
+
+def _json_line(entry: dict[str, object]) -> str:
+    try:
+        line = msgspec.json.encode(entry).decode("ascii")
+    except UnicodeError:
+        line = ""
+    if line and DELETE not in line:
+        return line
+    return json.dumps(entry, ensure_ascii=True, separators=(",", ":"))  # several times as slow; writes what is not printable by numbers
 
 
 class ReadableLines(logging.Formatter):
