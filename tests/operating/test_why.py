@@ -258,7 +258,7 @@ def test_a_call_that_was_refused_is_shown_with_what_stands_in_its_way_now(servin
     key = serving.stage.tenant("asking", "iris")
     refused = serving.predict(key, b"{", x_request_id="partner-call-0001")
     assert refused.status_code == 400
-    wait_until(lambda: "partner-call-0001" in either(operate, "why partner-call-0001 --json"))
+    wait_until(lambda: '"call"' in either(operate, "why partner-call-0001 --json"))
     found = json.loads(operate("why partner-call-0001 --json"))
     call = found["call"]
     assert (call["tenant"], call["key_id"], call["model"], call["api_version"]) == ("asking", key_id(key), "iris", "v1")
@@ -274,19 +274,38 @@ def test_a_call_that_was_refused_is_shown_with_what_stands_in_its_way_now(servin
 def test_a_call_that_reached_no_endpoint_is_walked_without_one(serving: Live, operate: Any) -> None:
     key = serving.stage.tenant("lost")
     request_id = serving.predict(key, instances(IRIS_ROW)).headers["x-request-id"]
-    wait_until(lambda: request_id in either(operate, f"why {request_id} --json"))
-    found = json.loads(operate(f"why {request_id} --json"))
+    wait_until(lambda: '"call"' in either(operate, f"why {request_id} --json"))
+    found = json.loads(operate(f"why {request_id} --json", code=1))
     assert (found["call"]["status"], found["call"]["model"]) == (404, None)
-    assert [step["part"] for step in found["steps"]] == ["key", "tenant", "limits", "quota", "load"]
-    assert f"grep {request_id}" in operate(f"why {request_id}")
+    assert [step["part"] for step in found["steps"]] == ["key", "tenant", "grant", "limits", "quota", "load"]
+    assert [step["part"] for step in found["steps"] if not step["well"]] == ["grant"]
+    shown = operate(f"why {request_id}", code=1)
+    assert "nothing stands in the way" not in shown
+    assert "lost may call no endpoint now" in shown
+    assert "gatehouse grants list lost, then: gatehouse why --tenant lost --model MODEL --api-version vN" in shown
+    assert f"grep {request_id}" in shown
+    serving.stage.grant("lost", "line")
+    assert "lost may call line/v1 now" in operate(f"why {request_id}", code=1)
+
+
+def test_a_call_without_the_scope_was_refused_before_its_endpoint_was_looked_up(serving: Live, operate: Any) -> None:
+    serving.stage.tenant("unscoped", "iris")
+    key = serving.stage.key("unscoped", scopes=frozenset({Scope.MODELS_READ}))
+    request_id = serving.predict(key, instances(IRIS_ROW)).headers["x-request-id"]
+    wait_until(lambda: "403 scope_missing" in either(operate, f"why {request_id}"))
+    shown = operate(f"why {request_id}", code=1)
+    assert "it was refused before its endpoint was looked up" in shown
+    assert "unscoped may call iris/v1, iris/v2 now" in shown
 
 
 def either(operate: Any, text: str) -> str:
     """What is printed, whatever the exit code is."""
-    try:
-        return str(operate(text))
-    except AssertionError:
-        return ""
+    for code in (0, 1):
+        try:
+            return str(operate(text, code=code))
+        except AssertionError:
+            continue
+    return ""
 
 
 def test_a_call_that_left_no_event_is_told_where_to_look(serving: Live, operate: Any) -> None:

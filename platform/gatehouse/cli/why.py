@@ -21,6 +21,7 @@ from gatehouse.operating.why_step import Step
 from gatehouse.settings import Settings
 
 LONGEST_ID = 64
+NOT_FOUND = 404
 USE = "name a call by its request id, or: gatehouse why --tenant acme --model churn --api-version v1"
 
 
@@ -100,6 +101,8 @@ def _say_call(call: PastCall) -> None:
     if call.calls > 1:
         typer.echo(f"{call.calls} calls have this request id; this is the last one")
     if not call.endpoint:
-        typer.echo(f"it reached no endpoint of {call.tenant}'s; the log line says which path was called: grep {call.request_id}")
+        before = "it was refused before its endpoint was looked up"
+        said = f"it reached no endpoint of {call.tenant}'s" if call.status == NOT_FOUND else before
+        typer.echo(f"{said}; the log line says which path was called: grep {call.request_id}")
     if call.status >= 500:
         typer.echo(f"what to do about {call.code}: docs/runbook.md")

@@ -11,7 +11,7 @@ from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.moves_store import moved_tenants
 from gatehouse.migration.store import list_endpoints, named_endpoint
 from gatehouse.operating.tenant_limits import read_limits
-from gatehouse.operating.why_caller import Caller, grant_step, key_step, read_caller, tenant_step
+from gatehouse.operating.why_caller import Caller, grant_step, key_step, reach_step, read_caller, tenant_step
 from gatehouse.operating.why_endpoint import engine_step, lifecycle_step, open_windows
 from gatehouse.operating.why_limits import SPAN_S, limits_step, quota_step
 from gatehouse.operating.why_load import ServingNow, load_step
@@ -40,7 +40,7 @@ class Surroundings:
 
 
 def walk(around: Surroundings, asked: Asked) -> list[Step]:
-    """The road of a call as of now; grant, lifecycle and engine are left out where no endpoint is named. Raises NotKnown, NoSuchKey."""
+    """The road of a call as of now; lifecycle and engine are left out where no endpoint is named. Raises NotKnown, NoSuchKey."""
     now, settings = around.now, around.settings
     with around.database.read() as session:
         caller = read_caller(session, asked.tenant, asked.key_id)
@@ -51,6 +51,8 @@ def walk(around: Surroundings, asked: Asked) -> list[Step]:
     steps = [key_step(caller, settings.key_peppers.keys(), now), tenant_step(caller.tenant)]
     if endpoint is not None and lifecycle is not None:
         steps += [grant_step(caller, endpoint), lifecycle]
+    else:
+        steps.append(reach_step(caller, endpoints, now))
     steps.append(limits_step(caller, refusals, settings.redis_url.get_secret_value(), len(around.serving)))
     steps.append(quota_step(read_limits(around.database, asked.tenant, now), refusals))
     steps.append(load_step(endpoint, around.serving))

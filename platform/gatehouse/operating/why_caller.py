@@ -132,3 +132,12 @@ def grant_step(caller: Caller, endpoint: Endpoint) -> Step:
         return Step("grant", False, detail, remedy)
     detail = f"{tenant} may call {', '.join(sorted(caller.grants[model] or ()))} of {model}, not {version}: calls get 404"
     return Step("grant", False, detail, f"{command} --api-version {version}")
+
+
+def reach_step(caller: Caller, endpoints: Sequence[Endpoint], now: datetime) -> Step:
+    """What the tenant may call, of a call that reached no endpoint: which one it meant is not known, so never that it would go well now."""
+    tenant, principal = caller.tenant, caller.principals[0]
+    live = [each.name for each in endpoints if visible(each, principal) and each.state_at(now, tenant.id) != "retired"]
+    may = f"{', '.join(live[:NAMED])}{' and more' if len(live) > NAMED else ''}" if live else "no endpoint"
+    remedy = f"gatehouse grants list {tenant.name}, then: gatehouse why --tenant {tenant.name} --model MODEL --api-version vN"
+    return Step("grant", False, f"the call reached no endpoint; {tenant.name} may call {may} now", remedy)
