@@ -283,7 +283,7 @@ def test_a_call_that_reached_no_endpoint_is_walked_without_one(serving: Live, op
     assert "nothing stands in the way" not in shown
     assert "lost may call no endpoint now" in shown
     assert "gatehouse grants list lost, then: gatehouse why --tenant lost --model MODEL --api-version vN" in shown
-    assert f"grep {request_id}" in shown
+    assert f"journalctl -u gatehouse | grep {request_id}" in shown
     serving.stage.grant("lost", "line")
     assert "lost may call line/v1 now" in operate(f"why {request_id}", code=1)
 
