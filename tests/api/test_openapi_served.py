@@ -48,6 +48,25 @@ def test_row_94_what_is_under_admin_is_shown_only_to_who_may_read_there(stage: S
         assert hidden >= {name for name in whole["components"]["schemas"] if name.startswith("Plan")} != set()
 
 
+@pytest.mark.endpoints("iris v1", "mixed v1")
+@pytest.mark.parametrize(
+    ("docs", "said"),
+    [
+        ("key", "the reference then shows the models that you may call, with"),
+        ("open", "This page shows every model of this server; your key may call those of `GET /v1/models`."),
+    ],
+)
+def test_the_description_says_which_models_the_page_shows_and_where_the_key_goes(stage: Stage, docs: str, said: str) -> None:
+    key = stage.tenant("some", "iris")
+    with stage.serving(docs=docs) as live:
+        document = live.get("/openapi.json", key).json()
+
+    assert said in document["info"]["description"]
+    assert ("/v1/models/mixed/predict" in document["paths"]) == (docs == "open")
+    assert "paste your API key into the first field" in document["info"]["description"]
+    assert document["components"]["securitySchemes"]["bearer"]["description"].endswith("Use this field.")
+
+
 NEEDS = {
     Scope.MODELS_READ: {"get /{api_version}/models", "get /{api_version}/models/{model}"},
     Scope.ACCOUNT_READ: {"get /account", "get /account/limits"},

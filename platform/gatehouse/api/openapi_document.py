@@ -12,16 +12,17 @@ __all__ = ["DocumentedEndpoint", "openapi_document"]
 
 Json = dict[str, Any]
 
-DESCRIPTION = (
-    "Predictions of machine-learning models for holders of a key. Press **Authorize** and paste your API key: "
-    "the reference then shows the models that you may call, with their fields, units and ranges.\n\n"
+AUTHORIZE = "Predictions of machine-learning models for holders of a key. Press **Authorize** and paste your API key into the first field"
+OWN_MODELS = "the reference then shows the models that you may call, with their fields, units and ranges"
+EVERY_MODEL = "calls can then be tried out here. This page shows every model of this server; your key may call those of `GET /v1/models`"
+ERRORS = (
     "Every error is a problem document (RFC 9457) with a stable `code`; its `type` is a page that says what to do."
 )
 SECURITY_SCHEMES: Mapping[str, Json] = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key (`gate_…`), or an access token from `POST /oauth/token`.",
+        "description": "An API key (`gate_…`), or an access token from `POST /oauth/token`. Use this field.",
     },
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key. Send this or the bearer, not both."},
 }
@@ -51,14 +52,18 @@ def openapi_document(
     version: str,
     contact: str = "",
     public_paths: Collection[str] = (),
+    shows_every_model: bool = False,
 ) -> Json:
     """`base` (FastAPI's own document) with prediction paths, problems and security; names only the models of `endpoints`.
 
     `public_paths` are the paths that need no credential; `contact` is an e-mail address or a page.
+    `shows_every_model`: whether `endpoints` are all, whoever asks.
     """
+    shown = EVERY_MODEL if shows_every_model else OWN_MODELS
     document: Json = copy.deepcopy(dict(base))
     document["openapi"] = "3.1.0"
-    document["info"] = {"title": "Gatehouse", "version": version, "description": DESCRIPTION, "license": _LICENSE}
+    description = f"{AUTHORIZE}: {shown}.\n\n{ERRORS}"
+    document["info"] = {"title": "Gatehouse", "version": version, "description": description, "license": _LICENSE}
     if contact:
         document["info"]["contact"] = {"name": "those who run this server", "url" if "://" in contact else "email": contact}
     document["servers"] = [{"url": base_url}]

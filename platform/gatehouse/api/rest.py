@@ -206,6 +206,7 @@ class Rest:
             version=__version__,
             contact=settings.contact,
             public_paths=PUBLIC_PATHS | OPTIONAL_CREDENTIAL_PATHS | {"/errors/{code}"},
+            shows_every_model=settings.docs == "open",
         )
 
     def _shown(self, principal: Principal | None) -> list[Endpoint]:
