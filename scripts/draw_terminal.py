@@ -64,9 +64,10 @@ def session(folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, st
 
 
 def masked(text: str) -> list[str]:
-    """The lines, without what is another at each run: addresses, keys, ids, and the room at the end of a line."""
+    """The lines, without what is another at each run or place: addresses, keys, ids, and the room at the end of a line."""
     text = re.sub(r"http://127\.0\.0\.1:\d+", ADDRESS, text)
     for pattern, shown in (
+        (r"\.venv/bin/(?=gatehouse )", ""),
         (r"gate_[0-9A-Za-z]{16}_\w+", "gate_4N3mYJ2QpWc8RtVx_…"),
         (r"(?<=^key )[0-9A-Za-z]{16}", "4N3mYJ2QpWc8RtVx"),
         (r"ten_\w{16}", "ten_7Qm2Vx9LrT4bKc1Z"),

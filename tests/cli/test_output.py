@@ -1,10 +1,12 @@
 """Tables on terminals of every width: nothing is cut off, and words stay whole."""
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
-from gatehouse.cli.output import print_table
+from gatehouse.cli.output import print_table, say_next
 
 COLUMNS = ("process", "serves since", "state", "seen", "changes behind", "usage waiting", "usage lost")
 ROW = ("prc_b2db5957c80a296891b6", "2026-11-21 16:05 UTC", "serving", "12 s ago", "1,234 (5 s)", "0.5 MiB", "987,654")
@@ -34,3 +36,27 @@ def test_a_table_in_a_pipe_is_not_folded(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_table_without_rows_has_its_head(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("id", "state"), [])
     assert capsys.readouterr().out.split()[:2] == ["id", "state"]
+
+
+@pytest.mark.parametrize(
+    ("called", "found", "typed"),
+    [
+        (".venv/bin/gatehouse", "", ".venv/bin/gatehouse"),
+        (".venv/bin/gatehouse", ".venv/bin", "gatehouse"),
+        ("a b/gatehouse", ".venv/bin", "'a b/gatehouse'"),
+        (".venv/bin/pytest", "", "gatehouse"),
+        ("gone/gatehouse", "", "gatehouse"),
+    ],
+)
+def test_what_comes_next_can_be_pasted_where_the_program_was_called(
+    called: str, found: str, typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for program in (".venv/bin/gatehouse", "a b/gatehouse", ".venv/bin/pytest"):
+        (tmp_path / program).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / program).touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [called, "plans", "create"])
+    monkeypatch.setenv("PATH", str(tmp_path / found) if found else "")
+    say_next("gatehouse doctor, then gatehouse serve")
+    say_next("put it into /etc/gatehouse and of gatehouse.db", "later")
+    assert capsys.readouterr().out == f"next: {typed} doctor, then {typed} serve\nlater: put it into /etc/gatehouse and of gatehouse.db\n"

@@ -3,6 +3,7 @@
 import typer
 
 from gatehouse.cli.deployment import Deployment
+from gatehouse.cli.output import say_next
 from gatehouse.identity.store import Grant, Tenant
 from gatehouse.identity.tenants import list_grants
 from gatehouse.migration.store import api_versions_by_model
@@ -23,7 +24,7 @@ def say_access(deployment: Deployment, tenant: Tenant, grants: list[Grant], *, t
         first = grants[0].model
         typer.echo(f"/v1/predict serves no model for {tenant.name}: gatehouse tenants edit {tenant.name} --default-model {first}")
     elif then is not None:
-        typer.echo(f"next: {then}")
+        say_next(then)
 
 
 def nothing_yet(deployment: Deployment, tenant: str) -> str:

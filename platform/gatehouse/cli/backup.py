@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from gatehouse.cli.backup_settings import left_out, settings_text, told_here_alone, values_of_place
 from gatehouse.cli.deployment import LONGEST_WAIT_S, settings_or_refusal
 from gatehouse.cli.one_line import database_cause
-from gatehouse.cli.output import Json, example, print_json
+from gatehouse.cli.output import Json, example, print_json, say_next
 from gatehouse.cli.progress import amount_bar
 from gatehouse.cli.secret_settings import SECRETS, fresh_secret
 from gatehouse.cli.settings_file import settings_file
@@ -88,10 +88,10 @@ def restore(file: File, json: Json = False) -> None:
         return
     typer.echo(f"restored into {place.state_dir}, as of {manifest.made_at}: {_contents(manifest)}")
     if missing:
-        typer.echo(f"next: put {', '.join(missing)} of that deployment into {place_of_settings} (mode 600); with others no key works")
+        say_next(f"put {', '.join(missing)} of that deployment into {place_of_settings} (mode 600); with others no key works")
     if here:
-        typer.echo(f"next: set {', '.join(here)} for the servers too, as for this command: {place_of_settings} does not say so")
-    typer.echo("next: gatehouse doctor, then gatehouse serve")
+        say_next(f"set {', '.join(here)} for the servers too, as for this command: {place_of_settings} does not say so")
+    say_next("gatehouse doctor, then gatehouse serve")
 
 
 @contextmanager

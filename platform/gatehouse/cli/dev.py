@@ -14,7 +14,7 @@ from gatehouse.cli.contract_choice import named_contract
 from gatehouse.cli.deployment import Deployment, open_deployment, settings_or_refusal
 from gatehouse.cli.first_call import first_call
 from gatehouse.cli.first_settings import add_missing_secrets, make_settings, set_port
-from gatehouse.cli.output import example
+from gatehouse.cli.output import example, own_command
 from gatehouse.cli.publishing import PublishWish, publish_model
 from gatehouse.cli.serve import listen, serve_settings
 from gatehouse.cli.serve_metrics import metrics_served
@@ -72,15 +72,6 @@ def dev(
     sys.stdout.flush()
     with metrics_served(settings):
         app.run(listener)
-
-
-def own_command() -> str:
-    """This command as it can be typed here."""
-    called = Path(sys.argv[0])
-    try:
-        return str(called.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return called.name
 
 
 @contextmanager

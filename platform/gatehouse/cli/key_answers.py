@@ -7,7 +7,7 @@ import typer
 
 from gatehouse.cli.access import say_access
 from gatehouse.cli.deployment import Deployment
-from gatehouse.cli.output import day, moment, rate
+from gatehouse.cli.output import day, moment, rate, say_next
 from gatehouse.identity.key_store import ApiKey
 from gatehouse.identity.keys import CreatedKey
 from gatehouse.identity.plans import facts_of_rate
@@ -62,7 +62,7 @@ def say_key(key: ApiKey) -> None:
     if key.revoked_at is not None:
         typer.echo(f"revoked:    {day(key.revoked_at, '')}; a new one: gatehouse keys create --tenant {key.tenant}")
     else:
-        typer.echo(f"next: gatehouse keys edit {key.id}, gatehouse keys rotate {key.id} or gatehouse keys revoke {key.id}")
+        say_next(f"gatehouse keys edit {key.id}, gatehouse keys rotate {key.id} or gatehouse keys revoke {key.id}")
 
 
 def say_new_key(deployment: Deployment, made: CreatedKey) -> None:

@@ -1,8 +1,13 @@
 """How commands answer: tables for reading, one JSON value for programs."""
 
 import json
+import re
+import shlex
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +31,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and not
 def example(command: str) -> str:
     """The end of a command's help, in which the line is not wrapped."""
     return f"\b\nExample:\n  {command}"
+
+
+def own_command() -> str:
+    """This program as it can be typed here: `gatehouse` where that finds it, else the path by which it was called."""
+    called = Path(sys.argv[0])
+    if called.name != "gatehouse" or not called.is_file():
+        return "gatehouse"
+    found = shutil.which("gatehouse")
+    return "gatehouse" if found and called.samefile(found) else shlex.quote(sys.argv[0])
+
+
+def say_next(what: str, heading: str = "next") -> None:
+    """What comes next, its commands as they can be typed here."""
+    typer.echo(f"{heading}: " + re.sub(r"(?<!\S)gatehouse(?= [a-z])", lambda _: own_command(), what))
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, cast
 import typer
 
 from gatehouse.cli.deployment import open_deployment
-from gatehouse.cli.output import Json, example, print_json, print_table, rate
+from gatehouse.cli.output import Json, example, print_json, print_table, rate, say_next
 from gatehouse.cli.wishes import count_per_period, size
 from gatehouse.identity import plans
 from gatehouse.identity.tenants import DEFAULT_PLAN
@@ -49,7 +49,7 @@ def show(plan: Name, json: Json = False) -> None:
     """Show the limits of one plan."""
     with open_deployment() as deployment:
         found = plans.show_plan(deployment.database, plan)
-    _answer(found, json, f"to change it: gatehouse plans edit {plan}")
+    _answer(found, json, "to change it", f"gatehouse plans edit {plan}")
 
 
 @app.command(epilog=example("gatehouse plans create gold --requests 100/s --requests-burst 400 --rows-per-month 5000000 --quota soft"))
@@ -75,7 +75,7 @@ def create(
         made = plans.create_plan(
             deployment.database, deployment.actor, _with_sizes(limits, rows_per_month, quota, rows_per_call, bytes_per_call)
         )
-    _answer(made, json, f"next: gatehouse tenants create acme --plan {plan}")
+    _answer(made, json, "next", f"gatehouse tenants create acme --plan {plan}")
 
 
 @app.command(epilog=example("gatehouse plans edit trial --rows-per-month 20000 --rows-mode observe"))
@@ -101,7 +101,7 @@ def edit(
 
     with open_deployment() as deployment:
         made = plans.edit_plan(deployment.database, deployment.actor, plan, changed)
-    _answer(made, json, "its tenants: gatehouse tenants list")
+    _answer(made, json, "its tenants", "gatehouse tenants list")
 
 
 def _with_rates(plan: Plan, requests: str | None, requests_burst: int | None, rows: str | None, rows_burst: int | None) -> Plan:
@@ -131,12 +131,12 @@ def _with_sizes(plan: Plan, rows_per_month: int | None, quota: str | None, rows_
     )
 
 
-def _answer(plan: Plan, json: bool, then: str) -> None:
+def _answer(plan: Plan, json: bool, heading: str, then: str) -> None:
     if json:
         print_json(plans.facts_of_plan(plan))
         return
     _print([plan])
-    typer.echo(then)
+    say_next(then, heading)
 
 
 def _print(found: list[Plan]) -> None:

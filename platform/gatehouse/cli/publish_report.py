@@ -6,7 +6,7 @@ import typer
 
 from gatehouse.cli.contract_choice import ContractChoice
 from gatehouse.cli.deployment import Deployment
-from gatehouse.cli.output import print_table
+from gatehouse.cli.output import print_table, say_next
 from gatehouse.cli.publishing import Published
 from gatehouse.contracts.proved_upgrade import proof_facts
 from gatehouse.identity.tenants import list_grants, list_tenants
@@ -35,13 +35,13 @@ def report(deployment: Deployment, done: Published) -> None:
     url = f"{deployment.settings.base_url}/{api_version}/models/{model}/predict"
     if done.endpoint.state == "preview":
         typer.echo(f"partners see nothing of it yet: {done.endpoint.name} is a preview, which only a grant of {api_version} by name opens")
-        typer.echo(f"who may try it: gatehouse grants add TENANT {model} --api-version {api_version}")
-        typer.echo(f"next, for all that may call {model}: gatehouse endpoints activate {model} {api_version}")
+        say_next(f"gatehouse grants add TENANT {model} --api-version {api_version}", "who may try it")
+        say_next(f"gatehouse endpoints activate {model} {api_version}", f"next, for all that may call {model}")
         return
     callers = _callers(deployment, done.endpoint)
     who = f"{', '.join(callers)} may call it" if callers else "nobody may call it yet"
     typer.echo(f"partners get it at {url}, from a running server within a second; {who}")
-    typer.echo(f"next: {_next(deployment, model, callers)}")
+    say_next(_next(deployment, model, callers))
 
 
 def _say_waiting(done: Published) -> None:
@@ -49,12 +49,12 @@ def _say_waiting(done: Published) -> None:
     place, version = f"{done.endpoint.model} {done.endpoint.api_version}", f"--version {done.publication.version}"
     if done.endpoint.bridged_to is not None:
         typer.echo(f"partners go on with {done.endpoint.bridged_to}, to which {done.endpoint.name} is bridged; nothing changes for them")
-        typer.echo(f"to let this version serve them instead: gatehouse endpoints unbridge {place} {version}")
+        say_next(f"gatehouse endpoints unbridge {place} {version}", "to let this version serve them instead")
         return
     typer.echo(f"partners go on with {done.endpoint.stable_version}; nothing changes for them until you let the new version serve:")
     release = f"gatehouse endpoints release {place} {version}"
-    typer.echo(f"next: {release}")
-    typer.echo(f"or for a tenth of the keys first: {release} --canary 10")
+    say_next(release)
+    say_next(f"{release} --canary 10", "or for a tenth of the keys first")
 
 
 def _served_by(endpoint: Endpoint) -> str:

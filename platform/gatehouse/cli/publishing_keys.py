@@ -9,7 +9,7 @@ import typer
 
 from gatehouse.cli.deployment import Deployment, open_deployment
 from gatehouse.cli.one_line import cause_of
-from gatehouse.cli.output import Json, example, print_json, print_table
+from gatehouse.cli.output import Json, example, print_json, print_table, say_next
 from gatehouse.cli.signing_key import PUBLISHING_KEY
 from gatehouse.db.audit import record_audit
 from gatehouse.errors import NotKnown, Refused
@@ -48,7 +48,7 @@ def create(
     typer.echo(f"publishing key {key_id}: the private part is {path}, the public part is trusted here")
     typer.echo(f"keep {path} where you publish, never on a serving machine; {FOLLOWED}")
     by_name = "" if file is None else f" --publishing-key {path}"
-    typer.echo(f"next: gatehouse models publish FILE --sample rows.csv{by_name}")
+    say_next(f"gatehouse models publish FILE --sample rows.csv{by_name}")
 
 
 @app.command("list", epilog=example("gatehouse publishing-keys list --json"))

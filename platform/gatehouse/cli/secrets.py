@@ -6,7 +6,7 @@ import typer
 
 from gatehouse.cli.deployment import Deployment, open_deployment, settings_or_refusal
 from gatehouse.cli.finding import say_findings
-from gatehouse.cli.output import Json, example, print_json
+from gatehouse.cli.output import Json, example, print_json, say_next
 from gatehouse.cli.secret_change import ONE_BY_ONE, NextSecret, next_secret, promotion, without, write_settings
 from gatehouse.cli.secret_settings import SECRETS, SecretSetting, Values, VersionedSecret, fresh_secret, named_secret
 from gatehouse.cli.settings_file import change_settings, settings_file, what_is_set
@@ -60,7 +60,7 @@ def promote(name: Name, json: Json = False) -> None:
         print_json({"name": name, "version": version, "file": file})
         return
     typer.echo(f"version {version} is the current {name} in {file}, the one before is accepted beside it")
-    typer.echo(f"next: {ONE_BY_ONE}; gatehouse secrets check says when the one before is not needed any more")
+    say_next(f"{ONE_BY_ONE}; gatehouse secrets check says when the one before is not needed any more")
 
 
 @app.command(epilog=example("gatehouse secrets remove GATEHOUSE_KEY_PEPPER"))
@@ -121,10 +121,10 @@ def _accept(secret: SecretSetting, json: bool) -> None:
         print_json({"name": secret.name, "version": fresh.version, "file": file})
     elif fresh.version is None:
         typer.echo(f"a new {secret.name} is in {file}, the one before is {secret.before}")
-        typer.echo(f"next: {ONE_BY_ONE}, then: gatehouse token-keys reseal")
+        say_next(f"{ONE_BY_ONE}, then: gatehouse token-keys reseal")
     else:
         typer.echo(f"version {fresh.version} of {secret.name} is in {file}, accepted beside the current one")
-        typer.echo(f"next: {ONE_BY_ONE}, then: gatehouse secrets promote {secret.name}")
+        say_next(f"{ONE_BY_ONE}, then: gatehouse secrets promote {secret.name}")
 
 
 def _show(secret: SecretSetting, fresh: NextSecret, json: bool) -> None:
