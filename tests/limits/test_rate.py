@@ -213,6 +213,13 @@ def test_a_limit_of_0_lets_nothing_in_and_names_no_wait(closed: RateLimit) -> No
     assert (decision.refused_by, decision.wait_us, decision.remaining()) == (closed, None, (20, 0))
 
 
+def test_a_look_at_a_closed_limit_is_admitted_also_while_all_is_deemed_spent() -> None:
+    rates = MemoryRates(Clock(10**6))
+    rates.forget(2 * 10**6)
+    assert ask(rates, (limit(count=0), 0)).admitted
+    assert not ask(rates, (limit(count=0), 1)).admitted
+
+
 def test_an_ask_of_0_looks_without_counting() -> None:
     rates = MemoryRates(Clock(1))
     rule = limit(burst=20)

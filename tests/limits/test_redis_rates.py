@@ -189,6 +189,20 @@ def test_a_limit_before_its_edit_and_after_it_are_never_decided_by_one_run(make_
     assert store.decide((new, 0)).remaining()[0] in (2, 4)
 
 
+def test_a_caller_that_has_gone_before_its_decision_is_sent_takes_nothing(make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    store.at(store.now + 3600 * SECOND)
+
+    async def gone() -> None:
+        waiting = [asyncio.ensure_future(store.rates.decide([(limit(), 1)])) for _ in range(5)]
+        await asyncio.sleep(0)
+        for each in waiting:
+            each.cancel()
+        assert (await store.rates.decide([(limit(), 1)])).remaining() == (19,)
+
+    store.run(gone())
+
+
 @pytest.mark.parametrize("error", [RedisUnavailable("gone"), ValueError("odd")])
 def test_where_redis_does_not_decide_each_of_those_that_went_together_is_told(make_store: Callable[[], Store], error: Exception) -> None:
     store = make_store()

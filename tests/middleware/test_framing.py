@@ -161,6 +161,20 @@ def test_row_79_framing_that_can_be_read_in_two_ways_is_400_and_closed(live: Liv
         assert connection.closed()
 
 
+def test_row_79_a_length_of_thousands_of_digits_is_400_and_closed(live: Live) -> None:
+    with wire(live.port) as connection:
+        answer = connection.send(head("POST /v1/models/iris/predict", "Content-Length: " + "0" * 5000 + "9")).answer()
+        assert (answer.status, answer.json()["code"]) == (400, "malformed_request")
+
+
+@pytest.mark.parametrize("fields", [("Upgrade: websocket", "Connection: upgrade"), ("Upgrade: websocket",)])
+def test_row_80_no_host_beside_an_upgrade_is_400_and_closed(live: Live, fields: tuple[str, ...]) -> None:
+    with wire(live.port) as connection:
+        connection.send("\r\n".join(["GET /health HTTP/1.1", *fields, "", ""]).encode())
+        assert connection.answer("GET").status == 400
+        assert connection.closed()
+
+
 @pytest.mark.parametrize("coding", ["gzip, chunked", "chunked, chunked", "identity", "gzip", "chunked, gzip", "x", "", "\tchunked;q=1"])
 def test_row_81_a_transfer_coding_other_than_chunked_is_400_and_closed(live: Live, key: str, coding: str) -> None:
     with wire(live.port) as connection:

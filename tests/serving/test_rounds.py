@@ -75,6 +75,24 @@ def test_a_row_on_which_the_model_raises_fails_its_own_call_alone() -> None:
     assert failed.reason == "model_raised:ValueError"
 
 
+def test_whatever_breaks_in_a_round_no_call_is_left_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(_parts: Any) -> Any:
+        raise MemoryError
+
+    engine = Doubler()
+    with monkeypatch.context() as broken:
+        broken.setattr(np, "concatenate", no_memory)
+        assert scored(engine, rows(1), rows(2)) == [[2], [4]]
+    with monkeypatch.context() as broken:
+        broken.setattr(Predictor, "score", no_memory_at_all)
+        failed = scored(engine, rows(1), rows(2))
+    assert [(type(each), each.reason) for each in failed] == [(PredictionFailed, "round_failed:MemoryError")] * 2
+
+
+def no_memory_at_all(_predictor: Predictor, _values: Any) -> Any:
+    raise MemoryError
+
+
 def test_another_model_has_a_round_of_its_own() -> None:
     rounds, engines = Rounds(), [Doubler(), Doubler()]
     predictors = [Predictor(engine, OUTPUT) for engine in engines]

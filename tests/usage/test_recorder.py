@@ -1,5 +1,7 @@
 """From the spool into the database: each event once, through failures and adoption."""
 
+import asyncio
+import errno
 import logging
 import os
 import threading
@@ -17,9 +19,11 @@ from sqlmodel import select
 
 from gatehouse.db.session import Database
 from gatehouse.db.tables import RefusedCallsTable, SpoolSegmentTable, UsageDayTable, UsageEventTable, UsageSummaryTable
+from gatehouse.errors import UsageUnavailable
 from gatehouse.usage import store
 from gatehouse.usage.event import RefusedCalls, UsageEvent, encode_line
 from gatehouse.usage.recorder import Recorder
+from gatehouse.usage.rounds import WritingRounds
 from gatehouse.usage.spool import Spool
 from gatehouse.usage.spool_folder import Segment, lock_path, segments
 
@@ -101,16 +105,71 @@ def test_finished_segments_go_once_they_are_taken(
 
 
 def test_a_line_that_is_not_finished_waits(
-    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, spool_dir: Path
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool, event = open_spool(), make_event()
-    path, line = Segment("p1", 1).path(spool_dir), encode_line(event)
     recorder = record(spool, database)
-    path.write_bytes(line[:50])
-    assert recorder.drain() == 0
-    path.write_bytes(line)
-    assert recorder.drain() == 1
+    write, drained = os.write, []
+
+    def in_two_parts(file: int, data: bytes) -> int:
+        if drained:
+            return write(file, data)
+        written = write(file, data[:50])
+        drained.append(recorder.drain())
+        return written
+
+    monkeypatch.setattr(os, "write", in_two_parts)
+    spool.append(event)
+    assert (drained, recorder.drain()) == ([0], 1)
     assert stored(database) == as_rows([event])
+
+
+def test_row_100_of_a_round_whose_write_failed_in_the_middle_nothing_is_ever_taken(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = open_spool()
+    recorder, rounds = record(spool, database), WritingRounds(spool)
+    before, refused, after = ([make_event() for _ in range(number)] for number in (3, 4, 4))
+    write = os.write
+
+    def cut(file: int, data: bytes) -> int:
+        if data.count(b"\n") < 3:
+            raise OSError(errno.EIO, "Input/output error")
+        return write(file, data[: data.index(b"\n") + 40])  # one whole line and some of the next
+
+    async def append(events: list[UsageEvent]) -> list[Any]:
+        return await asyncio.gather(*(rounds.append(event) for event in events), return_exceptions=True)
+
+    assert asyncio.run(append(before)) == [None] * 3
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", cut)
+        assert {type(each) for each in asyncio.run(append(refused))} == {UsageUnavailable}
+        recorder.drain()
+    spool.check_room()
+    assert asyncio.run(append(after)) == [None] * 4
+    recorder.drain()
+    assert stored(database) == as_rows([*before, *after])
+
+
+def test_a_segment_that_has_a_successor_stays_until_its_last_events_are_synced_and_taken(
+    database: Database, open_spool: OpenSpool, record: Record, make_event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = open_spool(durable=True, segment_bytes=2000)
+    recorder = record(spool, database)
+    sync, switching = os.fdatasync, []
+
+    def while_it_switches(file: int) -> None:
+        if len(segments(spool.folder)) > 1 and not switching:  # the successor is there, and the last events are not synced
+            switching.append(recorder.drain())
+        sync(file)
+
+    monkeypatch.setattr(os, "fdatasync", while_it_switches)
+    events = [make_event() for _ in range(20)]
+    for event in events:
+        spool.append(event)
+    assert switching
+    recorder.close()
+    assert stored(database) == as_rows(events)
 
 
 @pytest.mark.parametrize("after", ["the events", "usage_summary", "usage_day", "spool_segment"])

@@ -78,6 +78,26 @@ def test_row_100_where_the_write_fails_none_of_them_counts_and_the_next_round_go
     assert written(spool) == [late.request_id]
 
 
+def test_row_100_where_there_is_room_for_some_of_a_round_those_count_and_the_others_are_refused(
+    open_spool: Callable[..., Spool], make_event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, events, room = open_spool(), [make_event() for _ in range(4)], 700
+    write = os.write
+
+    def full(file: int, data: bytes) -> int:
+        nonlocal room
+        if len(data) > room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        room -= len(data)
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", full)
+    found = asyncio.run(appended(spool, events))
+    assert [each is None for each in found] == [True, True, False, False]
+    assert {each.reason for each in found[2:]} == {"usage_write_failed"}
+    assert written(spool) == [event.request_id for event in events[:2]]
+
+
 def test_a_call_that_was_cancelled_before_leaves_no_event(open_spool: Callable[..., Spool], make_event: Any) -> None:
     spool, events = open_spool(), [make_event() for _ in range(3)]
     first, gone, last = asyncio.run(appended(spool, events, cancel=1))

@@ -248,7 +248,7 @@ class MemoryRates:
                 state = self._known(limit, now_us)
             then = (now if state is None or state.full_at < now else state.full_at) + amount * limit.cost
             planned.append((limit, amount, state, then, then - now))
-            if then - now > limit.depth or (limit.closed and amount):
+            if amount if limit.closed else then - now > limit.depth:
                 admitted = False
         return self._admitted(planned, returnable=returnable) if admitted else _refused(planned)
 

@@ -72,7 +72,7 @@ class RedisRates:
         return await decided
 
     def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = [each for each in self._waiting if not each.decided.done()], []  # some callers may have gone
         for together in _together(waiting):
             task = asyncio.get_running_loop().create_task(self._decide_all(together))
             self._asking.add(task)
@@ -154,7 +154,8 @@ def _together(questions: Sequence[_Question]) -> Iterator[list[_Question]]:
             together, shapes = [], {}
         together.append(question)
         shapes.update((limit.id, limit) for limit, _ in question.asks)
-    yield together
+    if together:
+        yield together
 
 
 def _decisions(

@@ -13,6 +13,9 @@ from gatehouse.middleware.problems import DISCARDED_BODY_BYTES
 MAX_TARGET_BYTES = 2048
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 16 * 1024
+MAX_LENGTH_DIGITS = 19
+_STAY_AWAY = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
+"""Behind these a body may come or not, and behind the last nothing is read."""
 _VERSIONS = ("1.1", "1.0")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CONTROLS = bytes({*range(32), 127} - set(b"\t"))
@@ -73,6 +76,6 @@ def _check_codings(call: Call, fields: Fields, version: str) -> None:
 def _refusal_closes(fields: Fields) -> bool:
     """Whether the connection ends when the call is refused: much of the body may be left, or nobody knows whether it will be sent."""
     length = fields.get(b"content-length", b"0")
-    if not length.isdigit() or b"content-length" in fields.repeated:
+    if not length.isdigit() or len(length) > MAX_LENGTH_DIGITS or b"content-length" in fields.repeated:
         raise MalformedRequest("Content-Length is not a number.", reason="content_length")
-    return b"transfer-encoding" in fields or b"expect" in fields or int(length) > DISCARDED_BODY_BYTES
+    return not _STAY_AWAY.isdisjoint(fields) or int(length) > DISCARDED_BODY_BYTES

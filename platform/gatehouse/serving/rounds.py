@@ -49,8 +49,8 @@ def _settle(predictor: Predictor, calls: Sequence[Waiting]) -> None:
     if len(calls) > 1:
         try:
             scores = predictor.score(np.concatenate([values for values, _ in calls]))
-        except PredictionFailed:
-            pass  # one of them is to blame, and only a call on its own shows which
+        except Exception:  # noqa: S110 - one of them is to blame, or there is no memory for all: only a call on its own shows which
+            pass
         else:
             at = 0
             for values, future in calls:
@@ -62,3 +62,5 @@ def _settle(predictor: Predictor, calls: Sequence[Waiting]) -> None:
             future.set_result(predictor.score(values))
         except PredictionFailed as error:
             future.set_exception(error)
+        except Exception as error:  # nobody is left waiting, whatever it is
+            future.set_exception(PredictionFailed(reason=f"round_failed:{type(error).__name__}"))

@@ -156,13 +156,14 @@ class Recorder:
         """Take a segment's whole lines, batch by batch; a finished segment is removed after its last one."""
         path = segment.path(self._folder)
         mine = segment.process_id == self._spool.process_id
-        limit = self._spool.takeable_bytes(segment) if mine else None
+        # a segment may have a successor in the folder before its last events are on the disk, and answered
+        finished = finished and not (mine and self._spool.takeable_bytes(segment) is not None)
         size = path.stat().st_size
         new = 0
         behind = size != self._taken.get(segment, 0)
         while behind:
             before = self._taken.get(segment, 0)
-            added, read = self._take_batch(segment, path, limit)
+            added, read = self._take_batch(segment, path)
             if mine:  # not what was read: a commit whose answer never came may have taken more, a database that was restored less
                 self._spool.note_taken(self._taken[segment] - before)
             if not read:  # what is left is a line without an end, or is not to be taken yet
@@ -186,7 +187,7 @@ class Recorder:
         with self._database.write() as session:
             store.forget_segment(session, segment.id)
 
-    def _take_batch(self, segment: Segment, path: Path, limit: int | None) -> tuple[int, int]:
+    def _take_batch(self, segment: Segment, path: Path) -> tuple[int, int]:
         """One transaction: events, summaries, counts and how far the segment has been taken. Returns new events and bytes."""
         now = datetime.now(UTC)
         with self._database.write() as session:
@@ -194,7 +195,7 @@ class Recorder:
             if path.stat().st_size < taken:  # somebody has cut it short: what is there already is told by its ids
                 LOG.error("%s is shorter than what was taken of it: it is read again from its beginning", path.name)
                 taken = 0
-            lines = self._read_lines(path, taken, limit)
+            lines = self._read_lines(segment, path, taken)
             batch = read_batch(lines) if lines else Batch()
             new = store.insert_batch(session, batch.events)
             store.add_refused(session, batch.refused)
@@ -204,7 +205,8 @@ class Recorder:
         self._taken[segment] = taken + len(lines)
         return new, len(lines)
 
-    def _read_lines(self, path: Path, offset: int, limit: int | None) -> bytes:
+    def _read_lines(self, segment: Segment, path: Path, offset: int) -> bytes:
+        limit = self._spool.takeable_bytes(segment) if segment.process_id == self._spool.process_id else None
         most = self._batch_bytes if limit is None else min(self._batch_bytes, max(0, limit - offset))
         with path.open("rb") as file:
             file.seek(offset)

@@ -15,7 +15,7 @@ class WritingRounds:
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
 
     def append(self, entry: Entry) -> "asyncio.Future[None]":
-        """Done when the entry outlives the process. Its exception is UsageUnavailable, and then none of its round is written.
+        """Done when the entry outlives the process. Its exception is UsageUnavailable, and then it is not written.
 
         An entry whose future was cancelled before is left out.
         """
@@ -34,8 +34,19 @@ class WritingRounds:
         try:
             self._spool.append_lines(b"".join([line for line, _ in waiting]))
         except UsageUnavailable as error:
-            for _, written in waiting:
-                written.set_exception(error)
+            if len(waiting) == 1:
+                waiting[0][1].set_exception(error)
+            else:
+                self._write_each(waiting)  # there may be room for some
         else:
             for _, written in waiting:
+                written.set_result(None)
+
+    def _write_each(self, waiting: list[tuple[bytes, "asyncio.Future[None]"]]) -> None:
+        for line, written in waiting:
+            try:
+                self._spool.append_lines(line)
+            except UsageUnavailable as error:
+                written.set_exception(error)
+            else:
                 written.set_result(None)

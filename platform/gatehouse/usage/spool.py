@@ -134,8 +134,13 @@ class Spool:
         self._ahead = 0
 
     def takeable_bytes(self, segment: Segment) -> int | None:
-        """How much of one of its segments the recorder may take; None for all that is there."""
-        return self._synced if self.durable and not self._closed and segment.number == self._number else None
+        """How much of one of its segments the recorder may take now; None for one that is finished, and all that is there.
+
+        Of the open one never what a write that failed has left behind: its calls were refused.
+        """
+        if self._closed or segment.number != self._number:
+            return None
+        return self._synced if self.durable else self._size
 
     def close(self) -> None:
         """End writing. The lock stays until `release`."""
@@ -204,9 +209,10 @@ class Spool:
         # the recorder may look at any moment: there is always an open segment until `close`
         self._left = True
         old, self._file = self._file, file
-        finished, self._number = self._size, self._number + 1
+        finished = self._size
         self._finished_bytes += finished
         self._size, self._ahead, self._synced, self._torn = 0, more, 0, False
+        self._number += 1  # last: whoever finds the old number finds nothing to be taken
         self._left = False
         if old >= 0:
             _cut(old, finished)
