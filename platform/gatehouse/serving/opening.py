@@ -20,6 +20,7 @@ from gatehouse.serving.pickle_contents import PickleContents, read_contents
 from gatehouse.serving.pickle_stream import PickleRefused
 from gatehouse.serving.plain_input import by_position, of_data_frames
 from gatehouse.serving.runtime import HERE, Runtime
+from gatehouse.serving.unneeded_names import unneeded
 
 _SHOWN_NAMES = 5
 
@@ -61,6 +62,7 @@ def open_estimator(artifact: bytes, options: PublishOptions, progress: Callable[
         contents = read_contents(artifact)
     except PickleRefused as error:
         raise PublishRefused(str(error)) from None
+    _refuse_unneeded(contents)
     other = _other_version(contents, options.sklearn_version)
     code = _needed_code(contents, options.code, progress)
     if other is not None and _of_data_frames(contents):
@@ -81,6 +83,15 @@ def open_estimator(artifact: bytes, options: PublishOptions, progress: Callable[
     if _of_data_frames(contents):
         artifact = _without_data_frames(estimator, artifact, progress)
     return Opened(estimator, artifact, replace(HERE, code=code), options.allow_code)
+
+
+def _refuse_unneeded(contents: PickleContents) -> None:
+    found = unneeded(contents.globals)
+    if found is not None:
+        raise PublishRefused(
+            f"the file refers to {f'{found.module}.{found.name}'[:80]}, which no estimator needs: it was not loaded, so nothing of it was"
+            " run; publish only files that you saved yourself"
+        )
 
 
 def _of_data_frames(contents: PickleContents) -> bool:
