@@ -212,7 +212,12 @@ def test_an_artifact_that_was_tampered_with_is_named(serving: Live, operate: Any
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     try:
         step = fault(operate, "engine", "tampered", endpoint="line v1")
-        assert "line 1.0.0" in step["detail"]
+        assert step["detail"].startswith("line 1.0.0: model.")
+        assert step["detail"].endswith(" was changed after it was signed; calls get 503 from the next start on")
+        assert step["remedy"] == (
+            "put back the file that was published, or publish the model again,"
+            " or release another version: gatehouse endpoints release line v1 --version X.Y.Z"
+        )
     finally:
         file.write_bytes(content)
     steps(operate, "tampered", endpoint="line v1")
@@ -229,6 +234,7 @@ def test_what_no_process_serves_is_named(stage: Stage, monkeypatch: pytest.Monke
         found = steps(operate, "acme", code=1)
         assert [part for part, step in found.items() if not step["well"]] == ["load", "engine"]
         assert "has not loaded iris/v1 as released" in found["load"]["detail"]
+        assert found["engine"]["detail"] == "iris 1.0.0: manifest.sig is missing; calls get 503"
     assert "nobody answers" in steps(operate, "acme", code=1)["load"]["detail"]
 
 

@@ -47,6 +47,16 @@ def test_a_version_that_was_tampered_with_is_a_problem(diagnosed: Stage, monkeyp
     manifest.write_bytes(manifest.read_bytes() + b" ")
     found = part("iris 1.0.0", 1)
     assert (found["state"], "gatehouse endpoints show iris v1" in found["remedy"]) == ("problem", True)
+    assert found["detail"] == "the signature does not fit the manifest, which was changed after signing; calls get 503"
+    assert found["remedy"].startswith("publish the model again, or release another version: ")
+
+
+@pytest.mark.endpoints("iris v1")
+def test_a_version_that_is_loaded_answers_until_the_next_start(diagnosed: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with diagnosed.serving() as live:
+        monkeypatch.setenv("GATEHOUSE_LISTEN_PORT", str(live.port))
+        (diagnosed.state_dir / "models" / "iris" / "1.0.0" / "manifest.sig").unlink()
+        assert part("iris 1.0.0", 1)["detail"] == "manifest.sig is missing; calls get 503 from the next start on"
 
 
 @pytest.mark.endpoints("iris v1")

@@ -24,6 +24,7 @@ from gatehouse.migration.store import list_endpoints
 from gatehouse.server.open_files import FILES_BESIDE_CONNECTIONS
 from gatehouse.server.process import fresh
 from gatehouse.server.run import PortTaken, bind
+from gatehouse.server.standing import standing_of
 from gatehouse.server.store import list_processes
 from gatehouse.serving.signing import PublishingKeyUnusable, TrustedKeys
 from gatehouse.settings import SETTINGS_FILE, Settings
@@ -115,6 +116,7 @@ def _inside(settings: Settings, database: Database) -> Iterator[Finding]:
         yield Finding("clock", "problem", f"it is {apart:.0f} s away from the database's", "keep both by NTP")
     else:
         yield Finding("clock", "ok", "it agrees with the database's")
+    standings = [standing for each in fresh(processes, now) if not (standing := standing_of(each.standing)).draining]
     serving = len(fresh(processes, now))
     yield _token_keys(settings, database)
     needed = list(needed_version_findings(settings, database))
@@ -125,7 +127,8 @@ def _inside(settings: Settings, database: Database) -> Iterator[Finding]:
     yield _processes(serving)
     yield _spool(settings, serving)
     yield _endpoints(sum(endpoint.state != "retired" for endpoint in endpoints))
-    yield from version_findings(settings, endpoints)
+    loaded = {each.name for each in endpoints if any(each.name not in standing.not_served for standing in standings)}
+    yield from version_findings(settings, endpoints, loaded)
 
 
 def _processes(serving: int) -> Finding:

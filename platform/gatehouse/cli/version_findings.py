@@ -1,18 +1,22 @@
 """What `gatehouse doctor` says of what endpoints are served by: their own versions, and the other ends of their bridges."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from gatehouse.cli.finding import Finding
 from gatehouse.errors import Refused
-from gatehouse.migration.endpoint import Endpoint
+from gatehouse.migration.endpoint import Endpoint, api_version_of
 from gatehouse.operating.bridge_proof import prove_bridge
+from gatehouse.serving.reason import apart, meaning
 from gatehouse.serving.repository import Repository, VersionInvalid, VersionMissing
 from gatehouse.serving.signing import PublishingKeyUnusable, TrustedKeys
 from gatehouse.settings import Settings
 
 
-def version_findings(settings: Settings, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
-    """One for each version that a server loads, and one for each bridge, whose own model may be gone."""
+def version_findings(settings: Settings, endpoints: Sequence[Endpoint], loaded: Collection[str]) -> Iterator[Finding]:
+    """One for each version that a server loads, and one for each bridge, whose own model may be gone.
+
+    `loaded`: names of endpoints that a process serves from its memory.
+    """
     try:
         trusted = TrustedKeys.load(settings.under_state(settings.trusted_keys_dir))
     except PublishingKeyUnusable:
@@ -23,18 +27,19 @@ def version_findings(settings: Settings, endpoints: Sequence[Endpoint]) -> Itera
     for model, version in sorted(
         {(each.model, version) for each in own for version in (each.stable_version, each.canary_version) if version}
     ):
-        yield _version(repository, model, version)
+        yield _version(repository, model, version, f"{model}/{api_version_of(version)}" in loaded)
     for each in live:
         if each.bridged_to is not None:
             yield _bridge(settings, each, endpoints)
 
 
-def _version(repository: Repository, model: str, version: str) -> Finding:
+def _version(repository: Repository, model: str, version: str, loaded: bool) -> Finding:
     try:
         repository.read(model, version)
     except (VersionMissing, VersionInvalid) as error:
-        remedy = f"copy it here anew, or release another version: gatehouse endpoints show {model} v{version.partition('.')[0]}"
-        return Finding(f"{model} {version}", "problem", str(error), remedy)
+        what, remedy = apart(str(error).removeprefix(f"{model} {version}: "))
+        another = f"or release another version: gatehouse endpoints show {model} {api_version_of(version)}"
+        return Finding(f"{model} {version}", "problem", f"{what}; {meaning(loaded)}", f"{remedy or 'copy it here anew'}, {another}")
     return Finding(f"{model} {version}", "ok", "its signature and digests are right")
 
 

@@ -14,7 +14,7 @@ from gatehouse.operating.tenant_limits import read_limits
 from gatehouse.operating.why_caller import Caller, grant_step, key_step, reach_step, read_caller, tenant_step
 from gatehouse.operating.why_endpoint import engine_step, lifecycle_step, open_windows
 from gatehouse.operating.why_limits import SPAN_S, limits_step, quota_step
-from gatehouse.operating.why_load import ServingNow, load_step
+from gatehouse.operating.why_load import ServingNow, has_loaded, load_step
 from gatehouse.operating.why_step import Step
 from gatehouse.settings import Settings
 from gatehouse.usage.refusals_store import refusals_since
@@ -57,7 +57,7 @@ def walk(around: Surroundings, asked: Asked) -> list[Step]:
     steps.append(quota_step(read_limits(around.database, asked.tenant, now), refusals))
     steps.append(load_step(endpoint, around.serving))
     if endpoint is not None:
-        steps.append(engine_step(settings, endpoint, endpoints, now))
+        steps.append(engine_step(settings, endpoint, endpoints, now, loaded=has_loaded(endpoint, around.serving)))
     return steps
 
 

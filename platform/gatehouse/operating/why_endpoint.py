@@ -9,6 +9,7 @@ from gatehouse.migration.endpoint import Brownout, Endpoint, api_version_of
 from gatehouse.operating.bridge_proof import prove_bridge
 from gatehouse.operating.published import repository_of
 from gatehouse.operating.why_step import Step, minute
+from gatehouse.serving.reason import apart, meaning
 from gatehouse.settings import Settings
 
 
@@ -50,14 +51,17 @@ def _retired(endpoint: Endpoint, tenant_id: str, tenant: str) -> Step:
     return Step("lifecycle", False, f"{endpoint.name} is retired{since}: calls get 410", remedy)
 
 
-def engine_step(settings: Settings, endpoint: Endpoint, endpoints: Sequence[Endpoint], now: datetime) -> Step:
-    """Whether what is released lies here whole: signature, digests, and the golden row answered as it was published."""
+def engine_step(settings: Settings, endpoint: Endpoint, endpoints: Sequence[Endpoint], now: datetime, *, loaded: bool) -> Step:
+    """Whether what is released lies here whole: signature, digests, and the golden row answered as it was published.
+
+    `loaded`: a process that serves has it in its memory, whatever lies here now.
+    """
     if endpoint.state_at(now) == "retired" and not endpoint.extensions:
         return Step("engine", True, f"nothing is loaded for {endpoint.name}, which is retired")
     try:
         found = [_loaded(settings, each, version) for each, version in _released(settings, endpoint, endpoints)]
     except _Unfit as error:
-        return Step("engine", False, f"{error}: calls get 503", error.remedy)
+        return Step("engine", False, f"{error}; {meaning(loaded)}", error.remedy)
     return Step("engine", True, f"{', '.join(found)}: signature and digests are right, the golden row is answered as published")
 
 
@@ -91,7 +95,8 @@ def _loaded(settings: Settings, endpoint: Endpoint, version: str) -> str:
     try:
         served = Registry(repository_of(settings), compiled).load(endpoint.model, api_version_of(version), version)  # type: ignore[arg-type]
     except NotServable as error:
-        raise _Unfit(error.reason, f"copy {endpoint.model} {version} here anew, or release another version: {another}") from None
+        what, remedy = apart(error.reason)
+        raise _Unfit(what, f"{remedy or f'copy {endpoint.model} {version} here anew'}, or release another version: {another}") from None
     except Refused as refusal:
         raise _Unfit(str(refusal), "gatehouse doctor") from None
     return f"{endpoint.model} {version} ({served.manifest.engine})"

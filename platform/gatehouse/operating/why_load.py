@@ -19,6 +19,11 @@ class ServingNow:
     behind_s: float = 0.0
 
 
+def has_loaded(endpoint: Endpoint, serving: Sequence[ServingNow]) -> bool:
+    """Whether a process that serves holds what is released."""
+    return any(endpoint.name not in each.not_served for each in serving if not each.draining)
+
+
 def load_step(endpoint: Endpoint | None, serving: Sequence[ServingNow]) -> Step:
     """Whether all processes serve the endpoint, or serve at all where none is named."""
     taking = [each for each in serving if not each.draining]
