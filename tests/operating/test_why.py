@@ -318,6 +318,8 @@ def test_a_call_that_left_no_event_is_told_where_to_look(serving: Live, operate:
     said = operate("why req_0123456789abcdef01234567", code=1)
     assert said.count("\n") == 1
     assert all(word in said for word in ("401, 408, 414, 429 or 431", "journalctl -u gatehouse | grep req_0123456789abcdef01234567"))
+    assert said.endswith(", or: gatehouse why --tenant TENANT --model MODEL --api-version vN\n")
+    assert "is not found" in operate("why --help")
 
 
 def test_what_is_not_asked_well_is_refused_in_one_line(serving: Live, operate: Any) -> None:

@@ -33,7 +33,9 @@ def why(
     key: Annotated[str | None, typer.Option("--key", metavar="KEY_ID", help="Only this key; else all of the tenant's.")] = None,
     json: Json = False,
 ) -> None:
-    """Say why a tenant's calls of an endpoint fail, part by part, and what to do; changes nothing. Exit code 1 when something is wrong.
+    """Say why a tenant's calls of an endpoint fail, part by part, and what to do; changes nothing.
+
+    Exit code 1 when something is wrong, and when the call, tenant, endpoint or key is not found.
 
     Run it on a machine that serves: it loads the published version as a server does.
 

@@ -50,7 +50,7 @@ def read_call(session: Session, request_id: str, now: datetime) -> PastCall:
         raise Refused(
             f"no usage event has the request id {request_id}: calls with {_uncounted()}, and calls of other paths than predictions, leave "
             f"none, and one of the last seconds may still wait in the spool. The server's log has a line for each call that was refused: "
-            f"journalctl -u gatehouse | grep {request_id}"
+            f"journalctl -u gatehouse | grep {request_id}, or: gatehouse why --tenant TENANT --model MODEL --api-version vN"
         )
     event = events[0]
     tenant = referred_tenant(session, event["tenant_id"])
