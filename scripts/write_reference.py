@@ -26,7 +26,7 @@ from gatehouse.settings import PREFIX, Settings, settings_from
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
-WRITTEN = "This page is written from the program by `python scripts/write_reference.py`."
+WRITTEN = "This page is written from the program by `.venv/bin/python scripts/write_reference.py`."
 ENTRY_CODES = {
     "missing_field": "A field that must be sent is not there.",
     "unknown_field": "The contract knows no such member. The detail names the nearest one that it knows.",

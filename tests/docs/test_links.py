@@ -79,3 +79,8 @@ def test_every_dependency_is_explained() -> None:
     ]
     names = [re.match(r"[a-z0-9-]+", entry)[0] for entry in wanted]
     assert [name for name in names if not re.search(rf"(?<![a-z-]){name}(?![a-z])", page)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_script_that_is_named_runs_by_the_python_of_the_environment(page: Path) -> None:
+    assert re.findall(r".*(?<!\.venv/bin/)\bpython scripts/.*", page.read_text(encoding="utf-8")) == []
