@@ -99,6 +99,7 @@ def test_nothing_is_published_by_a_key_that_is_not_trusted(published: Any, estim
     assert published("models", "list", "--json").json[0]["versions"] == ["1.0.0"]
 
 
-def test_an_empty_deployment_says_where_to_begin(gatehouse: Any) -> None:
-    assert gatehouse("models", "list").lines == ["no model is published yet: gatehouse models publish FILE --sample rows.csv"]
-    assert gatehouse("endpoints", "list").lines == ["there are no endpoints yet: gatehouse models publish FILE --sample rows.csv"]
+def test_an_empty_deployment_says_where_to_begin(gatehouse: Any, state_dir: Path) -> None:
+    first = "gatehouse models publish FILE --sample rows.csv"
+    assert gatehouse("models", "list").lines == [f"no model is published yet in {state_dir}: {first}"]
+    assert gatehouse("endpoints", "list").lines == [f"there are no endpoints yet: {first}"]

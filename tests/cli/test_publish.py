@@ -49,8 +49,8 @@ def run(*arguments: object, code: int = 0) -> Any:
 
 def test_three_bare_commands_lead_from_a_file_to_a_key(outside: Path) -> None:
     said = run("models", "publish", "churn.joblib", "--sample", "rows.csv")
-    assert said.stderr.startswith("made ")
-    assert "settings.env for development, with new secrets" in said.stderr
+    made = f"made a new deployment in {outside / '.gatehouse'}, for development and with new secrets; GATEHOUSE_STATE_DIR names another"
+    assert said.stderr.splitlines()[-1] == made
     drafted = (outside / "models" / "churn" / "v1.toml").read_text()
     assert drafted.splitlines()[-3] in said.stderr  # shown, before it was used
     assert said.stderr.index("is drafted") < said.stderr.index("scoring")
@@ -63,6 +63,26 @@ def test_three_bare_commands_lead_from_a_file_to_a_key(outside: Path) -> None:
     assert "next: gatehouse keys create --tenant acme" in run(*lines[-1].split()[2:]).stdout
     assert "/v1/models/churn/predict" in run("keys", "create", "--tenant", "acme").stdout
     assert (outside / ".gatehouse" / "settings.env").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("folder", [None, "kept", "state"])
+def test_a_refused_publish_makes_no_deployment(outside: Path, monkeypatch: pytest.MonkeyPatch, folder: str | None) -> None:
+    if folder == "kept":  # somebody's own
+        (outside / ".gatehouse").mkdir()
+        (outside / ".gatehouse" / "mine").touch()
+    if folder == "state":
+        monkeypatch.setenv("GATEHOUSE_STATE_DIR", str(outside / "state"))
+    there = {path.name for path in outside.iterdir()}
+    (outside / "broken.joblib").write_bytes(b"no pickle")
+    for arguments in (("none.joblib",), ("broken.joblib", "--sample", "rows.csv"), ("churn.joblib", "--version", "latest")):
+        assert "made a new deployment" not in run("models", "publish", *arguments, code=1).stderr
+    assert {path.name for path in outside.iterdir()} == there | {"broken.joblib"}
+    assert folder != "kept" or (outside / ".gatehouse" / "mine").exists()
+
+
+def test_a_second_publish_makes_no_second_deployment(outside: Path) -> None:
+    run("models", "publish", "churn.joblib", "--sample", "rows.csv")
+    assert "deployment in" not in run("models", "publish", "churn.joblib", "--sample", "rows.csv").stderr
 
 
 def test_nothing_of_the_sample_reaches_contract_manifest_or_any_file(outside: Path) -> None:

@@ -1,5 +1,8 @@
 """The settings of a local deployment: made once, with secrets of its own."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gatehouse.cli.secret_settings import SECRETS, fresh_secret
@@ -11,13 +14,24 @@ DEVELOPMENT = {"GATEHOUSE_ENVIRONMENT": "development", "GATEHOUSE_DOCS": "open"}
 HEAD = "# Settings of this deployment; secrets are worth a password. docs/operations.md lists all of them.\n"
 
 
-def make_settings_where_there_are_none() -> str | None:
-    """A development deployment where neither a file nor the environment holds a setting; says what was made."""
+@contextmanager
+def first_deployment() -> Iterator[str | None]:
+    """Makes a development deployment where neither a file nor the environment holds a setting, and says so.
+
+    What ends within by an exception leaves no new state folder behind.
+    """
     file = settings_file()
     if anything_set() or file.exists():
-        return None
-    make_settings(file)
-    return f"made {file} for development, with new secrets"
+        yield None
+        return
+    folder, there = file.parent, file.parent.exists()
+    try:
+        make_settings(file)
+        yield f"made a new deployment in {folder}, for development and with new secrets; GATEHOUSE_STATE_DIR names another"
+    except BaseException:
+        if not there:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def make_settings(file: Path, port: int | None = None) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.drafting import FEATURES_HELP, LABELS_HELP, TARGETS_HELP, told_by
-from gatehouse.cli.first_settings import make_settings_where_there_are_none
+from gatehouse.cli.first_settings import first_deployment
 from gatehouse.cli.given_file import read_file
 from gatehouse.cli.output import Json, example, print_json, print_table
 from gatehouse.cli.progress import progress_bar
@@ -67,9 +67,6 @@ def publish_file(
     json: Json = False,
 ) -> None:
     """Check, sign and publish a model version; a model's first one goes live."""
-    made = make_settings_where_there_are_none()
-    if made:
-        typer.echo(made, err=True)
     options = PublishOptions(
         code=None if code is None else read_file(code),
         allow_code=allow_code,
@@ -78,13 +75,16 @@ def publish_file(
         training_rows=training_rows,
     )
     request = PublishRequest(file, told_by(features, labels, targets), options, model, version, contract, sample, publishing_key)
-    with open_deployment() as deployment:
+    with first_deployment() as made, open_deployment() as deployment:
         wish = wish_of(request, deployment.settings, show_draft)
         with progress_bar("publishing", STEPS) as progress:
             done = publish_model(deployment, wish, progress)
-        if json:
-            print_json(facts(done))
-            return
+    if made:
+        typer.echo(made, err=True)
+    if json:
+        print_json(facts(done))
+        return
+    with open_deployment() as deployment:  # anew: what fails from here on undoes nothing
         report(deployment, done)
 
 
@@ -101,7 +101,7 @@ def show_all(json: Json = False) -> None:
         print_json([model_facts(each, now) for each in models])
         return
     if not models:
-        typer.echo("no model is published yet: gatehouse models publish FILE --sample rows.csv")
+        typer.echo(f"no model is published yet in {deployment.settings.state_dir}: gatehouse models publish FILE --sample rows.csv")
         return
     rows = [
         (each.model, ", ".join(each.versions) or "missing", ", ".join(_described(endpoint) for endpoint in each.endpoints) or "none yet")
