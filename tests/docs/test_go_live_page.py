@@ -49,7 +49,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Itera
         repository = folder / "repository"
         _repository(repository, machine, published)
         trusted = {"CURL_CA_BUNDLE": str(folder / "localhost.pem"), "SSL_CERT_FILE": str(folder / "localhost.pem")}
-        page = machine.placed("\n".join(blocks(PAGE, "sh")))
+        page = machine.placed("\n".join(blocks(PAGE, "sh"))).replace("MODEL=customers\n", "MODEL=iris\n")
         page = page.replace("https://api.example.org", f"https://localhost:{public}").replace("127.0.0.1:8000", f"127.0.0.1:{port}")
         page = page.replace(
             "TRUSTED_PROXIES=127.0.0.1\n", f"TRUSTED_PROXIES=127.0.0.1\nGATEHOUSE_LISTEN_PORT={port}\nGATEHOUSE_DRAIN_S=0\n"
@@ -88,6 +88,14 @@ def test_the_page_leads_to_a_server_that_answers_at_the_public_address_and_a_ten
     written = followed.machine.root.parent / "repository"
     assert (written / "first.backup").stat().st_size > 10_000
     assert "https://localhost:" in (written / "acme.md").read_text(encoding="utf-8")
+
+
+def test_the_model_is_the_one_that_the_page_before_publishes(followed: Followed) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    (model,) = re.findall(r"^MODEL=(\w+)$", page, re.MULTILINE)
+    assert f"models publish {model}.joblib" in (ROOT / "docs" / "publish-your-model.md").read_text(encoding="utf-8")
+    assert "iris" not in page
+    assert "iris/v1" in followed.printed
 
 
 def test_the_tick_list_is_what_doctor_finds_there_and_all_of_it_is_ok(followed: Followed) -> None:
