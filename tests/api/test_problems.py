@@ -1,6 +1,7 @@
 """What bad input gets, through HTTP: a clear problem document of the right status and code, and nothing of what was sent."""
 
 import json
+import re
 from html import escape
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from stage import IRIS_ROW, MIXED_ROW, Live, instances, problem
 from wire import head, wire
 
+from gatehouse.api.pages import PAGE_CSP
 from gatehouse.errors import CATALOGUE
 from gatehouse.identity.api_keys import mint_key
 from gatehouse.principal import Plan, Rate
@@ -255,6 +257,19 @@ def test_every_code_of_the_catalogue_has_a_public_page_with_cause_and_remedy(liv
         answer = live.get(f"/errors/{code}")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
         assert [text for text in (told.cause, told.remedy) if f"<p>{escape(text)}</p>" not in answer.text] == []
+
+
+@pytest.mark.parametrize("path", ["/errors", "/errors/", "/errors/nonsense", "/errors/invalid_json/x", "/errors/%3Cscript%3E"])
+def test_a_browser_at_a_code_that_is_none_sees_those_that_there_are_and_programs_get_the_problem(live: Live, path: str) -> None:
+    page = live.client.get(path, headers={"accept": "text/html,*/*;q=0.8"})
+
+    assert (page.status_code, page.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert page.headers["www-authenticate"].startswith("Bearer")
+    assert page.headers.get_list("content-security-policy") == [PAGE_CSP]
+    assert re.findall(r'href="([^"]+/errors/\w+)"', page.text) == [f"{live.base_url}/errors/{code}" for code in sorted(CATALOGUE)]
+    assert not any(text in page.text for text in ("nonsense", "<script"))
+    problem(live.get(path), 401, "credential_missing")
+    problem(live.client.get("/errorsnonsense", headers={"accept": "text/html"}), 401, "credential_missing")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ _HOME = Template(_read("home.html"))
 _HOME_DOCS = _read("home_docs.html")
 _ERROR = Template(_read("error.html"))
 _NO_KEY = Template(_read("no_key.html"))
+_NO_CODE = Template(_read("no_code.html"))
 AGAIN = "Yes: wait for the seconds in <code>Retry-After</code>, or a moment where there is none, then send it again."
 NOT_AGAIN = "No: as it is, it would be refused again."
 
@@ -66,3 +67,12 @@ def _asked(contact: str) -> str:
 def no_key_page(address: str) -> bytes:
     """What a person sees who follows the link to a guide; `address` is where that is."""
     return page("This guide needs your API key - Gatehouse", _NO_KEY.substitute(address=escape(address)))
+
+
+def no_code_page(base_url: str) -> bytes:
+    """What a person sees who follows a link to an error code that is none: those that there are."""
+    lines = [
+        f'<li><a href="{escape(base_url)}/errors/{code}"><code>{code}</code></a>: {escape(problem.title)}</li>\n'
+        for code, problem in sorted(CATALOGUE.items())
+    ]
+    return page("There is no such error code - Gatehouse", _NO_CODE.substitute(codes="".join(lines)))

@@ -73,3 +73,8 @@ def is_translation(path: str) -> bool:
 def is_guide(path: str) -> bool:
     """Whether a path is GUIDE_PATH."""
     return _GUIDE.fullmatch(path) is not None
+
+
+def is_under_errors(path: str) -> bool:
+    """Whether a path is where the pages of error codes are."""
+    return f"{path}/".startswith("/errors/")
