@@ -57,6 +57,14 @@ def test_a_folder_that_others_can_read_is_a_problem(gatehouse: Any, state_dir: P
     assert part(gatehouse, "state folder", 1)["remedy"] == f"chmod 700 {state_dir}"
 
 
+def test_what_keeps_others_from_a_file_is_its_mode_or_its_folder(gatehouse: Any, state_dir: Path) -> None:
+    file = state_dir / "gatehouse.db"
+    file.chmod(0o644)
+    assert part(gatehouse, "gatehouse.db")["detail"] == f"{file} is kept from others by its folder, which they cannot enter"
+    file.chmod(0o600)
+    assert part(gatehouse, "gatehouse.db")["detail"] == f"{file} is for its owner alone"
+
+
 def test_a_database_that_is_gone_not_migrated_or_too_new_is_a_problem(
     gatehouse: Any, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,7 +83,7 @@ def test_a_database_that_is_gone_not_migrated_or_too_new_is_a_problem(
         port = closed.getsockname()[1]
     monkeypatch.setenv("GATEHOUSE_DATABASE_URL", f"postgresql://nobody:hidden@127.0.0.1:{port}/none")
     found = part(gatehouse, "database", 1)
-    assert "does not answer" in found["detail"]
+    assert found["detail"] == "it does not answer (connection refused)"
     assert "hidden" not in str(found)
 
 
@@ -125,7 +133,11 @@ def test_redis_is_asked_when_it_is_set(gatehouse: Any, valkey_url: str, monkeypa
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     monkeypatch.setenv("GATEHOUSE_REDIS_URL", f"redis://127.0.0.1:{port}/0")
-    assert "GATEHOUSE_REDIS_URL" in part(gatehouse, "redis", 1)["remedy"]
+    found = part(gatehouse, "redis", 1)
+    assert "GATEHOUSE_REDIS_URL" in found["remedy"]
+    assert "it does not answer (connection refused): " in found["detail"]
+    monkeypatch.setenv("GATEHOUSE_REDIS_URL", "redis://:hidden/word@127.0.0.1:1/0")
+    assert "hidden" not in str(part(gatehouse, "redis", 1))
 
 
 def test_keys_that_are_missing_or_no_keys_are_named(gatehouse: Any, state_dir: Path) -> None:

@@ -13,6 +13,7 @@ from gatehouse.cli.finding import Finding
 from gatehouse.cli.notices_finding import notices_finding
 from gatehouse.cli.secret_findings import AUDIT_TRAIL, needed_version_findings
 from gatehouse.cli.signing_key import PUBLISHING_KEY
+from gatehouse.cli.silence import silence_of
 from gatehouse.cli.usage_lines import counted
 from gatehouse.cli.version_findings import version_findings
 from gatehouse.db.clock import database_now
@@ -77,9 +78,10 @@ def _no_publishing_key(file: Path) -> Finding:
 
 def _private(part: str, path: Path, mode: str, behind: Path | None = None) -> Finding:
     """Whether nobody else can read it, also because of the folder that it lies in."""
-    closed = path.stat().st_mode & 0o077 == 0 or (behind is not None and behind.stat().st_mode & 0o011 == 0)
-    if closed:
+    if path.stat().st_mode & 0o077 == 0:
         return Finding(part, "ok", f"{path} is for its owner alone")
+    if behind is not None and behind.stat().st_mode & 0o011 == 0:
+        return Finding(part, "ok", f"{path} is kept from others by its folder, which they cannot enter")
     return Finding(part, "problem", f"{path} can be read by other users", f"chmod {mode} {path}")
 
 
@@ -102,8 +104,7 @@ def database_findings(settings: Settings, inside: Callable[[Settings, Database],
         yield Finding("database", "ok", f"{database.dialect}, migrated")
         yield from inside(settings, database)
     except GONE as error:
-        why = type(getattr(error, "orig", None) or error).__name__
-        yield Finding("database", "problem", f"it does not answer ({why})", "start it, or correct GATEHOUSE_DATABASE_URL")
+        yield Finding("database", "problem", f"it does not answer ({silence_of(error)})", "start it, or correct GATEHOUSE_DATABASE_URL")
     finally:
         database.close()
 
@@ -179,7 +180,8 @@ def _redis(settings: Settings) -> Finding:
         with Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=PROBE_S, socket_timeout=PROBE_S) as client:
             client.ping()
     except (RedisError, ValueError) as error:
-        detail = f"it does not answer ({type(error).__name__}): each process lets in its share of every limit"
+        why = "its URL is none of Redis" if isinstance(error, ValueError) else silence_of(error)  # that error may repeat the password
+        detail = f"it does not answer ({why}): each process lets in its share of every limit"
         return Finding("redis", "problem", detail, "start it, or correct GATEHOUSE_REDIS_URL")
     return Finding("redis", "ok", "it answers")
 
