@@ -1,6 +1,8 @@
 """Publishing: only what fits its contract, and ONNX only where it is proven equal."""
 
 import re
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from gatehouse.serving.convert import NotConvertible, convert
 from gatehouse.serving.options import PublishOptions
 from gatehouse.serving.publish import PublishRefused
 
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 RANDOM = np.random.default_rng(11)
 ROWS = RANDOM.normal(size=(120, 2))
 CLASSES = (ROWS[:, 0] > ROWS[:, 1]).astype(int)
@@ -116,7 +119,8 @@ def test_without_the_converter_scikit_learn_is_kept_and_the_extra_is_named(publi
     monkeypatch.setattr(conversion, "converter_installed", lambda: False)
     publication = publish_pair(LogisticRegression().fit(ROWS, CLASSES))
     assert publication.engine == "sklearn"
-    assert "gatehouse[publish]" in publication.engine_reason
+    assert "in the folder of this repository: uv sync --extra publish" in publication.engine_reason
+    assert "publish" in tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 
 
 def test_mixed_columns_are_served_by_onnx(publish_pair, workshop):

@@ -36,7 +36,7 @@ def converter_installed() -> bool:
 def convert(artifact: bytes, columns: str, *, runtime: Runtime = HERE, timeout_s: float = TIMEOUT_S) -> bytes:
     """The graph of a joblib file's estimator. Raises NotConvertible."""
     if runtime.python == HERE.python and not converter_installed():
-        raise NotConvertible("the converter is not installed (pip install 'gatehouse[publish]')")
+        raise NotConvertible("the converter is not installed (in the folder of this repository: uv sync --extra publish)")
     with scratch_folder("gatehouse-convert-") as folder:
         source, target = folder / "model.joblib", folder / "model.onnx"
         source.write_bytes(artifact)
