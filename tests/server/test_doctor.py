@@ -74,10 +74,11 @@ def test_the_public_address_is_asked_over_tls(diagnosed: Stage, tmp_path: Path, 
         monkeypatch.delenv("SSL_CERT_FILE")
         monkeypatch.setenv("GATEHOUSE_PUBLIC_URL", f"https://localhost:{port}")
         found = part("address", 1)
-        assert (found["state"], "is not good" in found["detail"]) == ("problem", True), found
+        assert (found["state"], "is not good: self-signed certificate" in found["detail"]) == ("problem", True), found
+        assert found["remedy"].startswith("put another one there, for this name")
         monkeypatch.setenv("GATEHOUSE_PUBLIC_URL", f"https://localhost:{free_port()}")
         found = part("address")
-        assert (found["state"], "cannot be reached from here" in found["detail"]) == ("warning", True)
+        assert (found["state"], "cannot be reached from here (connection refused)" in found["detail"]) == ("warning", True)
 
 
 @pytest.mark.endpoints("iris v1")

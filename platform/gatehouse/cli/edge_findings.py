@@ -7,11 +7,16 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from gatehouse.cli.finding import Finding
+from gatehouse.cli.silence import silence_of
 from gatehouse.settings import Settings
 
 PROBE_S = 3.0
 RENEWED_BEFORE = timedelta(days=14)
 """Caddy and certbot renew a month before the end."""
+EXPIRED = 10
+"""X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
+RENEWED = "renew it"
+ANOTHER = "put another one there, for this name and of an authority that callers know: Caddy or certbot get one"
 
 
 class _NotGatehouse(Exception):
@@ -40,11 +45,12 @@ def address_finding(settings: Settings, *, served: bool) -> Finding:
     try:
         ends_at = _certificate_end(url)
     except ssl.SSLCertVerificationError as error:
-        return Finding("address", "problem", f"the certificate of {url} is not good: {error.verify_message}", "renew it, docs/go-live.md")
+        detail = f"the certificate of {url} is not good: {error.verify_message}"
+        return Finding("address", "problem", detail, f"{RENEWED if error.verify_code == EXPIRED else ANOTHER}, docs/go-live.md")
     except _NotGatehouse:
         return Finding("address", "problem", f"something else than Gatehouse answers at {url}", "lead it to this server, docs/go-live.md")
     except (OSError, http.client.HTTPException) as error:
-        detail = f"{url} cannot be reached from here ({type(error).__name__})"
+        detail = f"{url} cannot be reached from here ({silence_of(error)})"
         return Finding("address", "warning", detail, f"look at its name, firewall and proxy: curl {url}/health/live")
     return _good_until(url, ends_at)
 

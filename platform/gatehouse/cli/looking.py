@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gatehouse.cli.silence import silence_of
 from gatehouse.db.migrate import what_is_missing
 from gatehouse.db.session import GONE, Database, DatabaseUrlInvalid, open_database
 from gatehouse.errors import Refused
@@ -27,7 +28,6 @@ def looked_at(settings: Settings) -> Iterator[Database]:
             raise Refused(f"the database is not at this Gatehouse's migration: {missing}")
         yield database
     except GONE as error:
-        why = type(getattr(error, "orig", None) or error).__name__
-        raise Refused(f"the database does not answer ({why}): start it, or correct GATEHOUSE_DATABASE_URL") from None
+        raise Refused(f"the database does not answer ({silence_of(error)}): start it, or correct GATEHOUSE_DATABASE_URL") from None
     finally:
         database.close()
