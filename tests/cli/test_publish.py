@@ -241,6 +241,9 @@ def test_training_rows_that_an_estimator_keeps_are_accepted_by_word_and_audited(
     joblib.dump(KNeighborsRegressor().fit(rows, rows.sum(axis=1)), outside / "near.joblib")
     refused = run("models", "publish", "near.joblib", "--features", "a,b", code=1)
     assert "--accept-embedded-data" in refused.stderr
+    assert refused.stderr.endswith("; the draft models/near/v1.toml stays: correct it there\n")
+    assert (outside / "models" / "near" / "v1.toml").is_file()
+    assert "the draft" not in run("models", "publish", "near.joblib", code=1).stderr  # it is the author's by now
     said = run("models", "publish", "near.joblib", "--features", "a,b", "--accept-embedded-data")
     assert "accepted and audited" in said.stdout
     database = open_database(f"sqlite:///{outside / '.gatehouse' / 'gatehouse.db'}")

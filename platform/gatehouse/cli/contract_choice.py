@@ -1,7 +1,8 @@
 """The contract that a file is published with: named, or `models/<name>/v1.toml`, which is drafted where it is missing."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,17 @@ class ContractChoice:
     source: bytes
     contract: Contract
     drafted: bool
+
+
+@contextmanager
+def draft_kept(choice: ContractChoice) -> Iterator[None]:
+    """A refusal within says that the draft stays, since it is the publisher's from now on."""
+    try:
+        yield
+    except Refused as refusal:
+        if not choice.drafted:
+            raise
+        raise Refused(f"{refusal}; the draft {choice.origin} stays: correct it there") from None
 
 
 def named_contract(file: Path, model: str | None) -> ContractChoice:

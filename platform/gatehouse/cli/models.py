@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gatehouse.cli.contract_choice import draft_kept
 from gatehouse.cli.deployment import open_deployment
 from gatehouse.cli.drafting import FEATURES_HELP, LABELS_HELP, TARGETS_HELP, told_by
 from gatehouse.cli.first_settings import first_deployment
@@ -77,7 +78,7 @@ def publish_file(
     request = PublishRequest(file, told_by(features, labels, targets), options, model, version, contract, sample, publishing_key)
     with first_deployment() as made, open_deployment() as deployment:
         wish = wish_of(request, deployment.settings, show_draft)
-        with progress_bar("publishing", STEPS) as progress:
+        with draft_kept(wish.contract), progress_bar("publishing", STEPS) as progress:
             done = publish_model(deployment, wish, progress)
     if made:
         typer.echo(made, err=True)
@@ -104,7 +105,7 @@ def show_all(json: Json = False) -> None:
         typer.echo(f"no model is published yet in {deployment.settings.state_dir}: gatehouse models publish FILE --sample rows.csv")
         return
     rows = [
-        (each.model, ", ".join(each.versions) or "missing", ", ".join(_described(endpoint) for endpoint in each.endpoints) or "none yet")
+        (each.model, ", ".join(each.versions) or "missing", "; ".join(_described(endpoint) for endpoint in each.endpoints) or "none yet")
         for each in models
     ]
     print_table(("model", "published versions", "endpoints"), rows)

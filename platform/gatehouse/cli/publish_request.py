@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatehouse.cli.contract_choice import ContractChoice, named_contract, usual_contract
+from gatehouse.cli.contract_choice import ContractChoice, draft_kept, named_contract, usual_contract
 from gatehouse.cli.contradiction import check_told
 from gatehouse.cli.drafting import Told, draft_contract, facts_of_artifact, model_name, renamed_sample
 from gatehouse.cli.given_file import read_file
@@ -51,8 +51,9 @@ def wish_of(request: PublishRequest, settings: Settings, show: Callable[[Contrac
         check_told(request.told, choice, sample, facts)
     options = request.options
     if sample is not None:
-        renamed = renamed_sample(sample, choice.contract, facts, request.told)
-        options = replace(options, ranges=number_ranges(renamed, choice.contract))
+        with draft_kept(choice):
+            renamed = renamed_sample(sample, choice.contract, facts, request.told)
+            options = replace(options, ranges=number_ranges(renamed, choice.contract))
     return PublishWish(artifact, choice, request.version, request.publishing_key, options)
 
 
