@@ -1,7 +1,9 @@
 """The `gatehouse` command: nouns in the plural, each with a few verbs."""
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -70,6 +72,7 @@ class Nouns(TyperGroup):
             raise  # somebody read the first lines only
         except OSError as error:
             typer.echo(_told(error), err=True)
+            _drop_output()
             raise typer.Exit(1) from None
 
 
@@ -115,7 +118,20 @@ def _gatehouse(
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line. Exit codes: 0 done, 1 refused with one line on stderr, 2 not a command, said in one line too."""
     try:
-        app(arguments, prog_name="gatehouse")
-    except OSError as error:  # where the help itself cannot be written
-        typer.echo(_told(error), err=True)
+        try:
+            app(arguments, prog_name="gatehouse")
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
         sys.exit(1)
+    except OSError as error:  # where the help itself, or the end of what was written, finds no room
+        typer.echo(_told(error), err=True)
+        _drop_output()
+        sys.exit(1)
+
+
+def _drop_output() -> None:
+    """What is still to be written has no place: at the end Python would try once more, and say so in its own words."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
