@@ -317,7 +317,10 @@ def either(operate: Any, text: str) -> str:
 def test_a_call_that_left_no_event_is_told_where_to_look(serving: Live, operate: Any) -> None:
     said = operate("why req_0123456789abcdef01234567", code=1)
     assert said.count("\n") == 1
-    assert all(word in said for word in ("401, 408, 414, 429 or 431", "journalctl -u gatehouse | grep req_0123456789abcdef01234567"))
+    assert all(
+        word in said
+        for word in ("401, 408, 414, 429 or 431", "The server's log", "journalctl -u gatehouse | grep req_0123456789abcdef01234567")
+    )
     assert said.endswith(", or: gatehouse why --tenant TENANT --model MODEL --api-version vN\n")
     assert "is not found" in operate("why --help")
 
@@ -327,6 +330,7 @@ def test_what_is_not_asked_well_is_refused_in_one_line(serving: Live, operate: A
     key = serving.stage.tenant("beside", "iris")
     said = {
         "why": "name a call by its request id",
+        "why asked": "did you mean: gatehouse why --tenant asked --model MODEL --api-version vN",
         "why --tenant asked --model iris": "name a call by its request id",
         "why req_1 --tenant asked": "a request id says which tenant",
         f"why {'x' * 65}": "that is no request id",

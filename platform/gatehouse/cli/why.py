@@ -105,6 +105,6 @@ def _say_call(call: PastCall) -> None:
     if not call.endpoint:
         before = "it was refused before its endpoint was looked up"
         said = f"it reached no endpoint of {call.tenant}'s" if call.status == NOT_FOUND else before
-        typer.echo(f"{said}; the log line says which path was called: journalctl -u gatehouse | grep {call.request_id}")
+        typer.echo(f"{said}; the server's log says which path was called (of a service: journalctl -u gatehouse | grep {call.request_id})")
     if call.status >= 500:
         typer.echo(f"what to do about {call.code}: docs/runbook.md")

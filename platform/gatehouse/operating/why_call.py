@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from gatehouse.call import CLIENT_GONE
 from gatehouse.errors import CATALOGUE, Refused
-from gatehouse.identity.store import referred_tenant
+from gatehouse.identity.store import find_tenant, referred_tenant
 from gatehouse.usage.call_store import events_of_request
 from gatehouse.usage.outcomes import OUTCOMES
 
@@ -46,11 +46,14 @@ class PastCall:
 def read_call(session: Session, request_id: str, now: datetime) -> PastCall:
     """Raises Refused where no usage event tells of it, and says where to look."""
     events = events_of_request(session, request_id, now)
+    if not events and find_tenant(session, request_id):
+        how = f"gatehouse why --tenant {request_id} --model MODEL --api-version vN"
+        raise Refused(f"no usage event has the request id {request_id}, but a tenant has this name; did you mean: {how}")
     if not events:
         raise Refused(
             f"no usage event has the request id {request_id}: calls with {_uncounted()}, and calls of other paths than predictions, leave "
-            f"none, and one of the last seconds may still wait in the spool. The server's log has a line for each call that was refused: "
-            f"journalctl -u gatehouse | grep {request_id}, or: gatehouse why --tenant TENANT --model MODEL --api-version vN"
+            f"none, and one of the last seconds may still wait in the spool. The server's log has a line for each call that was refused "
+            f"(of a service: journalctl -u gatehouse | grep {request_id}), or: gatehouse why --tenant TENANT --model MODEL --api-version vN"
         )
     event = events[0]
     tenant = referred_tenant(session, event["tenant_id"])
