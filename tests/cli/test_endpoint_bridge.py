@@ -76,7 +76,7 @@ def test_a_bridge_begins_is_shown_and_ends(line: Any, state_dir: Path) -> None:
     assert answers in line("endpoints", "show", "line", "v2").lines
     assert answers not in shown
     assert "bridged to v2" in line("endpoints", "list").out
-    assert "v1 active, bridged to v2" in line("models", "list").out
+    assert "v1 active, bridged to v2; v2 active, serves 2.0.0" in line("models", "list").out
     status = {each["endpoint"]: each for each in line("status", "--json", code=1).json["endpoints"]}  # 1: nobody serves
     assert (status["line/v1"]["version"], status["line/v1"]["bridged_to"], status["line/v2"]["bridged_to"]) == ("2.0.0", "v2", None)
     assert "2.0.0 of v2" in line("status", code=1).out

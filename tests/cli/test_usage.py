@@ -65,8 +65,11 @@ def test_usage_of_one_tenant_by_key_as_json(used: Any) -> None:
 
 
 def test_bars_compare_rows_and_what_is_not_nothing_shows(used: Any) -> None:
-    lines = [line for line in used("usage", "show", "--by", "key").lines if line.startswith((" k1", " k2", " k3"))]
+    shown = used("usage", "show", "--by", "key").lines
+    lines = [line for line in shown if line.startswith((" k1", " k2", " k3"))]
     assert [line.count("█") for line in lines] == [17, 24, 3]
+    [heading] = [line for line in shown if "key id" in line]
+    assert heading.index("rows, compared") == lines[0].index("█")
 
 
 @pytest.mark.parametrize("by", ["kee", "", "day,endpoint"])

@@ -23,7 +23,7 @@ def facts(figures: Figures, by: Sequence[By]) -> dict[str, Any]:
 def print_figures(found: Sequence[Figures], by: Sequence[By]) -> None:
     """A table; its bars compare rows, or calls where no row was metered."""
     longest = max(each.rows for each in found)
-    columns = (*(HEADINGS.get(each, each.value) for each in by), "calls", "rows", "mean ms", "")
+    columns = (*(HEADINGS.get(each, each.value) for each in by), "calls", "rows", "mean ms", f"{'rows' if longest else 'calls'}, compared")
     lines = []
     for figures in found:
         share = figures.rows / longest if longest else figures.calls / max(each.calls for each in found)
