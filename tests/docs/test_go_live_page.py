@@ -20,6 +20,7 @@ from target_server import certificate
 from tls_front import tls_front
 
 from gatehouse.cli import COMMANDS
+from gatehouse.cli.finding import Finding, say_findings
 from gatehouse.cli.serve import longest_call_s
 from gatehouse.server.open_files import FILES_BESIDE_CONNECTIONS
 from gatehouse.settings import Settings, settings_from
@@ -103,6 +104,12 @@ def test_the_tick_list_is_what_doctor_finds_there_and_all_of_it_is_ok(followed: 
     ticks = TICK.findall(PAGE.read_text(encoding="utf-8"))
     assert ticks == list(found)
     assert {part: each for part, each in found.items() if each["state"] != "ok"} == {}
+
+
+def test_a_warning_ends_doctor_with_0_and_the_page_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    say_findings([Finding("disk", "warning", "it is small")], json=False)
+    assert "warning" in capsys.readouterr().out
+    assert "exit code 0: no problem was found; warnings are yours to judge" in PAGE.read_text(encoding="utf-8")
 
 
 def test_what_doctor_may_find_beside_the_tick_list_comes_only_where_there_is_something_to_say() -> None:
