@@ -159,7 +159,7 @@ def test_usage_that_waits_while_nobody_serves_is_named(gatehouse: Any, state_dir
     (state_dir / "spool").mkdir()
     (state_dir / "spool" / "prc_00.1.ndjson").write_bytes(b"{}\n")
     found = part(gatehouse, "spool")
-    assert (found["state"], found["detail"]) == ("warning", "usage waits in 1 segment and nobody serves")
+    assert (found["state"], found["detail"]) == ("warning", "usage waits in 1 file and nobody serves")
 
 
 def test_a_port_that_something_else_uses_is_a_problem(gatehouse: Any) -> None:

@@ -65,13 +65,13 @@ def _event(number: int, tenant_id: str, at: datetime, rows: int) -> UsageEvent:
 
 def test_verify_proves_that_sums_equal_their_events(used: Any) -> None:
     answer = used("usage", "verify")
-    assert answer.lines == ["4 events of 3 days equal their sums by hour and by day"]
+    assert answer.lines == ["4 events of 3 tenant-days equal their sums by hour and by day"]
     assert [line.strip() for line in answer.error.splitlines()] == [
         f"acme {OLD.date()}",
         f"acme {datetime.now(UTC).date()}",
         f"demo {datetime.now(UTC).date()}",
     ]
-    assert used("usage", "verify", "--tenant", "acme", "--since", "1d").lines == ["1 event of 1 day equal their sums by hour and by day"]
+    assert used("usage", "verify", "--tenant", "acme", "--since", "1d").lines == ["1 event of 1 tenant-day equal their sums by hour and by day"]
 
 
 def test_verify_says_what_differs_and_fails(used: Any, database: Database) -> None:
@@ -98,7 +98,7 @@ def test_events_are_exported_as_csv_and_no_cell_starts_a_formula(used: Any, data
 
 def test_a_tenants_events_are_exported_into_a_file_that_is_whole(used: Any, tmp_path: Path) -> None:
     file = tmp_path / "acme.ndjson"
-    answer = used("usage", "export", "--tenant", "acme", "--since", "60d", "--format", "ndjson", "--out", file)
+    answer = used("usage", "export", "--tenant", "acme", "--since", "60d", "--format", "ndjson", "--output", file)
     events = [json.loads(line) for line in file.read_text().splitlines()]
     assert [event["rows"] for event in events] == [5, 7, 1]
     assert {event["tenant"] for event in events} == {"acme"}
@@ -123,8 +123,8 @@ def test_events_are_erased_after_a_yes_and_their_sums_stay(used: Any) -> None:
     assert "of 1 day the events are gone" in used("usage", "export", "--since", "60d").error
     assert used("usage", "show", "--since", "60d", "--by", "tenant", "--json").json == before
     assert used("usage", "verify").lines == [
-        "2 events of 2 days equal their sums by hour and by day",
-        "1 day whose events are gone equal their seals",
+        "2 events of 2 tenant-days equal their sums by hour and by day",
+        "1 tenant-day whose events are gone equal their seals",
     ]
     assert used("usage", "erase", "acme", "--yes", "--json").json == {
         "tenant": "acme",

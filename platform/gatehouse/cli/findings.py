@@ -166,7 +166,7 @@ def _token_keys(settings: Settings, database: Database) -> Finding:
 def _spool(settings: Settings, serving: int) -> Finding:
     folder = settings.under_state(settings.spool_dir)
     waiting = len(segments(folder)) if folder.is_dir() else 0
-    there = counted(waiting, "segment")
+    there = counted(waiting, "file")
     if waiting and not serving:
         return Finding("spool", "warning", f"usage waits in {there} and nobody serves", "start a server with this spool folder")
     return Finding("spool", "ok", f"{there} in {folder}")

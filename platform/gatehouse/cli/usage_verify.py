@@ -57,9 +57,9 @@ def _say(checked: list[Checked], differences: list[Difference], names: Mapping[s
         return
     sealed = sum(each.sealed for each in checked)
     events, days = sum(each.events for each in checked), len(checked) - sealed
-    typer.echo(f"{counted(events, 'event')} of {counted(days, 'day')} equal their sums by hour and by day")
+    typer.echo(f"{counted(events, 'event')} of {counted(days, 'tenant-day')} equal their sums by hour and by day")
     if sealed:
-        typer.echo(f"{counted(sealed, 'day')} whose events are gone equal their seals")
+        typer.echo(f"{counted(sealed, 'tenant-day')} whose events are gone equal their seals")
 
 
 def _row(difference: Difference, names: Mapping[str, str]) -> tuple[str, ...]:
