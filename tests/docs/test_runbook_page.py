@@ -123,6 +123,12 @@ def test_the_warnings_that_ask_for_somebody_are_logged() -> None:
     assert [warning for warning in WARNINGS if not any(line.startswith(warning) for line in lines)] == []
 
 
+def test_the_runbook_begins_with_how_gatehouse_is_reached_after_going_live() -> None:
+    go_live = (ROOT / "docs" / "go-live.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^gatehouse\(\) .*$", go_live, re.MULTILINE)
+    assert line in PAGE[: PAGE.index("## ")]
+
+
 @pytest.mark.parametrize("page", ["runbook.md", "go-live.md"])
 def test_commands_settings_and_metrics_that_a_page_names_are_there(page: str) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
