@@ -71,7 +71,8 @@ def test_verify_proves_that_sums_equal_their_events(used: Any) -> None:
         f"acme {datetime.now(UTC).date()}",
         f"demo {datetime.now(UTC).date()}",
     ]
-    assert used("usage", "verify", "--tenant", "acme", "--since", "1d").lines == ["1 event of 1 tenant-day equal their sums by hour and by day"]
+    of_acme = used("usage", "verify", "--tenant", "acme", "--since", "1d")
+    assert of_acme.lines == ["1 event of 1 tenant-day equal their sums by hour and by day"]
 
 
 def test_verify_says_what_differs_and_fails(used: Any, database: Database) -> None:
