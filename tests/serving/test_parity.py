@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gatehouse.serving.classes import most_probable
+from gatehouse.serving.engine_choice import difference
 from gatehouse.serving.parity import compare
 
 PROBABILITIES = np.array([[0.2, 0.8], [0.7, 0.3]])
@@ -97,3 +98,11 @@ def test_the_worst_row_is_the_one_that_differs_most_and_a_flipped_label_comes_fi
     flipped = np.array([[0.9, 0.1], [0.5, 0.5 + 1e-3]])
     assert compare(PROBABILITIES, np.array([[0.1, 0.9], [0.49, 0.51]]), [4], 1, (0, 1), labels).worst == 1
     assert compare(PROBABILITIES, flipped, [4], 1, (0, 1), labels).worst == 0
+
+
+def test_what_differs_is_said_with_what_is_allowed_and_of_values_without_labels():
+    allowed = "; allowed are 1e-05 and one unit of the last decimal)"
+    said = difference(_compared(PROBABILITIES, PROBABILITIES[::-1], 4), classifies=True)
+    assert said == f"the ONNX graph answers differently (2 flipped labels, worst difference 0.5{allowed}"
+    said = difference(_compared(VALUES, VALUES * 1.5, 4), classifies=False)
+    assert said == f"the ONNX graph answers differently (worst relative difference 0.5{allowed}"

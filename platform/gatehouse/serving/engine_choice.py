@@ -54,9 +54,14 @@ def choose_engine(
     if result.passed:
         progress(f"ONNX answers the same: {result.rows:,} rows, worst difference {result.worst_difference:.2g}")
         return EngineChoice("onnx", graph, None, result)
+    return EngineChoice("sklearn", artifact, difference(result, classifies=reference.labels is not None), result)
+
+
+def difference(result: Parity, *, classifies: bool) -> str:
+    """Why a graph that answers differently was not taken."""
     worst = "not finite" if result.worst_difference is None else f"{result.worst_difference:.2g}"
-    reason = f"the ONNX graph answers differently ({result.label_flips} flipped labels, worst difference {worst})"
-    return EngineChoice("sklearn", artifact, reason, result)
+    found = f"{result.label_flips} flipped labels, worst difference {worst}" if classifies else f"worst relative difference {worst}"
+    return f"the ONNX graph answers differently ({found}; allowed are {parity.TOLERANCE:g} and one unit of the last decimal)"
 
 
 def _compared(

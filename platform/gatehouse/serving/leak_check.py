@@ -26,7 +26,7 @@ def check_embedded_data(estimator: Any, options: PublishOptions) -> tuple[Embedd
     if found and not options.accept_embedded_data:
         raise PublishRefused(
             f"the estimator keeps training data, which anybody with the model has too: {described(found)};"
-            " add --accept-embedded-data if they may, or train an estimator that keeps none"
+            " add --accept-embedded-data if whoever gets the model file may see these rows, or train an estimator that keeps none"
         )
     return found
 
