@@ -80,7 +80,13 @@ def test_a_text_model_takes_one_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("thing", "said"), [({"no": "estimator"}, "holds no estimator with a predict method"), (LinearRegression(), "is not fitted")]
+    ("thing", "said"),
+    [
+        ({"no": "estimator"}, "holds no estimator with a predict method, but a dict: save the fitted estimator or pipeline itself$"),
+        ({"rows": 5, "model": LinearRegression()}, 'but a dict with one inside: save its member "model" alone$'),
+        (5, "but an int: save"),
+        (LinearRegression(), "is not fitted"),
+    ],
 )
 def test_what_is_no_fitted_estimator_is_refused(thing: Any, said: str) -> None:
     with pytest.raises(EngineUnusable, match=said):

@@ -69,7 +69,7 @@ def facts_of(estimator: Any) -> EstimatorFacts:
     if isinstance(told, EstimatorFacts):  # it is loaded elsewhere
         return told
     if not hasattr(estimator, "predict"):
-        raise EngineUnusable("the file holds no estimator with a predict method: save the fitted estimator or pipeline itself")
+        raise EngineUnusable(f"the file holds no estimator with a predict method, but {_held(estimator)}")
     of_text = takes_text(estimator)
     features = 1 if of_text else getattr(estimator, "n_features_in_", None)
     if features is None and not hasattr(estimator, "classes_"):
@@ -89,6 +89,16 @@ def facts_of(estimator: Any) -> EstimatorFacts:
         numbers=_some({float(cell) for cell in known if _is_number(cell)}),
         nan_texts=missing_text(estimator) is not None,
     )
+
+
+def _held(found: Any) -> str:
+    """What is no estimator, and what to save instead."""
+    if isinstance(found, dict):
+        inside = next((str(name)[:80] for name, member in found.items() if hasattr(member, "predict")), None)
+        if inside is not None:
+            return f'a dict with one inside: save its member "{inside}" alone'
+    kind = type(found).__name__[:80]
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}: save the fitted estimator or pipeline itself"
 
 
 def _categories(estimator: Any) -> list[Any]:
