@@ -29,6 +29,14 @@ def test_every_help_has_an_example_of_its_own_command(gatehouse: Any, words: tup
     assert f"gatehouse {' '.join(words)}" in gatehouse(*words, "--help").out.partition("Example:")[2]
 
 
+def test_where_a_file_goes_is_one_option_in_every_help_and_its_older_name_is_taken(gatehouse: Any) -> None:
+    writing = [words for words in commands() if "  --output FILE" in gatehouse(*words, "--help").out]
+    assert {("audit", "export"), ("contracts", "draft"), ("migration", "guide"), ("usage", "export")} <= set(writing)
+    for words in writing:
+        assert "--out " not in gatehouse(*words, "--help").out
+        assert gatehouse(*words, "--out", code=2).error.startswith("gatehouse: Option '--output' requires an argument.")
+
+
 def loaded_by(*arguments: str) -> tuple[str, set[str]]:
     """What a command prints, and which modules it loads."""
     code = "import sys; from gatehouse.cli import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"

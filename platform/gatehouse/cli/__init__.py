@@ -93,12 +93,17 @@ def load_command(name: str) -> Any:
     return command
 
 
+def _present_name(word: str) -> str:
+    """Options go by one name in help and pages; `--out`, as some commands said before, is still taken."""
+    return "output" if word == "out" else word
+
+
 app = typer.Typer(
     cls=Nouns,
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: quick, never cut, easy to search
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": _present_name},
 )
 
 

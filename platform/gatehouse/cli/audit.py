@@ -66,6 +66,6 @@ def show(id: Annotated[int, typer.Argument(metavar="ID", min=1, help="The row's 
 
 for command, shown in (
     (verify, "gatehouse audit verify"),
-    (export, "gatehouse audit export --since 30d --out audit.csv"),
+    (export, "gatehouse audit export --since 30d --output audit.csv"),
 ):
     app.command(epilog=example(shown))(command)

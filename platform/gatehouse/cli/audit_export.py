@@ -36,7 +36,7 @@ def export(
     since: SINCE = None,
     until: UNTIL = None,
     format: Annotated[Format, typer.Option("--format", help="csv, or ndjson: a JSON object a line.")] = Format.CSV,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write there; on standard output unless given.")] = None,
+    out: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write there; on standard output unless given.")] = None,
 ) -> None:
     """Write the rows, the oldest first, one line each."""
     wanted, count = wanted_rows(actor, action, subject, request, since, until), 0

@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     help="What partners may send and will get: draft, check, show, diff.",
-    epilog=example("gatehouse contracts draft churn.joblib --sample rows.csv --out churn-v1.toml"),
+    epilog=example("gatehouse contracts draft churn.joblib --sample rows.csv --output churn-v1.toml"),
 )
 
 VERDICTS: dict[Level, str] = {
@@ -41,7 +41,9 @@ NEW_MAJOR = "breaking, as a new major may be: callers of {old} stay there until 
 SOURCE = "A TOML file, or MODEL@VERSION of a published one."
 
 
-@app.command("draft", epilog=example("gatehouse contracts draft churn.joblib --sample rows.csv --labels stays,leaves --out churn-v1.toml"))
+@app.command(
+    "draft", epilog=example("gatehouse contracts draft churn.joblib --sample rows.csv --labels stays,leaves --output churn-v1.toml")
+)
 def draft_file(
     file: Annotated[
         Path, typer.Argument(metavar="ARTIFACT", help="The fitted estimator, written by joblib. Your own: loading it runs it.")
@@ -57,7 +59,7 @@ def draft_file(
     targets: Annotated[str | None, typer.Option("--targets", metavar="A,B,…", help=TARGETS_HELP)] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The file's name unless given.")] = None,
     api_version: Annotated[str, typer.Option("--api-version", help="v1, v2, …")] = "v1",
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write it; an existing file is kept.")] = None,
+    out: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Where to write it; an existing file is kept.")] = None,
 ) -> None:
     """Draft a contract for an estimator, to be read and completed before it is published."""
     told = told_by(features, labels, targets)
@@ -182,6 +184,8 @@ def _change_facts(change: Change) -> dict[str, Any]:
 
 
 def _rule(feature: Feature) -> str:
+    if feature.type == "number" and -feature.lowest[0] == feature.highest[0] == feature.ceiling:
+        return "number"  # no bound is written: the ceiling is a 32-bit float's own
     if feature.type in NUMERIC_TYPES - {"boolean"}:
         return range_detail(feature).removeprefix("must be ")
     if feature.allowed is not None:

@@ -75,7 +75,7 @@ def _chosen(by: str) -> list[By]:
 
 
 for command, shown in (
-    (export, "gatehouse usage export --tenant acme --since 2026-11-01 --until 2026-11-30 --out acme.csv"),
+    (export, "gatehouse usage export --tenant acme --since 2026-11-01 --until 2026-11-30 --output acme.csv"),
     (verify, "gatehouse usage verify"),
     (erase, "gatehouse usage erase acme --before 2026-11-01"),
 ):

@@ -49,7 +49,7 @@ def export(
     since: Annotated[str, typer.Option("--since", metavar="WHEN", help="First day: 7d ago or a date (UTC).")] = "30d",
     until: Annotated[str, typer.Option("--until", metavar="WHEN", help="Last day: 1d ago or a date (UTC).")] = "0d",
     format: Annotated[Format, typer.Option("--format", help="csv, or ndjson: a JSON object a line.")] = Format.CSV,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write there; on standard output unless given.")] = None,
+    out: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write there; on standard output unless given.")] = None,
 ) -> None:
     """Write the usage events of some days, one line each, in the order of tenants and time."""
     first, last = past_days(since, until)
