@@ -78,5 +78,10 @@ def test_the_home_page_links_to_the_reference_only_where_there_is_one() -> None:
     assert b"openapi" not in home_page(ADDRESS, docs=False)
 
 
+@pytest.mark.parametrize(("address", "said"), [(ADDRESS, " over HTTPS"), ("http://127.0.0.1:8000", "")])
+def test_the_home_page_speaks_of_https_where_the_public_address_is_such(address: str, said: str) -> None:
+    assert f"<h1>Predictions{said}, for those who hold a key</h1>" in home_page(address).decode()
+
+
 def test_the_home_page_shows_a_first_call_to_this_server() -> None:
     assert f'curl -H "Authorization: Bearer $PARTNER_KEY" \\\n  {ADDRESS}/v1/models</code>' in home_page(ADDRESS).decode()

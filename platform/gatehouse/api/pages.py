@@ -41,6 +41,7 @@ NOT_AGAIN = "No: as it is, it would be refused again."
 def home_page(base_url: str, *, docs: bool = True, contact: str = "") -> bytes:
     """The HTML of `/`: what this is, where a key comes from, where to go on (`docs`: whether `/docs` is served). Names no model."""
     fields = {"docs": _HOME_DOCS if docs else "", "contact": _asked(contact), "address": escape(base_url)}
+    fields["over_https"] = " over HTTPS" if base_url.startswith("https://") else ""
     return page("Gatehouse", _HOME.substitute(fields))
 
 
