@@ -302,6 +302,8 @@ def test_a_call_without_the_scope_was_refused_before_its_endpoint_was_looked_up(
     shown = operate(f"why {request_id}", code=1)
     assert "it was refused before its endpoint was looked up" in shown
     assert "unscoped may call iris/v1, iris/v2 now" in shown
+    serving.predict(serving.stage.key("unscoped"), instances(IRIS_ROW), x_request_id="partner-call-0002")
+    wait_until(lambda: ", 1 row: it was answered" in either(operate, "why partner-call-0002"))
 
 
 def either(operate: Any, text: str) -> str:

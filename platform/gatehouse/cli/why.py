@@ -11,6 +11,7 @@ from gatehouse.cli.deployment import settings_or_refusal
 from gatehouse.cli.keys import checked_id
 from gatehouse.cli.looking import looked_at
 from gatehouse.cli.output import Json, day, moment, print_json, print_table
+from gatehouse.cli.usage_lines import counted
 from gatehouse.composition.deployment_status import LATE_S, ServingProcess, read_status
 from gatehouse.db.session import Database
 from gatehouse.errors import Refused
@@ -99,7 +100,7 @@ def _say_call(call: PastCall) -> None:
     endpoint = f"{call.model}/{call.api_version}" if call.endpoint else "no endpoint"
     served = f", {call.model_version}" if call.model_version else ""
     typer.echo(f"{call.request_id}: {day(call.at, '')}, {call.tenant} with key {call.key_id}, {endpoint}{served}")
-    typer.echo(f"{call.status} {call.code or ''}".rstrip() + f" after {call.latency_ms} ms, {call.rows:,} rows: {call.outcome}")
+    typer.echo(f"{call.status} {call.code or ''}".rstrip() + f" after {call.latency_ms} ms, {counted(call.rows, 'row')}: {call.outcome}")
     if call.calls > 1:
         typer.echo(f"{call.calls} calls have this request id; this is the last one")
     if not call.endpoint:
