@@ -36,3 +36,20 @@ def test_page_and_picture_name_every_room_and_no_other() -> None:
 
     assert set(re.findall(r"^\| `(\w+)/`", table, re.MULTILINE)) == rooms
     assert set(layers) == rooms | {"app", "readings", "errors", "principal"}
+
+
+def test_words_that_are_this_programs_own_are_explained_before_they_are_used() -> None:
+    before, _, after = PAGE.partition("## Words\n")
+    explained, _, rest = after.partition("\n## Rooms")
+    words = re.findall(r"^- \*\*(\w+)\*\*: ", explained, re.MULTILINE)
+
+    assert words == ["bridge", "brownout", "canary", "shadow", "spool", "sunset"]
+    assert [word for word in words if word in before or word not in rest] == []
+
+
+def test_the_page_says_who_imports_settings() -> None:
+    files = [file for file in PACKAGE.rglob("*.py") if "from gatehouse.settings import" in file.read_text(encoding="utf-8")]
+    importing = {file.relative_to(PACKAGE).parts[0] for file in files}
+    [said] = re.findall(r"`settings` is imported by (.+?) alone", PAGE)
+
+    assert set(re.findall(r"`(\w+)`", said)) == {name.removesuffix(".py") for name in importing}
