@@ -88,8 +88,7 @@ def refused(gatehouse: Any, *arguments: str) -> Any:
 MISSPELT = [
     (["tenent", "list"], 2, "No such command 'tenent'. Did you mean 'tenants'? See: gatehouse --help"),
     (["tenants", "lst"], 2, "No such command 'lst'. Did you mean 'list'? See: gatehouse tenants --help"),
-    (["models", "publish", "x", "--publish-key", "x"], 2, "No such option: --publish-key. Did you mean --publishing-key? See: gatehouse"),
-    (["models", "publish", "x", "--samples", "x"], 2, "QQ"),
+    (["models", "publish", "x", "--mode", "x"], 2, "No such option: --mode. Did you mean --model, --code? See: gatehouse"),
     (["tenants", "list", "--jsn"], 2, "No such option: --jsn. Did you mean --json? See: gatehouse tenants list --help"),
     (["tenants", "show", "acm"], 1, "no tenant 'acm'; known tenants: acme; did you mean acme?"),
     (["grants", "add", "acme", "irs"], 1, "no model 'irs'; known models: iris; did you mean iris?"),

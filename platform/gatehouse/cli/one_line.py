@@ -27,7 +27,7 @@ class Misused(UsageError):
     """A command line that is none, and the help of the command that was meant."""
 
     def __init__(self, error: UsageError) -> None:
-        super().__init__(error.format_message(), error.ctx)
+        super().__init__(_closest_first(error), error.ctx)
 
     def show(self, file: Any = None) -> None:
         said = without_credentials(" ".join(self.message.split())).removeprefix("Invalid value: ")
@@ -35,6 +35,12 @@ class Misused(UsageError):
         said = said.replace("Value error, ", "").replace("Input should be", "must be").removesuffix(".")
         path = self.ctx.command_path if self.ctx else "gatehouse"
         typer.echo(f"gatehouse: {said}{'' if said.endswith('?') else '.'} See: {path} --help", file=file, err=True)
+
+
+def _closest_first(error: UsageError) -> str:
+    """click finds the closest options first, and then says them by the alphabet."""
+    said, found = error.format_message(), list(getattr(error, "possibilities", None) or ())
+    return said.replace(", ".join(sorted(found)), ", ".join(found)) if found else said
 
 
 def misused(error: UsageError) -> UsageError:
