@@ -32,15 +32,16 @@ def about(member: str) -> Iterator[None]:
 
 
 class NotKnown(Refused):
-    """No such thing; says what there is, and what was probably meant. `where` narrows it: `granted to acme`."""
+    """No such thing; says what there is, and what was probably meant, else what to do `first`. `where` narrows it: `granted to acme`."""
 
-    def __init__(self, noun: str, name: str, known: Iterable[str], where: str = "", *, member: str = "") -> None:
+    def __init__(self, noun: str, name: str, known: Iterable[str], where: str = "", *, member: str = "", first: str = "") -> None:
         names = sorted(known)
         listed = ", ".join(names[:NAMES_LISTED]) + (f" and {len(names) - NAMES_LISTED} more" if len(names) > NAMES_LISTED else "")
         all_of_them = f"{noun}s {where}".rstrip()
         there = f"known {all_of_them}: {listed}" if names else f"there are no {all_of_them} yet"
         close = difflib.get_close_matches(name, names, n=1)
-        message = f"no {noun} {name!r} {where}".rstrip() + f"; {there}" + (f"; did you mean {close[0]}?" if close else "")
+        then = f"did you mean {close[0]}?" if close else first
+        message = f"no {noun} {name!r} {where}".rstrip() + f"; {there}" + (f"; {then}" if then else "")
         super().__init__(message, fact=f"there is no such {noun} {where}".rstrip(), member=member)
 
 

@@ -59,9 +59,11 @@ def test_suspending_editing_and_resuming_say_what_holds(published: Any) -> None:
 def test_refusals_are_one_line_that_lists_the_known_names(published: Any) -> None:
     published("tenants", "create", "acme")
     published("tenants", "create", "demo")
+    first = "publish it first: gatehouse models publish FILE"
     for arguments, line in (
         (("grants", "add", "acmee", "pair"), "no tenant 'acmee'; known tenants: acme, demo; did you mean acme?"),
         (("grants", "add", "acme", "pear"), "no model 'pear'; known models: pair; did you mean pair?"),
+        (("tenants", "create", "eta", "--models", "wine"), f"no model 'wine'; known models: pair; {first}"),
         (("grants", "remove", "acme", "pair"), "no model 'pair' granted to acme; there are no models granted to acme yet"),
         (("tenants", "create", "acme"), "there is a tenant 'acme' already: change it with gatehouse tenants edit acme"),
         (("tenants", "create", "beta", "--plan", "trail"), "no plan 'trail'; known plans: standard, trial; did you mean trial?"),

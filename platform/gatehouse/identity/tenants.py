@@ -207,7 +207,7 @@ def _change(session: Session, actor: Actor, action: str, before: Tenant, after: 
 def _grant(session: Session, actor: Actor, tenant: Tenant, model: str, api_version: str | None, known_models: KnownModels) -> Tenant:
     known = known_models(session)
     if model not in known:
-        raise NotKnown("model", model, known)
+        raise NotKnown("model", model, known, first="publish it first: gatehouse models publish FILE")
     if api_version is not None and api_version not in known[model]:
         raise NotKnown("API version", api_version, known[model], f"of {model}", member="api_version")
     before = store.list_grants(session, tenant)
