@@ -1,5 +1,6 @@
 """`gatehouse contracts`: a draft from an estimator, what changed between two contracts, and what one says."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,14 @@ def test_show_is_what_partners_see(published: Any, tmp_path: Path) -> None:
     assert any(line.split() == ["width", "number", "-4", "to", "4", "refused", "0.5"] for line in lines)
     shown = published("contracts", "show", "pair@1.0.0", "--json").json
     assert (shown["model"], shown["api_version"], shown["output"]["labels"]) == ("pair", "v1", ["low", "high"])
+
+
+def test_a_number_without_bounds_is_shown_as_a_number(gatehouse: Any, contract: Write) -> None:
+    file = contract("pair")
+    bounds = re.compile(r"^(exclusive_)?(min|max)imum = .*\n", re.MULTILINE)
+    file.write_text(bounds.sub("", file.read_text(), count=2))
+    [width] = [line.split() for line in gatehouse("contracts", "show", file).lines if line.split()[0] == "width"]
+    assert width == ["width", "number", "number", "refused", "0.5"]
 
 
 def test_a_published_contract_is_read_without_its_artifact(published: Any, contract: Write, state_dir: Path) -> None:
