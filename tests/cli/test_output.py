@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatehouse.cli.output import print_table, say_next
+from gatehouse.cli.output import print_parts, print_table, say_next
 
 COLUMNS = ("process", "serves since", "state", "seen", "changes behind", "usage waiting", "usage lost")
 ROW = ("prc_b2db5957c80a296891b6", "2026-11-21 16:05 UTC", "serving", "12 s ago", "1,234 (5 s)", "0.5 MiB", "987,654")
@@ -31,6 +31,25 @@ def test_a_table_shows_every_word_of_every_column_on_a_terminal_of_any_width(
 def test_a_table_in_a_pipe_is_not_folded(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(COLUMNS, [ROW])
     assert "   ".join(ROW[:2]) in capsys.readouterr().out
+
+
+def test_a_table_in_a_pipe_has_no_blank_lines_and_no_blanks_at_the_ends_of_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("id", "state"), [("1", "well"), ("2", "")])
+    lines = capsys.readouterr().out.split("\n")
+    assert len(lines) == 5
+    assert lines.pop() == ""
+    assert all(line and line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize(("remedy", "below"), [("x" * 40, False), ("x" * 110, True)])
+def test_what_to_do_stands_below_its_part_where_a_line_in_a_pipe_would_be_too_long(
+    remedy: str, below: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_parts(("part", "what"), [("disk", "is full"), ("port", "is free")], [remedy, None])
+    lines = capsys.readouterr().out.splitlines()
+    assert (f"    to do: {remedy}" in lines) is below
+    assert max(map(len, lines)) <= 121
+    assert [line.split()[0] for line in lines if "is " in line] == ["disk", "port"]
 
 
 def test_a_table_without_rows_has_its_head(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import typer
 
-from gatehouse.cli.output import print_json, print_table
+from gatehouse.cli.output import print_json, print_parts
 
 State = Literal["ok", "warning", "problem"]
 
@@ -28,7 +28,7 @@ def say_findings(found: Sequence[Finding], json: bool) -> None:
         parts = [{"part": each.part, "state": each.state, "detail": each.detail, "remedy": each.remedy} for each in found]
         print_json({"healthy": not wrong, "findings": parts})
     else:
-        rows = [(each.part, each.state, f"{each.detail}; {each.remedy}" if each.remedy else each.detail) for each in found]
-        print_table(("part", "state", "what"), rows)
+        rows = [(each.part, each.state, each.detail) for each in found]
+        print_parts(("part", "state", "what"), rows, [each.remedy for each in found])
     if wrong:
         raise typer.Exit(1)

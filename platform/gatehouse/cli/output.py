@@ -1,5 +1,6 @@
 """How commands answer: tables for reading, one JSON value for programs."""
 
+import io
 import json
 import re
 import shlex
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -21,6 +22,8 @@ from gatehouse.principal import Rate
 
 WIDE = 10_000
 """Columns of a table that no terminal shows: nothing is folded in files and pipes."""
+LONGEST_LINE = 120
+TO_DO = "to do"
 _FRAME, _GAP = 1, 3
 """What a table takes beside its cells, and beside each of its columns."""
 PERIODS = {1: "s", 60: "min", 3600: "h", 86_400: "d"}
@@ -57,9 +60,35 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wide: 
 
     `wide`: how many columns it may take where it is not shown on a terminal.
     """
-    cells = list(zip(columns, *rows, strict=True))
     console = Console(highlight=False)
-    room = (console.width if console.is_terminal else wide) - _FRAME - _GAP * len(columns)
+    if not console.is_terminal:
+        typer.echo("\n".join(_piped(columns, rows, wide)))
+        return
+    _draw(columns, rows, console.width)
+
+
+def print_parts(columns: Sequence[str], rows: Sequence[Sequence[str]], remedies: Sequence[str | None]) -> None:
+    """A table of parts and what to do about each; in files and pipes that stands below its part where lines would be too long."""
+    whole = [(*row, remedy or "") for row, remedy in zip(rows, remedies, strict=True)]
+    if Console().is_terminal or max(map(cell_len, _piped((*columns, TO_DO), whole, WIDE))) <= LONGEST_LINE:
+        print_table((*columns, TO_DO), whole)
+        return
+    heading, rule, *lines = _piped(columns, rows, WIDE)
+    typer.echo(f"{heading}\n{rule}")
+    for line, remedy in zip(lines, remedies, strict=True):
+        typer.echo(f"{line}\n    {TO_DO}: {remedy}" if remedy else line)
+
+
+def _piped(columns: Sequence[str], rows: Sequence[Sequence[str]], wide: int) -> list[str]:
+    """Its lines for files and pipes: nothing at their ends, and none is empty."""
+    written = io.StringIO()
+    _draw(columns, rows, wide, written)
+    return [line.rstrip() for line in written.getvalue().splitlines() if line.strip()]
+
+
+def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], most: int, file: IO[str] | None = None) -> None:
+    cells = list(zip(columns, *rows, strict=True))
+    room = most - _FRAME - _GAP * len(columns)
     widths = _widths([_widest(each, str.splitlines) for each in cells], [_widest(each, str.split) for each in cells], room)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column, width in zip(columns, widths, strict=True):
@@ -67,7 +96,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wide: 
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     width = sum(widths) + _FRAME + _GAP * len(columns)
-    Console(highlight=False, width=width, height=24).print(table)  # without a height a dumb terminal is taken for 80 wide
+    # without a height a dumb terminal is taken for 80 wide
+    Console(highlight=False, width=width, height=24, file=file).print(table)
 
 
 def _widest(cells: Sequence[str], parts: Callable[[str], list[str]]) -> int:

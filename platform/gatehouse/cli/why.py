@@ -10,7 +10,7 @@ import typer
 from gatehouse.cli.deployment import settings_or_refusal
 from gatehouse.cli.keys import checked_id
 from gatehouse.cli.looking import looked_at
-from gatehouse.cli.output import Json, day, moment, print_json, print_table
+from gatehouse.cli.output import Json, day, moment, print_json, print_parts
 from gatehouse.cli.usage_lines import counted
 from gatehouse.composition.deployment_status import LATE_S, ServingProcess, read_status
 from gatehouse.db.session import Database
@@ -87,7 +87,8 @@ def _say(call: PastCall | None, steps: Sequence[Step], json: bool) -> None:
         return
     if call is not None:
         _say_call(call)
-    print_table(("", "part", "what", "to do"), [("✓" if step.well else "✗", step.part, step.detail, step.remedy or "") for step in steps])
+    rows = [("✓" if step.well else "✗", step.part, step.detail) for step in steps]
+    print_parts(("", "part", "what"), rows, [step.remedy for step in steps])
     if call is not None and all(step.well for step in steps):
         typer.echo("nothing stands in the way of such a call now")
 
