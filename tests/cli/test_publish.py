@@ -168,7 +168,13 @@ def test_a_class_without_a_name_is_refused_and_named(outside: Path) -> None:
 def test_a_sample_that_the_contract_refuses_is_named_by_its_row(outside: Path) -> None:
     run("models", "publish", "churn.joblib", "--sample", "rows.csv")
     (outside / "odd.csv").write_text("age,spend,visits\n1,2,3\n1,x,3\n")
-    assert "odd.csv, row 2, spend: must be" in run("models", "publish", "churn.joblib", "--sample", "odd.csv", code=1).stderr
+    assert "odd.csv, line 3 (row 2), spend: must be" in run("models", "publish", "churn.joblib", "--sample", "odd.csv", code=1).stderr
+    contract = outside / "models" / "churn" / "v1.toml"
+    contract.write_text(contract.read_text().replace("[features.spend]\n", "[features.spend]\nminimum = -15\nmaximum = 15\n"))
+    (outside / "odd.csv").write_text("age,spend,visits\n1,4,3\n1,99.5,3\n")
+    refused = run("models", "publish", "churn.joblib", "--sample", "odd.csv", code=1).stderr
+    place, allowed = "odd.csv, line 3 (row 2), spend", "outside what models/churn/v1.toml allows, -15 to 15"
+    assert refused.splitlines()[-1] == f"gatehouse: {place}: 99.5 is {allowed}: widen it there, or leave the row out"
 
 
 def test_columns_may_have_other_names_in_the_contract_than_in_the_sample(outside: Path) -> None:

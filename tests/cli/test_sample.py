@@ -184,11 +184,11 @@ def test_cells_become_what_the_contract_says_and_empty_ones_null_or_the_default(
         ("age", "007", "must be a whole number, not a string"),
         ("age", "0x1", "must be a whole number, not a string"),
         ("age", "5.5", "must be a whole number, without a fraction"),
-        ("age", "-1", "must be at least 0"),
+        ("age", "-1", "-1 is outside what the contract allows, at least 0: widen it there, or leave the row out"),
         ("age", "9" * 5000, "must be a whole number, not a string"),
         ("age", "", "must be a whole number, not a string"),
         ("income", "NaN", "must be a number, not a string"),
-        ("income", "1e400", "must be within"),
+        ("income", "1e400", "1e400 is outside what the contract allows, within"),
         ("member", "1", "must be true or false, not a string"),
         ("plan", "Pro", 'must be exactly one of "free", "pro"'),
         ("note", "ten letters", "must be at most 9 characters"),
@@ -198,7 +198,7 @@ def test_row_66_text_of_a_csv_never_becomes_a_number_that_json_would_refuse(colu
     row = {"age": "1", "income": "2", "plan": "pro", "member": "true", "note": "hi"} | {column: cell}
     with pytest.raises(Refused) as raised:
         typed_rows(read_sample(written([[*row], [*row.values()]]).encode(), "rows.csv"), CONTRACT)
-    assert str(raised.value).startswith(f"rows.csv, row 1, {column}: {said}")
+    assert str(raised.value).startswith(f"rows.csv, line 2 (row 1), {column}: {said}")
 
 
 def test_typed_rows_want_every_required_field_and_no_other() -> None:

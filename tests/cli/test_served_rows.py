@@ -148,7 +148,8 @@ def test_what_is_not_there_is_refused_in_one_line(kept: Gatehouse, sample: Path,
 
 def test_a_row_that_no_caller_could_send_is_refused_with_its_place(kept: Gatehouse, sample: Path) -> None:
     sample.write_text("width,height\n1,2\n1,99\n")
-    assert "row 2, height" in kept("models", "rows", "pair", "--sample", sample, code=1).error
+    said = "line 3 (row 2), height: 99 is outside what the contract allows, -4 to 4: widen"
+    assert said in kept("models", "rows", "pair", "--sample", sample, code=1).error
 
 
 def test_the_kept_file_is_for_the_publisher_alone(kept: Gatehouse, state_dir: Path) -> None:

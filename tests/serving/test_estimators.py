@@ -234,7 +234,7 @@ class Shop:
         joblib.dump(estimator, target)
         written = tuple(tuple("" if cell is None else str(cell) for cell in row) for row in rows)
         names = facts_of(estimator).names or tuple(f"column_{place}" for place in range(len(rows[0])))
-        sample = Sample("rows.csv", names, written)
+        sample = Sample("rows.csv", names, written, tuple(range(2, len(written) + 2)))
         targets = ("first", "second") if facts_of(estimator).outputs > 1 else ()
         source = draft_contract(facts_of(estimator), model, "v1", sample, Told(targets=targets)).encode()
         contract = parse_contract(source, "draft")

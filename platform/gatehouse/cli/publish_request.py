@@ -53,7 +53,7 @@ def wish_of(request: PublishRequest, settings: Settings, show: Callable[[Contrac
     if sample is not None:
         with draft_kept(choice):
             renamed = renamed_sample(sample, choice.contract, facts, request.told)
-            options = replace(options, ranges=number_ranges(renamed, choice.contract))
+            options = replace(options, ranges=number_ranges(renamed, choice.contract, choice.origin))
     return PublishWish(artifact, choice, request.version, request.publishing_key, options)
 
 

@@ -5,7 +5,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gatehouse.contracts.cells import Cell, Fault, cell_check
 from gatehouse.contracts.contract import Contract
@@ -17,15 +17,17 @@ MAX_BYTES = 256 * 1024 * 1024
 MOST_NAMED = 8
 """Names of columns in one line of refusal."""
 LONGEST_NUMBER = 300
+LONGEST_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Cells as they were written; every row is as long as `columns`, whose names are different."""
+    """Cells as they were written; every row is as long as `columns`, whose names are different. `lines`: where each row ends, from 1."""
 
     origin: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
 
     def column(self, name: str) -> tuple[str, ...]:
         """The cells of one column."""
@@ -38,6 +40,7 @@ def read_sample(source: bytes, origin: str) -> Sample:
     text = _text(source, origin)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[str, ...]] = []
+    lines: list[int] = []
     columns: tuple[str, ...] = ()
     try:
         for row in reader:
@@ -48,35 +51,37 @@ def read_sample(source: bytes, origin: str) -> Sample:
                 raise Refused(f"{origin}, line {reader.line_num}: {what}")
             else:
                 rows.append(tuple(row))
+                lines.append(reader.line_num)
     except csv.Error as error:
         raise Refused(f"{origin}, line {reader.line_num}: is not CSV: {error}") from None
     if not rows:
         raise Refused(f"{origin} has a header but no rows")
-    return Sample(origin, columns, tuple(rows))
+    return Sample(origin, columns, tuple(rows), tuple(lines))
 
 
 def in_order(sample: Sample, names: Sequence[str]) -> Sample:
     """The sample with exactly these columns, in this order. Raises Refused where the header has others."""
     _check_header(sample, known=names, needed=names)
     places = [sample.columns.index(name) for name in names]
-    return Sample(sample.origin, tuple(names), tuple(tuple(row[place] for place in places) for row in sample.rows))
+    return replace(sample, columns=tuple(names), rows=tuple(tuple(row[place] for place in places) for row in sample.rows))
 
 
-def typed_rows(sample: Sample, contract: Contract) -> tuple[tuple[Cell, ...], ...]:
+def typed_rows(sample: Sample, contract: Contract, origin: str = "the contract") -> tuple[tuple[Cell, ...], ...]:
     """The rows as the contract reads them, in its order. An empty cell is null where that is allowed, else as if left out.
 
-    Raises Refused at the first cell that a caller could not send.
+    Raises Refused at the first cell that a caller could not send; `origin` is what the contract is called there.
     """
     _check_header(sample, contract.names, [feature.name for feature in contract.features if feature.required])
     columns = [
-        _typed(sample, feature) if feature.name in sample.columns else [feature.default] * len(sample.rows) for feature in contract.features
+        _typed(sample, feature, origin) if feature.name in sample.columns else [feature.default] * len(sample.rows)
+        for feature in contract.features
     ]
     return tuple(zip(*columns, strict=True))
 
 
-def number_ranges(sample: Sample, contract: Contract) -> dict[str, tuple[float, float]]:
+def number_ranges(sample: Sample, contract: Contract, origin: str = "the contract") -> dict[str, tuple[float, float]]:
     """Lowest and highest number of each column of numbers that has one. Raises Refused as `typed_rows` does."""
-    rows = typed_rows(sample, contract)
+    rows = typed_rows(sample, contract, origin)
     ranges: dict[str, tuple[float, float]] = {}
     for feature, column in zip(contract.features, zip(*rows, strict=True), strict=True):
         numbers = [float(cell) for cell in column if isinstance(cell, int | float)]
@@ -130,7 +135,7 @@ def _check_header(sample: Sample, known: Sequence[str], needed: Sequence[str]) -
         raise Refused(f"{sample.origin}: the model takes no {_named(surplus)}; remove what is no input of it")
 
 
-def _typed(sample: Sample, feature: Feature) -> list[Cell]:
+def _typed(sample: Sample, feature: Feature, origin: str) -> list[Cell]:
     check = cell_check(feature)
     cells: list[Cell] = []
     for number, cell in enumerate(sample.column(feature.name), 1):
@@ -139,9 +144,18 @@ def _typed(sample: Sample, feature: Feature) -> list[Cell]:
             continue
         checked = check(_value(cell, feature.type))
         if isinstance(checked, Fault):
-            raise Refused(f"{sample.origin}, row {number}, {feature.name}: {checked.detail}")
+            place = f"{sample.origin}, line {sample.lines[number - 1]} (row {number}), {feature.name}"
+            raise Refused(f"{place}: {_said(checked, cell, origin)}")
         cells.append(checked)
     return cells
+
+
+def _said(fault: Fault, cell: str, origin: str) -> str:
+    """The cell is the publisher's own, on the publisher's own screen."""
+    if fault.code != "out_of_range":
+        return fault.detail
+    allowed = fault.detail.removeprefix("must be ")
+    return f"{cell[:LONGEST_SHOWN]} is outside what {origin} allows, {allowed}: widen it there, or leave the row out"
 
 
 def _value(cell: str, type_: str) -> object:

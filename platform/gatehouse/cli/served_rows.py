@@ -1,7 +1,7 @@
 """`gatehouse models rows`: some rows as they are served, beside scikit-learn's own answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,7 +97,7 @@ def serve_rows(deployment: Deployment, wish: RowsWish) -> ServedRows:
     file = _published_file(deployment, verified, wish)
     try:
         estimator, sample = _opened(file, verified, contract, sample)
-        rows = typed_rows(Sample(sample.origin, sample.columns, sample.rows[:ROWS]), contract)
+        rows = typed_rows(replace(sample, rows=sample.rows[:ROWS]), contract)
         values = to_values(contract.features, rows)
         served = _answers(deployment, contract, version, values)
         own = own_answers(estimator, values, contract)
