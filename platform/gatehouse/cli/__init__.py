@@ -126,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             app(arguments, prog_name="gatehouse")
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is closed by `>&-`
+                sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
         sys.exit(1)
