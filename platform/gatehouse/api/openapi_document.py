@@ -15,9 +15,7 @@ Json = dict[str, Any]
 AUTHORIZE = "Predictions of machine-learning models for holders of a key. Press **Authorize** and paste your API key into the first field"
 OWN_MODELS = "the reference then shows the models that you may call, with their fields, units and ranges"
 EVERY_MODEL = "calls can then be tried out here. This page shows every model of this server; your key may call those of `GET /v1/models`"
-ERRORS = (
-    "Every error is a problem document (RFC 9457) with a stable `code`; its `type` is a page that says what to do."
-)
+ERRORS = "Every error is a problem document (RFC 9457) with a stable `code`; its `type` is a page that says what to do."
 SECURITY_SCHEMES: Mapping[str, Json] = {
     "bearer": {
         "type": "http",
