@@ -13,6 +13,7 @@ from stage import IRIS_ROW, Live, Stage, instances, key_id
 
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.audit_chain import chain_pending
+from gatehouse.middleware.request_log import configure_logging
 from gatehouse.principal import TENANT_SCOPES, Role, Scope
 
 PASSWORD = "a walk along the canal 41"
@@ -158,3 +159,16 @@ def rows(stage: Stage) -> list[tuple[str, str]]:
         connection = session.connection()
         tables = [name for (name,) in connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'"))]
         return [(name, json.dumps([list(map(str, row)) for row in connection.execute(text(f'SELECT * FROM "{name}"'))])) for name in tables]
+
+
+def test_row_98_the_log_is_searched_also_after_a_command_that_sets_up_a_servers_logging() -> None:
+    root = logging.getLogger()
+    kept = root.handlers
+    try:
+        configure_logging("json")
+        assert not any(isinstance(handler, secrecy.WatchedLog) for handler in root.handlers)
+        secrecy.keep_watching()
+        secrecy.keep_watching()
+        assert sum(isinstance(handler, secrecy.WatchedLog) for handler in root.handlers) == 1
+    finally:
+        root.handlers = kept

@@ -94,10 +94,18 @@ class WatchedLog(logging.Handler):
 @contextmanager
 def watched_log() -> Iterator[None]:
     """Every line of every logger meanwhile, also those of calls."""
-    logging.getLogger("gatehouse.calls").setLevel(logging.INFO)
-    handler = WatchedLog()
-    logging.getLogger().addHandler(handler)
+    keep_watching()
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(handler)
+        logging.getLogger().removeHandler(_WATCHED)
+
+
+_WATCHED = WatchedLog()
+
+
+def keep_watching() -> None:
+    """Watch the log also after a test whose command has set up the logging of a server in this process."""
+    logging.getLogger("gatehouse.calls").setLevel(logging.INFO)
+    if _WATCHED not in logging.getLogger().handlers:
+        logging.getLogger().addHandler(_WATCHED)
