@@ -20,9 +20,6 @@ LOG = logging.getLogger("gatehouse.usage")
 BATCH_BYTES = 512 * 1024
 """About a thousand events in a transaction. No event is nearly as long."""
 INTERVAL_S = 0.2
-REST = 4
-"""Times as long as a round took it rests before the next, so that what many callers leave behind is added up together."""
-LONGEST_REST_S = 2.0
 ADOPT_EVERY_S = 5.0
 
 
@@ -101,7 +98,7 @@ class Recorder:
             if adopt:
                 adopt_at = begun + self._adopt_every_s
             self._round(adopt)
-            self._stop.wait(max(self._interval_s, min(LONGEST_REST_S, REST * (time.monotonic() - begun))))
+            self._stop.wait(self._interval_s)
 
     def _round(self, adopt: bool) -> None:
         try:
