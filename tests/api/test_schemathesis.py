@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from world import World
+from world import ON_SQLITE, World
 
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -97,6 +97,7 @@ def check(world: World, caller: str, examples: int, *, anew: bool = False) -> No
     assert ("/admin/tenants" in good) == caller.startswith("operator")
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("caller", CALLERS)
 def test_row_70_no_generated_call_gets_a_5xx_or_an_answer_that_the_document_does_not_know(world: World, caller: str) -> None:
     check(world, caller, CALLERS[caller])

@@ -28,7 +28,7 @@ REVISIONS = sorted(file.name[:4] for file in (migrate.migrations_folder() / "ver
 EARLIER = REVISIONS[:-1]
 CAME_SINCE = {"GATEHOUSE_AUDIT_KEY": "0013"}
 """Settings without a default, and the revision that brought them."""
-ON_POSTGRESQL_IN_EVERY_RUN = {"0001", "0007", EARLIER[-1]}
+ON_POSTGRESQL_IN_EVERY_RUN = {EARLIER[-1]}
 SERVED_IN_EVERY_RUN = {"0001", EARLIER[-1]}
 SCHEMA = {
     "sqlite": ("SELECT type, name, tbl_name, sql FROM sqlite_master",),
