@@ -149,7 +149,7 @@ class CountedLines:
         return await self.lines.run(*told)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(amounts=st.lists(st.lists(st.integers(0, 12), min_size=3, max_size=3), min_size=1, max_size=2 * MOST_TOGETHER), apart=st.booleans())
 def test_decisions_of_one_moment_travel_together_and_are_made_in_their_order(
     make_store: Callable[[], Store], amounts: list[list[int]], apart: bool
