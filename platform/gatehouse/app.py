@@ -266,7 +266,7 @@ class Application:
             *audit_readings(self.audit),
             *shadow_readings(serving.shadows, serving.shadow_book),
             *connection_readings(self.connections),
-            *work_readings(limits.concurrency, self.batching, self.lag, lambda: self.pace.waiting),
+            *work_readings(limits.concurrency, self.batching, self.rounds, self.lag, lambda: self.pace.waiting),
         ]
         return [*self.calls.families(), *families_of(readings)]
 

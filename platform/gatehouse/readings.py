@@ -20,6 +20,7 @@ from gatehouse.server.loop_lag import LoopLag
 from gatehouse.server.shadow_book import ShadowBook
 from gatehouse.server.shadows import Shadows
 from gatehouse.serving.batching import Batching
+from gatehouse.serving.rounds import Rounds
 from gatehouse.usage.meter import Meter
 from gatehouse.usage.spool import Spool
 
@@ -116,14 +117,21 @@ def connection_readings(connections: Connections) -> list[Reading]:
     ]
 
 
-def work_readings(concurrency: Concurrency, batching: Batching, lag: LoopLag, refusals: Callable[[], int]) -> list[Reading]:
+def work_readings(concurrency: Concurrency, batching: Batching, rounds: Rounds, lag: LoopLag, refusals: Callable[[], int]) -> list[Reading]:
     """What is under way, and what it waits for."""
     return [
         Reading("calls_under_way", "Predictions that have been let in and are not answered yet.", lambda: concurrency.all_inside),
         Reading("calls_waiting", "Predictions that wait for a place among them.", lambda: concurrency.all_waiting),
-        Reading("refusals_waiting", "Calls beyond a limit that wait for their turn to be refused.", refusals),
-        Reading("batches_total", "Model calls that were made for one or more small predictions.", lambda: batching.batches, counts=True),
-        Reading("batched_calls_total", "Small predictions that were answered by them.", lambda: batching.calls, counts=True),
-        Reading("batched_rows_total", "The rows of these.", lambda: batching.rows, counts=True),
+        Reading(
+            "refusals_waiting", "Calls beyond a limit, or refused for their credential, that wait for their turn to be refused.", refusals
+        ),
+        Reading(
+            "batches_total",
+            "Model calls that were made for one or more small predictions.",
+            lambda: batching.batches + rounds.batches,
+            counts=True,
+        ),
+        Reading("batched_calls_total", "Small predictions that were answered by them.", lambda: batching.calls + rounds.calls, counts=True),
+        Reading("batched_rows_total", "The rows of these.", lambda: batching.rows + rounds.rows, counts=True),
         Reading("event_loop_lag_seconds", "The longest wait of the last half minute for the event loop.", lag.longest_s, over="max"),
     ]

@@ -45,7 +45,7 @@ def scored(engine: Doubler, *calls: Any) -> list[Any]:
         return await asyncio.gather(*(rounds.score(predictor, each) for each in calls), return_exceptions=True)
 
     found = asyncio.run(all_of_them())
-    assert rounds.calls == len(calls)
+    assert (rounds.calls, rounds.rows) == (len(calls), sum(map(len, calls)))
     return [each if isinstance(each, BaseException) else each.tolist() for each in found]
 
 
@@ -115,6 +115,7 @@ def test_a_caller_that_has_gone_is_not_scored_and_harms_nobody() -> None:
 
     assert asyncio.run(one_goes()).tolist() == [4]
     assert engine.calls == [1]
+    assert (rounds.batches, rounds.calls, rounds.rows) == (1, 1, 1)
 
 
 def test_all_callers_of_a_round_may_have_gone() -> None:

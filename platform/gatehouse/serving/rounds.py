@@ -17,8 +17,8 @@ class Rounds:
 
     def __init__(self) -> None:
         self._waiting: dict[Predictor, list[Waiting]] = {}
-        self.rounds = self.calls = 0
-        """What was scored since the start."""
+        self.batches = self.calls = self.rows = 0
+        """What was begun since the start."""
 
     def score(self, predictor: Predictor, values: Values) -> "asyncio.Future[Scores]":
         """The scores of these rows, at most `inline_rows` of a predictor that `joins`. Its exception is PredictionFailed."""
@@ -40,9 +40,11 @@ class Rounds:
                 asyncio.get_running_loop().call_soon(self._score, predictor)
                 waiting = waiting[:place]
                 break
-        self.rounds += 1
+        waiting = [each for each in waiting if not each[1].done()]  # some callers may have gone
+        self.batches += bool(waiting)
         self.calls += len(waiting)
-        _settle(predictor, [each for each in waiting if not each[1].done()])
+        self.rows += sum(len(values) for values, _ in waiting)
+        _settle(predictor, waiting)
 
 
 def _settle(predictor: Predictor, calls: Sequence[Waiting]) -> None:
