@@ -72,12 +72,14 @@ def test_row_100_under_load_the_outage_drops_no_call_of_a_known_key_and_lets_in_
         live.caught_up()
         assert [live.predict(known, GOOD).status_code for known in (revoked, key)] == [401, 200]
         calls = [pool.submit(call, credential) for credential in (key, unknown)]
-        with database_away(live.app.database, stage.values["GATEHOUSE_DATABASE_URL"]):
-            wait_until(lambda: live.app.identity.authenticator.stale_for_s() > 1)
-            unavailable(live.predict(revoked, GOOD))
-        wait_until(lambda: live.app.identity.authenticator.stale_for_s() < 0.3)
-        wait_until(lambda: live.predict(unknown, GOOD).status_code == 401)
-        over.set()
+        try:
+            with database_away(live.app.database, stage.values["GATEHOUSE_DATABASE_URL"]):
+                wait_until(lambda: live.app.identity.authenticator.stale_for_s() > 1)
+                unavailable(live.predict(revoked, GOOD))
+            wait_until(lambda: live.app.identity.authenticator.stale_for_s() < 0.3)
+            wait_until(lambda: live.predict(unknown, GOOD).status_code == 401)
+        finally:
+            over.set()
         assert [call.result() for call in calls] == [{200}, {401, 503}]
 
 

@@ -18,6 +18,8 @@ REMEMBERED_KINDS = ("key", "person", "tenant", "plan", "token", "token_key")
 """Of changes that a credential that is remembered may feel."""
 TOKEN_KEYS_FRESH_S = 5.0
 """Half of what a token key is published before it signs: a process that has followed the changes so lately knows each that does."""
+ENDED_FRESH_S = 1.0
+"""So long after the changes were read, who had ended is refused from memory; later it is looked up: in an outage it is not known."""
 
 
 class Authenticator:
@@ -97,7 +99,7 @@ class Authenticator:
 
     def _check_ended(self, digest: bytes) -> None:
         reason = self._ended.get(digest)
-        if reason is not None and self.stale_for_s() <= self._stale_after_s:
+        if reason is not None and self.stale_for_s() <= ENDED_FRESH_S:
             raise CredentialEnded(reason=reason)
 
     def confirm(self) -> None:
