@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -72,15 +73,15 @@ def locked_tree(folder: Path) -> Path:
 
 
 @pytest.fixture(params=["wheel", pytest.param("lock", marks=pytest.mark.soak)])
-def image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Container]:
-    for folder in tmp_path.parents[:2]:  # of pytest, closed to other users
+def image(request: pytest.FixtureRequest) -> Iterator[Container]:
+    with tempfile.TemporaryDirectory(prefix="gatehouse-image-") as name:  # pytest's own folders are closed to other users
+        folder = Path(name)
         folder.chmod(0o755)
-    tmp_path.chmod(0o755)
-    made = container(wheel_tree(tmp_path) if request.param == "wheel" else locked_tree(tmp_path), tmp_path / "data")
-    yield made
-    for path in (made.tree, *made.tree.rglob("*")):  # or nobody but root can remove it
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o755)
+        made = container(wheel_tree(folder) if request.param == "wheel" else locked_tree(folder), folder / "data")
+        yield made
+        for path in (made.tree, *made.tree.rglob("*")):  # or nobody but root can remove it
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o755)
 
 
 @contextmanager
