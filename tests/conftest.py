@@ -14,12 +14,14 @@ import outgoing
 import pytest
 import secrecy
 from audit_keys import AUDIT_KEYS
+from quick_start import Programs, quick_start
 from sqlalchemy import URL, create_engine, make_url
 
 import gatehouse
 from gatehouse.db.migrate import upgrade
 from gatehouse.db.session import Database, open_database
 from gatehouse.server.garbage import leave_out_what_is_loaded
+from gatehouse.serving.runtime import HERE
 
 pytest_plugins = ["stage", "own_postgresql", "world"]
 LONG = frozenset({"cli", "docs", "e2e", "limits", "security", "server", "serving", "usage"})
@@ -58,6 +60,14 @@ def _nothing_secret_is_said() -> Iterator[None]:
     yield
     assert secrecy.found() == []
     assert outgoing.found() == [], "row 97: nothing is connected to but this machine"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs() -> Iterator[Programs]:
+    """Programs that start quickly; each conversion of this process is one of them."""
+    with quick_start() as found:
+        object.__setattr__(HERE, "python", found.python)
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import json
 import re
 import runpy
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from xml.etree import ElementTree
 
 from dev_server import DevServer, dev_server
 from documents import ROOT, blocks, languages, run_block
+from quick_start import Programs
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLLOWED_ELSEWHERE = ("go-live.md",)
@@ -35,18 +35,18 @@ def test_bodies_that_are_shown_are_json() -> None:
             json.loads(text)
 
 
-def test_the_documents_commands_work_as_they_stand(tmp_path: Path) -> None:
+def test_the_documents_commands_work_as_they_stand(tmp_path: Path, programs: Programs) -> None:
     first, *rest = blocks(ROOT / "README.md", "sh")
     assert first == START
     assert all(subprocess.run(["make", "-n", name], cwd=ROOT, capture_output=True, check=False).returncode == 0 for name in ("run", "test"))
-    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    programs.make_environment(tmp_path / ".venv")
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
 
     with dev_server(tmp_path) as server:
         call, *others = [run(server, text) for text in rest]
         check_picture(server, others[-1])
         for page in (page for page in PAGES[1:] if page.name not in FOLLOWED_ELSEWHERE):
-            followed = in_empty_folder(server, page.stem) if page.name in FROM_NOTHING else server
+            followed = in_empty_folder(server, page.stem, programs) if page.name in FROM_NOTHING else server
             printed = [run(followed, text) for text in scripts(page)]
             if page.name == "publish-your-model.md":
                 check_first_answer(followed, page, printed)
@@ -65,11 +65,10 @@ def scripts(page: Path) -> list[str]:
     return ["\n".join(found)] if "This page is one session at a terminal" in page.read_text(encoding="utf-8") else found
 
 
-def in_empty_folder(server: DevServer, name: str) -> DevServer:
+def in_empty_folder(server: DevServer, name: str, programs: Programs) -> DevServer:
     """The same server, for a reader whose folder holds the program alone."""
     folder = server.folder / name
-    folder.mkdir()
-    (folder / ".venv").symlink_to(Path(sys.prefix))
+    programs.make_environment(folder / ".venv")
     return replace(server, folder=folder)
 
 

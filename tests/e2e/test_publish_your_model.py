@@ -16,6 +16,7 @@ import httpx2
 import joblib
 import numpy as np
 from documents import ROOT, blocks, run_block
+from quick_start import Programs
 from stage import wait_until
 
 from gatehouse.server.run import bind
@@ -36,10 +37,10 @@ def rows() -> list[tuple[str, ...]]:
     return made
 
 
-def test_a_strangers_csv_becomes_an_endpoint_by_documented_commands_only(tmp_path: Path) -> None:
+def test_a_strangers_csv_becomes_an_endpoint_by_documented_commands_only(tmp_path: Path, programs: Programs) -> None:
     with (tmp_path / "customers.csv").open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows()])
-    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    programs.make_environment(tmp_path / ".venv")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEHOUSE_")}
     said = [run_block(text, tmp_path, environment) for text in blocks(PAGE, "sh")[1:]]
     [key] = {*re.findall(r"gate_\w+", "".join(said))}
