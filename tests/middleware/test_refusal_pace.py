@@ -1,18 +1,19 @@
-"""The pace of refusals: a few at once, then one a turn, callers in turn; who has gone takes none."""
+"""The pace of refusals: a few at once, then so many a second, callers in turn; who has gone takes none."""
 
 import asyncio
 import gc
 import selectors
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call
 from gatehouse.errors import InvalidInput, NotFound, Problem, RateLimited
-from gatehouse.middleware.refusal_pace import AT_ONCE, PACED, WAITING, RefusalPace
+from gatehouse.middleware.refusal_pace import AT_ONCE, PACED, TOGETHER, WAITING, RefusalPace
 
+T = TypeVar("T")
 NEVER_S, SOON_S = 3600.0, 0.0005
 
 
@@ -37,7 +38,7 @@ class OwnTime(asyncio.SelectorEventLoop):
         return self.selector.waited_s
 
 
-def in_own_time(told: Coroutine[Any, Any, list[str]]) -> list[str]:
+def in_own_time(told: Coroutine[Any, Any, list[T]]) -> list[T]:
     with asyncio.Runner(loop_factory=OwnTime) as runner:
         return runner.run(told)
 
@@ -103,25 +104,36 @@ def test_what_no_limit_refuses_never_waits(problem: type[Problem]) -> None:
 
 
 async def order_of(*callers: str) -> list[str]:
-    """In which calls of these callers are refused that come at one moment, when none passes without a turn."""
-    order: list[str] = []
+    return [caller for caller, _ in await refused(*callers)]
+
+
+async def refused(*callers: str) -> list[tuple[str, float]]:
+    """In which order, and how many seconds later, calls of these callers are refused that come at one moment when none passes at once."""
+    order: list[tuple[str, float]] = []
 
     async def tell(caller: str) -> None:
         with pytest.raises(RateLimited):
             await call(pace, caller)
-        order.append(caller)
+        order.append((caller, loop.time() - begun))
 
-    pace = RefusalPace(refusing(RateLimited), SOON_S)
+    pace, loop = RefusalPace(refusing(RateLimited), SOON_S), asyncio.get_running_loop()
+    begun = 0.0
     await asyncio.gather(*(tell("at once") for _ in range(AT_ONCE)))
     order.clear()
+    begun = loop.time()
     await asyncio.gather(*map(tell, callers))
     assert pace.waiting == 0
     assert not pace._turns
     return order
 
 
-def test_those_that_wait_are_refused_one_a_turn_and_callers_take_turns() -> None:
+def test_callers_that_wait_take_turns() -> None:
     assert "".join(in_own_time(order_of(*"aaabbc"))) == "abcaba"
+
+
+def test_each_that_waits_has_a_turns_time_though_many_are_refused_at_one_moment() -> None:
+    later = [after for _, after in in_own_time(refused(*"ab" * TOGETHER, "c"))]
+    assert later == pytest.approx([TOGETHER * SOON_S] * TOGETHER + [2 * TOGETHER * SOON_S] * TOGETHER + [3 * TOGETHER * SOON_S])
 
 
 def test_a_caller_that_has_gone_takes_no_turn() -> None:

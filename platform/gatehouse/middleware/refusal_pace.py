@@ -19,7 +19,9 @@ from gatehouse.fair_queue import FairQueue
 from gatehouse.limits.failed_credentials import network_of
 
 TURN_S = 0.004
-"""One refusal in each turn: 250 a second for all of a process together, a few percent of a core."""
+"""For each refusal: 250 a second for all of a process together, a few percent of a core."""
+TOGETHER = 20
+"""Refusals whose turns come at one moment: waking up for each alone would cost several times as much as the refusal."""
 AT_ONCE = 20
 """Refusals that do not wait, once there were none for a while."""
 WAITING = 1_000
@@ -82,20 +84,20 @@ class RefusalPace:
         self._turns.add(caller, turn)
         self.waiting += 1
         if self.waiting == 1:
-            loop.call_later(self.turn_s, self._next, loop)
+            loop.call_later(TOGETHER * self.turn_s, self._next, loop)
         return turn
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give the turn to the caller that has waited for it longest; those that have gone take none."""
-        gone = True
-        while self._turns and gone:
+        """Give the turns to the callers that have waited for them longest; those that have gone take none."""
+        given = 0
+        while self._turns and given < TOGETHER:
             _, turn = self._turns.take()
             self.waiting -= 1
-            gone = turn.is_set()
+            given += not turn.is_set()
             turn.set()
         self._paid_until = loop.time() + AT_ONCE * self.turn_s
         if self.waiting:
-            loop.call_later(self.turn_s, self._next, loop)
+            loop.call_later(TOGETHER * self.turn_s, self._next, loop)
 
 
 def caller_of(call: Call) -> str:
