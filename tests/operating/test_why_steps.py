@@ -34,7 +34,7 @@ def test_a_process_that_is_ending_is_not_counted_and_all_ending_is_a_fault() -> 
     ending = ServingNow("prc_1", "a", draining=True, no_room="disk_low")
     assert load_step(IRIS, [ending, ServingNow("prc_2", "b")]).detail == "1 process serves iris/v1"
     step = load_step(IRIS, [ending])
-    assert (step.well, "all 1 processes are ending" in step.detail) == (False, True)
+    assert (step.well, "the one process is ending" in step.detail) == (False, True)
 
 
 @pytest.mark.parametrize(

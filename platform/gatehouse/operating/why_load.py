@@ -28,7 +28,8 @@ def load_step(endpoint: Endpoint | None, serving: Sequence[ServingNow]) -> Step:
     """Whether all processes serve the endpoint, or serve at all where none is named."""
     taking = [each for each in serving if not each.draining]
     if not taking:
-        said = f"all {len(serving)} processes are ending" if serving else "no process serves"
+        ending = "the one process is ending" if len(serving) == 1 else f"all {len(serving)} processes are ending"
+        said = ending if serving else "no process serves"
         return Step("load", False, f"{said}: nobody answers", "gatehouse serve (as a service: systemctl start gatehouse)")
     wrong = [fault for each in taking for fault in _faults(each, endpoint.name if endpoint else "")]
     if wrong:
