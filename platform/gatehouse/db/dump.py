@@ -10,8 +10,10 @@ import msgspec
 from sqlalchemy import Connection, MetaData, Table, func, select
 from sqlmodel import Session
 
-from gatehouse.db.migrate import stands_at
+from gatehouse.db.migrate import newest_migration, stands_at
 from gatehouse.db.session import Database
+from gatehouse.db.tables import METADATA
+from gatehouse.errors import Refused
 
 VERSION_TABLE = "alembic_version"
 ROWS_AT_ONCE = 1000
@@ -27,10 +29,19 @@ class Snapshot:
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
-        """All that there are, those that others refer to first."""
+        """All that migrations make, those that others refer to first; what somebody else keeps in the database is left alone.
+
+        Raises Refused where one of them has a column that no migration makes: nothing would take it back.
+        """
         found = MetaData()
         found.reflect(self.connection)
-        return tuple(table for table in found.sorted_tables if table.name != VERSION_TABLE)
+        tables = [table for table in found.sorted_tables if table.name != VERSION_TABLE]
+        if self.migration == newest_migration():  # of an older one it is not known here what was in it
+            tables = [table for table in tables if table.name in METADATA.tables]
+            for table in tables:
+                for name in sorted(set(table.columns.keys()) - set(METADATA.tables[table.name].columns.keys())):
+                    raise Refused(f"column {name!r} of table {table.name!r} is not of this program: put it into a table of its own first")
+        return tuple(tables)
 
     @property
     def session(self) -> Session:
@@ -61,4 +72,10 @@ def snapshot(database: Database) -> Iterator[Snapshot | None]:
 
 
 def _portable(cell: Any) -> Any:
-    return cell.replace(tzinfo=UTC) if isinstance(cell, datetime) and cell.tzinfo is None else cell
+    """PostgreSQL gives times in the zone of its session, SQLite without one."""
+    return in_utc(cell if cell.tzinfo else cell.replace(tzinfo=UTC)) if isinstance(cell, datetime) else cell
+
+
+def in_utc(cell: Any) -> Any:
+    """A time with an offset as the same moment in UTC, since SQLite keeps no offset; anything else as it is."""
+    return cell.astimezone(UTC) if isinstance(cell, datetime) and cell.tzinfo else cell

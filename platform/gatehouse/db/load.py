@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from gatehouse.db.dump import ROWS_AT_ONCE, VERSION_TABLE
+from gatehouse.db.dump import ROWS_AT_ONCE, VERSION_TABLE, in_utc
 from gatehouse.db.migrate import LOCK, migrate_to
 from gatehouse.db.session import Database
 
@@ -45,7 +45,7 @@ class Loader:
 
     def _insert(self, table: Table, columns: Sequence[str], decoder: msgspec.json.Decoder[Any], lines: list[bytes]) -> None:
         try:
-            rows = [dict(zip(columns, decoder.decode(line), strict=True)) for line in lines]
+            rows = [dict(zip(columns, map(in_utc, decoder.decode(line)), strict=True)) for line in lines]
             self.connection.execute(table.insert(), rows)
         except msgspec.MsgspecError as error:
             raise DumpUnfit(f"a row of table {table.name!r} does not fit: {error}") from None
