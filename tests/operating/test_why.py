@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from secrecy import remember
-from stage import IRIS_ROW, WIDE, Live, Stage, instances, key_id, wait_until
+from stage import ACTOR, IRIS_ROW, WIDE, Live, Stage, instances, key_id, wait_until
 from typer.testing import CliRunner
 
 from gatehouse.cli import app
+from gatehouse.identity.tenants import show_tenant
+from gatehouse.migration.store import create_endpoint
 from gatehouse.principal import Rate, Scope
 
 ENDPOINTS = ("iris v1", "iris v2", "line v1")
@@ -70,10 +72,10 @@ def fault(operate: Callable[..., Any], part: str, tenant: str, **asked: Any) -> 
 
 
 def mend(operate: Callable[..., Any], step: Any) -> str:
-    """What the first command of a remedy prints."""
+    """What the first line of commands of a remedy prints."""
     found = COMMAND.search(step["remedy"])
     assert found, step
-    said: str = operate(found[0].strip())
+    said = "".join(operate(command.strip()) for command in found[0].split(" && "))
     for text in re.findall(r"gate_\w+", said):
         remember(text)
     return said
@@ -138,6 +140,26 @@ def test_a_grant_that_is_missing_or_of_another_version_is_named(serving: Live, o
     assert "may call v1 of iris, not v2" in step["detail"]
     mend(operate, step)
     steps(operate, "older", endpoint="iris v2")
+
+
+@pytest.mark.endpoints("iris v1", "line v1")
+def test_a_preview_is_opened_to_a_tenant_by_the_commands_as_they_are_printed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stage.database.write() as session:
+        create_endpoint(session, ACTOR, "iris", "2.0.0")
+    for name, models in {"whole": ("iris",), "two": ("iris", "line"), "other": ("line", "iris"), "none": ()}.items():
+        stage.tenant(name, *models)
+    stage.tenant("older")
+    stage.grant("older", "iris", "v1")
+    operate = commands(stage, monkeypatch)
+    with stage.serving():
+        for name in ("whole", "two", "other", "none", "older"):
+            before = show_tenant(stage.database, name).default_model
+            mend(operate, fault(operate, "grant", name, endpoint="iris v2"))
+            steps(operate, name, endpoint="iris v2")
+            assert show_tenant(stage.database, name).default_model == before or name == "none"
+        for name in ("whole", "two", "other", "older"):
+            steps(operate, name)
+        steps(operate, "two", endpoint="line v1")
 
 
 def answers_again(serving: Live, key: str) -> None:

@@ -68,9 +68,13 @@ def test_networks_are_told_where_a_key_can_predict() -> None:
 
 def test_a_preview_needs_a_grant_that_names_it() -> None:
     preview = Endpoint("iris", "v2", "preview", "2.0.0")
-    step = grant_step(caller(iris=None), preview)
-    assert (step.well, (step.remedy or "").startswith("gatehouse grants add acme iris --api-version v2 ")) == (False, True)
-    assert grant_step(caller(iris=frozenset({"v2"})), preview).well
+    every = [IRIS, preview, Endpoint("iris", "v3", "preview", "3.0.0"), Endpoint("line", "v1", "active", "1.0.0")]
+    step = grant_step(caller(iris=None), preview, every)
+    add = "gatehouse grants add acme iris --api-version"
+    assert (step.well, (step.remedy or "").split(" (")[0]) == (False, f"gatehouse grants remove acme iris && {add} v1 && {add} v2")
+    assert grant_step(caller(), preview, every).remedy == f"{add} v2"
+    assert grant_step(caller(), IRIS, every).remedy == "gatehouse grants add acme iris"
+    assert grant_step(caller(iris=frozenset({"v2"})), preview, every).well
 
 
 def test_a_brownout_spares_who_has_moved_but_a_rehearsal_spares_nobody() -> None:

@@ -50,7 +50,7 @@ def walk(around: Surroundings, asked: Asked) -> list[Step]:
         lifecycle = _lifecycle_step(session, caller, endpoint, now) if endpoint else None
     steps = [key_step(caller, settings.key_peppers.keys(), now), tenant_step(caller.tenant)]
     if endpoint is not None and lifecycle is not None:
-        steps += [grant_step(caller, endpoint), lifecycle]
+        steps += [grant_step(caller, endpoint, endpoints), lifecycle]
     else:
         steps.append(reach_step(caller, endpoints, now))
     steps.append(limits_step(caller, refusals, settings.redis_url.get_secret_value(), len(around.serving)))

@@ -117,21 +117,31 @@ def tenant_step(tenant: Tenant) -> Step:
     return Step("tenant", False, detail, f"gatehouse tenants resume {tenant.name}")
 
 
-def grant_step(caller: Caller, endpoint: Endpoint) -> Step:
-    """Whether a grant covers the endpoint."""
+def grant_step(caller: Caller, endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> Step:
+    """Whether a grant covers the endpoint, one of all `endpoints`."""
     tenant, model, version = caller.tenant.name, endpoint.model, endpoint.api_version
     if visible(endpoint, caller.principals[0]):
         which = "all API versions" if caller.grants[model] is None else ", ".join(sorted(caller.grants[model] or ()))
         return Step("grant", True, f"{tenant} may call {model}: {which}")
     command = f"gatehouse grants add {tenant} {model}"
     if model not in caller.grants:
-        return Step("grant", False, f"{tenant} has no grant for {model}: calls get 404", command)
+        one = f" --api-version {version}" if endpoint.state == "preview" else ""
+        return Step("grant", False, f"{tenant} has no grant for {model}: calls get 404", command + one)
     if caller.grants[model] is None:
         detail = f"{endpoint.name} is a preview, and the grant of {tenant} does not name {version}: calls get 404"
-        remedy = f"{command} --api-version {version} (for all tenants: gatehouse endpoints activate {model} {version})"
+        remedy = f"{_granted_one_by_one(caller, endpoint, endpoints)} (for all tenants: gatehouse endpoints activate {model} {version})"
         return Step("grant", False, detail, remedy)
     detail = f"{tenant} may call {', '.join(sorted(caller.grants[model] or ()))} of {model}, not {version}: calls get 404"
     return Step("grant", False, detail, f"{command} --api-version {version}")
+
+
+def _granted_one_by_one(caller: Caller, endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> str:
+    """The commands that make of a grant for all API versions one for each, and for the endpoint; the default model stays as it is."""
+    tenant, model = caller.tenant, endpoint.model
+    kept = [each.api_version for each in endpoints if each.model == model and visible(each, caller.principals[0])]
+    adding = [f"gatehouse grants add {tenant.name} {model} --api-version {version}" for version in [*kept, endpoint.api_version]]
+    default = [f"gatehouse tenants edit {tenant.name} --default-model {model}"] if tenant.default_model == model else []
+    return " && ".join([f"gatehouse grants remove {tenant.name} {model}", *adding, *default])
 
 
 def reach_step(caller: Caller, endpoints: Sequence[Endpoint], now: datetime) -> Step:
