@@ -1,5 +1,6 @@
 """What `gatehouse backup` does not do: one line says why and what to do, and nothing is written or left."""
 
+import ctypes
 import json
 import os
 import resource
@@ -49,7 +50,8 @@ def used(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Pat
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
     (folder / MODEL).write_bytes(LARGE)
-    (folder / "models" / "linked").symlink_to(folder / "models" / "iris")
+    (folder / "trusted-keys" / "..data").symlink_to(folder / "trusted-keys" / "retired")
+    (folder / "trusted-keys" / "linked.pem").symlink_to("..data/k0.pem")
     (folder / "spool").mkdir()
     shutil.copyfile(sqlite_template, folder / "gatehouse.db")
     database = open_database(f"sqlite:///{folder / 'gatehouse.db'}")
@@ -109,7 +111,10 @@ def test_what_is_restored_has_every_row_of_every_table_and_no_stray_file(used: P
     assert (said["rows"], said["model_versions"], said["secrets_missing"]) == (sum(map(len, contents[0].values())), 1, [])
     found = {path.relative_to(tmp_path / "new").as_posix() for path in (tmp_path / "new").rglob("*") if path.is_file()}
     names = {"settings.env", "publishing-key.pem", "trusted-keys/k1.pem", "trusted-keys/retired/k0.pem", MODEL, "gatehouse.db"}
-    assert {name for name in found if not name.startswith("gatehouse.db-")} == names | {"models/iris/1.0.0/manifest.json"}
+    names |= {"models/iris/1.0.0/manifest.json", "trusted-keys/linked.pem"}
+    assert {name for name in found if not name.startswith("gatehouse.db-")} == names
+    linked = tmp_path / "new" / "trusted-keys" / "linked.pem"
+    assert (linked.read_text(), linked.is_symlink()) == ("public of old", False)
 
 
 def test_a_place_that_is_not_empty_is_left_as_it_is(made: Path, tmp_path: Path) -> None:
@@ -266,6 +271,52 @@ def test_a_backup_never_takes_the_place_of_a_file(used: Path, made: Path, tmp_pa
     assert "made.backup is there already: name another file" in commanded(used, "backup", "create", str(made), code=1).error
     assert made.read_bytes() == before
     assert "cannot be written: No such file" in commanded(used, "backup", "create", str(tmp_path / "no" / "b"), code=1).error
+
+
+@contextmanager
+def bound_by_modes() -> Iterator[None]:
+    """Also where root runs the tests, a folder that is closed is closed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, held = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, held) == 0
+    less = (ctypes.c_uint32 * 6)(held[0] & ~0b110, *held[1:])  # without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+    assert libc.capset(header, less) == 0
+    try:
+        yield
+    finally:
+        assert libc.capset(header, held) == 0
+
+
+@pytest.mark.parametrize("closed", ["models/iris", "models/iris/1.0.0", "trusted-keys", "trusted-keys/retired"])
+def test_a_folder_that_cannot_be_listed_is_named_and_nothing_is_made(used: Path, tmp_path: Path, closed: str) -> None:
+    state = Path(shutil.copytree(used, tmp_path / "state", symlinks=True))
+    for passing in (state / "models" / "iris" / ".1.1.0.0123456789abcdef", state / "models" / "lost+found"):
+        passing.mkdir(exist_ok=True)
+        passing.chmod(0)
+    with bound_by_modes():
+        commanded(state, "backup", "create", str(tmp_path / "a.backup"))
+        (state / closed).chmod(0)
+        said = commanded(state, "backup", "create", str(tmp_path / "b.backup"), code=1)
+        (state / closed).chmod(0o700)
+    assert f"{state / closed}: Permission denied; run the command as the user whose it is" in said.error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.backup", "state"]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("models/linked", "iris"),
+        ("models/iris/1.0.0/linked.onnx", "model.onnx"),
+        ("trusted-keys/old", "retired"),
+        ("trusted-keys/k2.pem", "nowhere"),
+    ],
+)
+def test_a_link_that_is_not_a_trusted_key_is_named_and_nothing_is_made(used: Path, tmp_path: Path, link: str, target: str) -> None:
+    state = Path(shutil.copytree(used, tmp_path / "state", symlinks=True))
+    (state / link).symlink_to(target)
+    said = commanded(state, "backup", "create", str(tmp_path / "b.backup"), code=1)
+    assert f"{state / link} is a link, and a backup holds files: put what it leads to in its place" in said.error
+    assert not (tmp_path / "b.backup").exists()
 
 
 def test_where_there_is_nothing_nothing_is_made(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """A backup of a deployment that may be serving: spool, database, published versions, keys and settings as of one moment."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from gatehouse.db.dump import Snapshot, snapshot
 from gatehouse.db.migrate import newest_migration
@@ -32,6 +33,9 @@ MOST_TRIES = 20
 
 OF_PROCESSES = ("process", "recent_calls")
 """Tables that go without their rows: no process of here serves there, and a new one would give them their share of every limit."""
+
+BELONGS_TO_THE_DISK = {"lost+found"}
+"""What is in a folder that is a volume of its own."""
 
 Bar = Callable[[str, int], AbstractContextManager[More]]
 """Shows how far something is: its name and how much there is of it."""
@@ -114,11 +118,22 @@ def folders(settings: Settings) -> dict[str, Path]:
 
 
 def _files(area: str, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Regular files that a backup may have; what a killed publisher left half written begins with a dot, and stays."""
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-        name = f"{area}/{path.relative_to(folder).as_posix()}"
-        if path.is_file() and is_member(name) and not any(each.is_symlink() for each in (path, *path.parents) if folder in each.parents):
-            yield name, path
+    """Files that a backup may have; what begins with a dot stays, such as what a publisher has not finished.
+
+    A trusted key may be a link, as a mounted secret is. Raises Refused for other links, OSError for a folder that cannot be listed.
+    """
+    for place, inner, names in os.walk(folder, onerror=_raised) if folder.is_dir() else ():
+        inner[:] = [each for each in inner if not each.startswith(".") and each not in BELONGS_TO_THE_DISK]
+        for path in (Path(place, each) for each in sorted([*inner, *names]) if not each.startswith(".")):
+            if path.is_symlink() and not (area == "trusted-keys" and path.is_file()):
+                raise Refused(f"{path} is a link, and a backup holds files: put what it leads to in its place")
+            name = f"{area}/{path.relative_to(folder).as_posix()}"
+            if path.is_file() and is_member(name):
+                yield name, path
+
+
+def _raised(error: OSError) -> NoReturn:
+    raise error
 
 
 def _content(path: Path, more: More) -> Iterator[bytes]:

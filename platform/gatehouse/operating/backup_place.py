@@ -7,13 +7,12 @@ from pathlib import Path
 
 from gatehouse.errors import Refused
 from gatehouse.operating.backup_archive import DATABASE, Archive
-from gatehouse.operating.backup_making import folders
+from gatehouse.operating.backup_making import BELONGS_TO_THE_DISK, folders
 from gatehouse.settings import Settings
 
 DATABASE_FACTOR = 3
 """Indexes and the log of a transaction make a database so much larger than its lines."""
 SPARE_BYTES = 16 * 1024 * 1024
-_BELONGS_TO_THE_DISK = {"lost+found"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Place:
 def check_place(place: Place) -> None:
     """Raises Refused where something is there already: a deployment is never mixed with another one."""
     for folder in {place.state_dir, *folders(place.settings).values()}:
-        if folder.exists() and (not folder.is_dir() or {each.name for each in folder.iterdir()} - _BELONGS_TO_THE_DISK):
+        if folder.exists() and (not folder.is_dir() or {each.name for each in folder.iterdir()} - BELONGS_TO_THE_DISK):
             raise Refused(f"{folder} is not empty, and a backup is restored into an empty place: name another by GATEHOUSE_STATE_DIR")
     if place.sqlite_file is not None and place.sqlite_file.exists():
         raise Refused(f"{place.sqlite_file} is there already: name another by GATEHOUSE_DATABASE_URL")
