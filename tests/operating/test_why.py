@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,12 +15,16 @@ from stage import ACTOR, IRIS_ROW, WIDE, Live, Stage, instances, key_id, wait_un
 from typer.testing import CliRunner
 
 from gatehouse.cli import app
+from gatehouse.errors import CATALOGUE
 from gatehouse.identity.tenants import show_tenant
 from gatehouse.migration.store import create_endpoint
 from gatehouse.principal import Rate, Scope
+from gatehouse.usage.event import UsageEvent
+from gatehouse.usage.store import insert_batch
 
 ENDPOINTS = ("iris v1", "iris v2", "line v1")
 PARTS = ["key", "tenant", "grant", "lifecycle", "limits", "quota", "load", "engine"]
+NOTHING = "nothing stands in the way of such a call now"
 COMMAND = re.compile(r"gatehouse .+?(?=, or |;| \(|$)")
 
 
@@ -287,12 +292,13 @@ def test_a_call_that_was_refused_is_shown_with_what_stands_in_its_way_now(servin
     refused = serving.predict(key, b"{", x_request_id="partner-call-0001")
     assert refused.status_code == 400
     wait_until(lambda: '"call"' in either(operate, "why partner-call-0001 --json"))
-    found = json.loads(operate("why partner-call-0001 --json"))
+    found = json.loads(operate("why partner-call-0001 --json", code=1))
     call = found["call"]
     assert (call["tenant"], call["key_id"], call["model"], call["api_version"]) == ("asking", key_id(key), "iris", "v1")
     assert (call["status"], call["code"], call["rows"]) == (400, "invalid_json", 0)
     assert "not JSON" in call["outcome"]
-    assert found["well"] is True
+    assert call["again"] == CATALOGUE["invalid_json"].remedy
+    assert (found["well"], all(step["well"] for step in found["steps"])) == (False, True)
     operate("tenants suspend asking")
     shown = operate("why partner-call-0001", code=1)
     assert "400 invalid_json" in shown
@@ -323,7 +329,10 @@ def test_a_call_without_the_scope_was_refused_before_its_endpoint_was_looked_up(
     wait_until(lambda: "403 scope_missing" in either(operate, f"why {request_id}"))
     shown = operate(f"why {request_id}", code=1)
     assert "it was refused before its endpoint was looked up" in shown
-    assert "unscoped may call iris/v1, iris/v2 now" in shown
+    assert "gatehouse keys edit" in shown
+    assert "grant" not in shown
+    operate(f"keys edit {key_id(key)} --scopes predictions:create")
+    assert NOTHING in operate(f"why {request_id}")
     serving.predict(serving.stage.key("unscoped"), instances(IRIS_ROW), x_request_id="partner-call-0002")
     wait_until(lambda: ", 1 row: it was answered" in either(operate, "why partner-call-0002"))
 
@@ -336,6 +345,49 @@ def either(operate: Any, text: str) -> str:
         except AssertionError:
             continue
     return ""
+
+
+def test_a_call_that_would_be_refused_again_is_not_told_that_nothing_stands_in_its_way(serving: Live, operate: Any) -> None:
+    serving.stage.plan(replace(WIDE, name="narrow", bytes_per_call=1000))
+    serving.stage.tenant("again", "iris", plan="narrow")
+    key = serving.stage.key("again", rows=Rate(2, 1, 2))
+    bodies = {"rows_exceed_limit": instances(*[IRIS_ROW] * 3), "body_too_large": b" " * 1001, "invalid_input": instances({})}
+    for code, body in bodies.items():
+        assert serving.predict(key, body, x_request_id=f"again-{code}").json()["code"] == code
+    headers = {"authorization": f"Bearer {key}", "x-request-id": "again-unsupported_media_type"}
+    assert serving.client.post("/v1/models/iris/predict", content=b"{}", headers=headers).status_code == 415
+    for code in (*bodies, "unsupported_media_type"):
+        wait_until(lambda code=code: f" {code} after" in either(operate, f"why again-{code}"))
+        shown = operate(f"why again-{code}", code=1)
+        assert NOTHING not in shown
+        assert "✗" not in shown
+        assert shown.endswith(f"the same call would get {code} again: {CATALOGUE[code].remedy}\n")
+
+
+def test_a_call_that_ended_at_the_door_is_not_sent_after_grants(serving: Live, operate: Any) -> None:
+    key = serving.stage.tenant("doored", "iris")
+    headers = {"authorization": f"Bearer {key}", "x-request-id": "door-405"}
+    assert serving.client.get("/v1/models/iris/predict", headers=headers).status_code == 405
+    add_events(serving.stage, "doored", key, request_id="door-503", status=503, code="overloaded", model=None, api_version=None)
+    add_events(serving.stage, "doored", key, request_id="door-500", status=500, code="prediction_failed")
+    add_events(serving.stage, "doored", key, request_id="door-410", status=410, code="endpoint_retired")
+    wait_until(lambda: "405 method_not_allowed" in either(operate, "why door-405"))
+    for request_id, code in {"door-405": 1, "door-503": 0, "door-500": 1, "door-410": 0}.items():
+        shown = operate(f"why {request_id}", code=code)
+        assert "✗" not in shown
+        assert (NOTHING in shown) is (code == 0)
+    assert "grant" not in operate("why door-405", code=1) + operate("why door-503")
+
+
+def add_events(stage: Stage, tenant: str, key: str, *, number: int = 1, **facts: Any) -> None:
+    """As calls of this moment leave them."""
+    now = datetime.now(UTC)
+    usual = {"model": "iris", "api_version": "v1", "model_version": None, "engine": None, "rows": 0, "status": 200, "code": None}
+    sizes = {"latency_us": 100, "bytes_in": 1, "bytes_out": 1, "at_us": int(now.timestamp() * 1_000_000), "month": f"{now:%Y-%m}"}
+    owner = {"process_id": "prc_0000000000000001", "tenant_id": show_tenant(stage.database, tenant).id, "key_id": key_id(key)}
+    events = [UsageEvent(id=str(uuid.uuid4()), **{**usual, **sizes, **owner, **facts}) for _ in range(number)]
+    with stage.database.write() as session:
+        insert_batch(session, events)
 
 
 def test_a_call_that_left_no_event_is_told_where_to_look(serving: Live, operate: Any) -> None:

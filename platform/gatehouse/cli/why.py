@@ -36,7 +36,7 @@ def why(
 ) -> None:
     """Say why a tenant's calls of an endpoint fail, part by part, and what to do; changes nothing.
 
-    Exit code 1 when something is wrong, and when the call, tenant, endpoint or key is not found.
+    Exit code 1 when something is wrong or the same call would be refused again, and when the call, tenant, endpoint or key is not found.
 
     Run it on a machine that serves: it loads the published version as a server does.
 
@@ -47,10 +47,11 @@ def why(
     settings = settings_or_refusal()
     with looked_at(settings) as database:
         call = None if request_id is None else _past_call(database, request_id)
-        asked = _asked(tenant, model, api_version, key) if call is None else Asked(call.tenant, call.endpoint, call.key_id)
+        asked = _asked(tenant, model, api_version, key) if call is None else _asked_by(call)
         steps = walk(_surroundings(settings, database), asked)
-    _say(call, steps, json)
-    if not all(step.well for step in steps):
+    well = all(step.well for step in steps) and (call is None or call.again is None)
+    _say(call, steps, json, well=well)
+    if not well:
         raise typer.Exit(1)
 
 
@@ -59,6 +60,10 @@ def _asked(tenant: str | None, model: str | None, api_version: str | None, key: 
     if tenant is None or model is None or api_version is None:
         raise Refused(USE)
     return Asked(tenant, (model, api_version), None if key is None else checked_id(key))
+
+
+def _asked_by(call: PastCall) -> Asked:
+    return Asked(call.tenant, call.endpoint, call.key_id, not_found=call.status == NOT_FOUND)
 
 
 def _past_call(database: Database, request_id: str) -> PastCall:
@@ -81,20 +86,22 @@ def _serving(each: ServingProcess) -> ServingNow:
     return ServingNow(each.process.id, each.process.host, standing.draining, standing.no_room, standing.not_served, behind_s)
 
 
-def _say(call: PastCall | None, steps: Sequence[Step], json: bool) -> None:
+def _say(call: PastCall | None, steps: Sequence[Step], json: bool, *, well: bool) -> None:
     if json:
-        print_json({"well": all(step.well for step in steps), "call": call and _facts(call), "steps": [asdict(step) for step in steps]})
+        print_json({"well": well, "call": call and _facts(call), "steps": [asdict(step) for step in steps]})
         return
     if call is not None:
         _say_call(call)
     rows = [("✓" if step.well else "✗", step.part, step.detail) for step in steps]
     print_parts(("", "part", "what"), rows, [step.remedy for step in steps])
-    if call is not None and all(step.well for step in steps):
+    if call is not None and call.again:
+        typer.echo(f"the same call would get {call.code} again: {call.again}")
+    elif call is not None and well:
         typer.echo("nothing stands in the way of such a call now")
 
 
 def _facts(call: PastCall) -> dict[str, Any]:
-    return asdict(call) | {"at": moment(call.at), "outcome": call.outcome}
+    return asdict(call) | {"at": moment(call.at), "outcome": call.outcome, "again": call.again}
 
 
 def _say_call(call: PastCall) -> None:

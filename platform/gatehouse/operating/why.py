@@ -22,11 +22,15 @@ from gatehouse.usage.refusals_store import refusals_since
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`endpoint` is a model and an API version; None where a call reached none. `key_id` None: all keys of the tenant."""
+    """`endpoint` is a model and an API version; None where a call reached none. `key_id` None: all keys of the tenant.
+
+    `not_found`: the call was answered that there is nothing at its path.
+    """
 
     tenant: str
     endpoint: tuple[str, str] | None
     key_id: str | None = None
+    not_found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Surroundings:
 
 
 def walk(around: Surroundings, asked: Asked) -> list[Step]:
-    """The road of a call as of now; lifecycle and engine are left out where no endpoint is named. Raises NotKnown, NoSuchKey."""
+    """The road of a call as of now; what looks at an endpoint is left out where none is named. Raises NotKnown, NoSuchKey."""
     now, settings = around.now, around.settings
     with around.database.read() as session:
         caller = read_caller(session, asked.tenant, asked.key_id)
@@ -51,7 +55,7 @@ def walk(around: Surroundings, asked: Asked) -> list[Step]:
     steps = [key_step(caller, settings.key_peppers.keys(), now), tenant_step(caller.tenant)]
     if endpoint is not None and lifecycle is not None:
         steps += [grant_step(caller, endpoint, endpoints), lifecycle]
-    else:
+    elif asked.not_found:
         steps.append(reach_step(caller, endpoints, now))
     steps.append(limits_step(caller, refusals, settings.redis_url.get_secret_value(), len(around.serving)))
     steps.append(quota_step(read_limits(around.database, asked.tenant, now), refusals))

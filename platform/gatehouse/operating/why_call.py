@@ -11,6 +11,9 @@ from gatehouse.identity.store import find_tenant, referred_tenant
 from gatehouse.usage.call_store import events_of_request
 from gatehouse.usage.outcomes import OUTCOMES
 
+LOOKED_AT = ("endpoint_retired", "not_found", "scope_missing")
+"""Codes that do not pass by waiting, and that the steps look into: well steps tell of such a call too."""
+
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
@@ -41,6 +44,12 @@ class PastCall:
             return "the caller went away before there was an answer"
         problem = CATALOGUE.get(self.code or "")
         return problem.meaning if problem else "it was answered"
+
+    @property
+    def again(self) -> str | None:
+        """What its caller is to do, where the very same call would be refused again though each part is well."""
+        problem = CATALOGUE.get(self.code or "")
+        return None if problem is None or problem.passes or problem.code in LOOKED_AT else problem.remedy
 
 
 def read_call(session: Session, request_id: str, now: datetime) -> PastCall:
