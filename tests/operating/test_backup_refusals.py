@@ -1,14 +1,16 @@
 """What `gatehouse backup` does not do: one line says why and what to do, and nothing is written or left."""
 
 import ctypes
+import hashlib
 import json
 import os
 import resource
 import shutil
 import stat
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +22,8 @@ from database_content import content_of, fill
 from sqlalchemy import text
 
 from gatehouse.db.session import open_database
+from gatehouse.errors import Refused
+from gatehouse.operating.backup_archive import opened_archive
 
 SETTINGS = {
     "GATEHOUSE_SECRET_KEY": "qL5wNxZ0bH8rT2vYk7mPd4sJfG9aCe6U",
@@ -80,6 +84,7 @@ def altered(made: Path, tmp_path: Path) -> Callable[[Callable[[Entries], None]],
             for name, (content, mode) in entries.items():
                 entry = zipfile.ZipInfo(name)
                 entry.external_attr = mode << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, content)
         return tmp_path / "altered.backup"
 
@@ -196,6 +201,7 @@ def test_a_file_that_is_there_twice_is_refused(made: Path, tmp_path: Path) -> No
     with zipfile.ZipFile(twice, "a") as archive:
         entry = zipfile.ZipInfo(MODEL)
         entry.external_attr = (stat.S_IFREG | 0o600) << 16
+        entry.compress_type = zipfile.ZIP_DEFLATED
         archive.writestr(entry, LARGE)
     assert "holds other files than its manifest names" in refused(twice, tmp_path / "new")
 
@@ -227,17 +233,80 @@ def test_a_manifest_that_is_none_is_refused(altered: Any, tmp_path: Path, manife
     assert "has no manifest that can be read" in refused(file, tmp_path / "new")
 
 
+@pytest.mark.parametrize("migration", ["", "1", "00011", "0001\n", "\x1b[2J", "٠٠٠١", None])
+def test_a_migration_that_is_no_number_is_never_printed(altered: Any, tmp_path: Path, migration: str | None) -> None:
+    said = refused(altered(lambda entries: with_manifest(entries, migration=migration)), tmp_path / "new")
+    assert said == f"gatehouse: {tmp_path / 'altered.backup'} is no backup: it has no manifest that can be read; take another one\n"
+
+
+def test_a_migration_that_never_was_is_refused(altered: Any, tmp_path: Path) -> None:
+    file = altered(lambda entries: with_manifest(entries, migration="0000"))
+    assert "holds a database of migration 0000, which no Gatehouse has: take another backup" in refused(file, tmp_path / "new")
+
+
+def with_content(entries: Entries, name: str, content: bytes) -> None:
+    """Another file, and its digest in the manifest."""
+    members = json.loads(entries["manifest.json"][0])["members"]
+    members[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    entries[name] = content, entries[name][1]
+    with_manifest(entries, members=members)
+
+
 def test_rows_that_do_not_fit_leave_nothing(altered: Any, tmp_path: Path) -> None:
     def change(entries: Entries) -> None:
-        import hashlib
-
-        manifest = json.loads(entries["manifest.json"][0])
-        lines = entries["database/tenant.ndjson"][0].replace(b'"1"', b"17", 1)
-        entries["database/tenant.ndjson"] = lines, entries["database/tenant.ndjson"][1]
-        manifest["members"]["database/tenant.ndjson"] = {"bytes": len(lines), "sha256": hashlib.sha256(lines).hexdigest()}
-        with_manifest(entries, **manifest)
+        with_content(entries, "database/tenant.ndjson", entries["database/tenant.ndjson"][0].replace(b'"1"', b"17", 1))
 
     assert "a row of table 'tenant' does not fit" in refused(altered(change), tmp_path / "new")
+
+
+@pytest.mark.parametrize("content", [b"GATEHOUSE_DOCS=\xff\n", b"#" * (1024 * 1024 + 1)], ids=["no text", "too long"])
+def test_settings_that_are_none_are_refused(altered: Any, tmp_path: Path, content: bytes) -> None:
+    file = altered(lambda entries: with_content(entries, "settings.env", content))
+    assert "settings.env is no UTF-8 text of at most 1 MiB: take another backup" in refused(file, tmp_path / "new")
+
+
+def test_settings_that_could_not_be_restored_are_not_taken(used: Path, tmp_path: Path) -> None:
+    state = Path(shutil.copytree(used, tmp_path / "state", symlinks=True))
+    with (state / "settings.env").open("a") as settings:
+        settings.write("#" * 1024 * 1024)
+    said = commanded(state, "backup", "create", str(tmp_path / "b.backup"), code=1)
+    assert "settings.env is longer than 1 MiB: shorten it" in said.error
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("name", [MODEL, "manifest.json"])
+def test_a_file_that_is_packed_in_another_way_is_refused(made: Path, tmp_path: Path, name: str, way: int) -> None:
+    with zipfile.ZipFile(made) as archive, zipfile.ZipFile(tmp_path / "other.backup", "w") as other:
+        for entry in archive.infolist():
+            content = archive.read(entry)
+            entry.compress_type = way if entry.filename == name else entry.compress_type
+            other.writestr(entry, content)
+    assert f"holds {name!r}, which is no file of a backup" in refused(tmp_path / "other.backup", tmp_path / "new")
+
+
+def test_damage_in_the_table_of_files_ends_in_one_line(made: Path, tmp_path: Path) -> None:
+    """Each byte of the first entry, of the manifest's and of the end of the file, set to what is large, small or negative."""
+    whole = made.read_bytes()
+    first, last, end = whole.find(b"PK\x01\x02"), whole.rfind(b"PK\x01\x02"), whole.rfind(b"PK\x05\x06")
+    for place in [*range(first, first + 80), *range(last, last + 59), *range(end, len(whole))]:
+        for value in (0x00, 0x7F, 0xFF):
+            if whole[place] != value:
+                (tmp_path / "forged.backup").write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+                with suppress(Refused), opened_archive(tmp_path / "forged.backup") as archive:
+                    archive.verify(lambda _: None)
+
+
+def test_a_beginning_of_a_file_outside_of_the_archive_is_refused(made: Path, tmp_path: Path) -> None:
+    whole = bytearray(made.read_bytes())
+    place = whole.find(b"PK\x01\x02")
+    whole[place + 42 : place + 46] = struct.pack("<I", len(whole) - 5)
+    (tmp_path / "forged.backup").write_bytes(whole)
+    assert "is damaged (its digest is not that of the manifest)" in refused(tmp_path / "forged.backup", tmp_path / "new")
+    end = made.read_bytes().rfind(b"PK\x05\x06")
+    whole = bytearray(made.read_bytes())
+    whole[end + 16 : end + 20] = struct.pack("<I", end + 4_000)
+    (tmp_path / "forged.backup").write_bytes(whole)
+    assert "is no backup: it has no manifest that can be read" in refused(tmp_path / "forged.backup", tmp_path / "new")
 
 
 def test_no_room_is_said_before_anything_is_written(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from gatehouse.cli.usage_lines import counted
 from gatehouse.cli.written_file import new_binary_file
 from gatehouse.db.session import Database, DatabaseUnreachable, DatabaseUrlInvalid, open_database, wait_until_reachable
 from gatehouse.errors import Refused
-from gatehouse.operating.backup_archive import SETTINGS, Manifest, opened_archive
+from gatehouse.operating.backup_archive import Manifest, opened_archive
 from gatehouse.operating.backup_making import Wanted, make_backup
 from gatehouse.operating.backup_place import Place, check_place
 from gatehouse.operating.backup_restoring import check_archive
@@ -67,7 +67,7 @@ def restore(file: File, json: Json = False) -> None:
     """Put a backup into an empty state folder and an empty database, once every digest of it has been verified."""
     place_of_settings = settings_file()
     with opened_archive(file) as archive:
-        text = archive.text(SETTINGS)
+        text = archive.settings()
         values = values_of_place(text, place_of_settings)
         manifest = archive.manifest
         if manifest.dialect == "postgresql" and "GATEHOUSE_DATABASE_URL" not in values:

@@ -1,14 +1,16 @@
 """The file of a backup: a ZIP with a manifest of digests. Nothing of it is believed before its digest has been looked at."""
 
+import errno
 import hashlib
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -23,9 +25,12 @@ AREAS = {DATABASE: (2, 2), "trusted-keys": (2, 3), "models": (4, 4), "estimators
 """The folders of an archive, and of how many parts the names in each are."""
 CHUNK_BYTES = 1024 * 1024
 MAX_MANIFEST_BYTES = 256 * CHUNK_BYTES
+MAX_SETTINGS_BYTES = CHUNK_BYTES
 _PART = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,254}")
 _TABLE = re.compile(r"database/[a-z_]+\.ndjson")
 _MODE = stat.S_IFREG | 0o600
+_BAD = (zipfile.BadZipFile, EOFError, NotImplementedError, OverflowError, RuntimeError, ValueError, struct.error, zlib.error)
+"""What reading a ZIP raises where it is damaged; and OSError for a place before its beginning."""
 
 More = Callable[[int], None]
 """Called with how much more is done."""
@@ -50,10 +55,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is in an archive. `migration` is that of the database, `dialect` what it was dumped from."""
 
     format: int
-    made_at: str
+    made_at: Annotated[str, msgspec.Meta(pattern=r"\A[0-9TZ:-]{20}\Z")]
     gatehouse: str
     dialect: str
-    migration: str
+    migration: Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{4}\Z")]
     secrets: bool
     tables: list[DumpedTable]
     members: dict[str, Member]
@@ -123,7 +128,9 @@ class Archive:
                         break
                     digest.update(chunk)
                     yield chunk
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error):
+        except (*_BAD, OSError) as error:
+            if _is_of_the_disk(error):
+                raise
             raise self._damaged(name) from None
         if size != member.bytes or digest.hexdigest() != member.sha256:
             raise self._damaged(name)
@@ -137,9 +144,16 @@ class Archive:
         if rest:
             yield rest
 
-    def text(self, name: str) -> str | None:
-        """A small file, if there is one."""
-        return b"".join(self.chunks(name)).decode() if name in self.manifest.members else None
+    def settings(self) -> str | None:
+        """The text of the settings, if they are there. Raises Refused."""
+        if SETTINGS not in self.manifest.members:
+            return None
+        try:
+            if self.manifest.members[SETTINGS].bytes > MAX_SETTINGS_BYTES:
+                raise ValueError
+            return b"".join(self.chunks(SETTINGS)).decode()
+        except ValueError:
+            raise Refused(f"{self.path}: {SETTINGS} is no UTF-8 text of at most 1 MiB: take another backup") from None
 
     def named(self, area: str) -> list[str]:
         """The files of one folder."""
@@ -153,14 +167,25 @@ class Archive:
 def opened_archive(path: Path) -> Iterator[Archive]:
     """Raises Refused for what is no whole archive, for one of a newer Gatehouse and for every name that does not belong in one."""
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with path.open("rb") as file, _zip(path, file) as archive:
             yield Archive(path, archive, _checked_manifest(path, archive))
-    except zipfile.BadZipFile:
-        raise Refused(f"{path} is no backup, or it is cut short: take another one") from None
     except OSError as error:
         if error.filename != str(path):
             raise
         raise Refused(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _zip(path: Path, file: BinaryIO) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except (*_BAD, OSError) as error:
+        if _is_of_the_disk(error):
+            raise
+        raise Refused(f"{path} is no backup, or it is cut short: take another one") from None
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno != errno.EINVAL
 
 
 def is_member(name: str) -> bool:
@@ -183,7 +208,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 def _checked_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     entries = {entry.filename: entry for entry in archive.infolist()}
-    odd = [name for name, entry in entries.items() if name != MANIFEST and not (is_member(name) and entry.external_attr >> 16 == _MODE)]
+    odd = [name for name, entry in entries.items() if not _is_written_here(name, entry)]
     if odd:
         raise Refused(f"{path} holds {odd[0][:200]!r}, which is no file of a backup: nothing of it is used; take another backup")
     manifest = _read_manifest(path, archive)
@@ -192,6 +217,11 @@ def _checked_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     if {f"{DATABASE}/{table.name}.ndjson" for table in manifest.tables} != {name for name in entries if name.startswith(f"{DATABASE}/")}:
         raise Refused(f"{path} holds other tables than its manifest names: nothing of it is used; take another backup")
     return manifest
+
+
+def _is_written_here(name: str, entry: zipfile.ZipInfo) -> bool:
+    known = name == MANIFEST or (is_member(name) and entry.external_attr >> 16 == _MODE)
+    return known and entry.compress_type == zipfile.ZIP_DEFLATED
 
 
 def _read_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
@@ -205,5 +235,7 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
                 f"{path} was made by a newer Gatehouse (format {number}; this one knows {FORMAT}): install that one, then restore"
             )
         return msgspec.json.decode(source, type=Manifest)
-    except (KeyError, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error):
+    except (*_BAD, KeyError, OSError) as error:
+        if _is_of_the_disk(error):
+            raise
         raise Refused(f"{path} is no backup: it has no manifest that can be read; take another one") from None

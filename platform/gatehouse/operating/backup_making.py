@@ -16,6 +16,7 @@ from gatehouse.operating.backup_archive import (
     CHUNK_BYTES,
     DATABASE,
     FORMAT,
+    MAX_SETTINGS_BYTES,
     PUBLISHING_KEY,
     SETTINGS,
     ArchiveWriter,
@@ -53,6 +54,9 @@ class Wanted:
 
 def make_backup(target: BinaryIO, settings: Settings, database: Database, wanted: Wanted, bar: Bar) -> Manifest:
     """Write the archive. Raises Refused, OperationalError, OSError."""
+    text = None if wanted.settings is None else wanted.settings.encode()
+    if text and len(text) > MAX_SETTINGS_BYTES:
+        raise Refused(f"{settings.state_dir / SETTINGS} is longer than 1 MiB: shorten it")
     with ArchiveWriter(target) as writer:
         with _one_moment(settings, database) as (spool, view):
             if view.migration > newest_migration():
@@ -61,8 +65,8 @@ def make_backup(target: BinaryIO, settings: Settings, database: Database, wanted
             for file in spool.files:
                 writer.add(f"spool/{file.name}", [file.read()])
         _add_files(writer, settings, wanted, bar)  # after the database: whatever version that names was published before
-        if wanted.settings is not None:
-            writer.add(SETTINGS, [wanted.settings.encode()])
+        if text is not None:
+            writer.add(SETTINGS, [text])
         made_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         manifest = Manifest(FORMAT, made_at, wanted.version, view.dialect, view.migration, wanted.secrets, tables, writer.members)
         writer.finish(manifest)

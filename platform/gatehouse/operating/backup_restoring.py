@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gatehouse.db.load import DatabaseNotEmpty, DumpUnfit, Loader, loading
-from gatehouse.db.migrate import newest_migration
+from gatehouse.db.migrate import migrations_folder, newest_migration
 from gatehouse.db.session import Database
 from gatehouse.errors import Refused
 from gatehouse.operating.backup_archive import DATABASE, SETTINGS, Archive
@@ -25,6 +25,8 @@ def check_archive(archive: Archive, place: Place, bar: Bar) -> None:
             f"{archive.path} holds a database of migration {manifest.migration}, this Gatehouse knows up to {newest_migration()}: "
             "install the newer one, then restore"
         )
+    if not any((migrations_folder() / "versions").glob(f"{manifest.migration}_*.py")):
+        raise Refused(f"{archive.path} holds a database of migration {manifest.migration}, which no Gatehouse has: take another backup")
     check_room(archive, place)
     with bar("verify", manifest.bytes) as more:
         archive.verify(more)
