@@ -6,8 +6,10 @@ import json
 import os
 import resource
 import shutil
+import signal
 import stat
 import struct
+import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,8 +21,11 @@ import pytest
 from audit_keys import AUDIT_KEY
 from commanded import Said, commanded
 from database_content import content_of, fill
+from serving_process import GATEHOUSE, environment_of
 from sqlalchemy import text
+from stage import wait_until
 
+from gatehouse.cli.ended_by_signals import ended_by_signals
 from gatehouse.db.session import open_database
 from gatehouse.errors import Refused
 from gatehouse.operating.backup_archive import opened_archive
@@ -333,6 +338,45 @@ def test_a_disk_that_fills_up_leaves_nothing(made: Path, tmp_path: Path, size: i
         said = commanded(made.parent / "state", "backup", "create", str(tmp_path / "b.backup"), code=1)
     assert "b.backup cannot be written: File too large" in said.error
     assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def command_of_its_own(state_dir: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = environment_of({"GATEHOUSE_STATE_DIR": str(state_dir)})
+    with subprocess.Popen([GATEHOUSE, "backup", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_from_outside_leaves_nothing(used: Path, tmp_path: Path, number: signal.Signals) -> None:
+    state = Path(shutil.copytree(used, tmp_path / "state", symlinks=True))
+    os.truncate(state / MODEL, 4 * 1024**3)  # takes long; without blocks of its own
+    (tmp_path / "backups").mkdir()
+    with command_of_its_own(state, "create", str(tmp_path / "backups" / "b")) as process:
+        wait_until(lambda: any((tmp_path / "backups").iterdir()))
+        process.send_signal(number)
+        assert process.wait(20) == 128 + number
+    assert list((tmp_path / "backups").iterdir()) == []
+    os.truncate(state / MODEL, 64 * 1024**2)
+    commanded(state, "backup", "create", str(tmp_path / "b"))
+    with command_of_its_own(tmp_path / "new", "restore", str(tmp_path / "b")) as process:
+        wait_until(lambda: (tmp_path / "new" / MODEL).exists())
+        process.send_signal(number)
+        assert process.wait(20) == 128 + number
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_backup_goes_on_where_the_end_of_a_terminal_is_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_backup_never_takes_the_place_of_a_file(used: Path, made: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gatehouse.cli.backup_settings import left_out, settings_text, told_here_alone, values_of_place
 from gatehouse.cli.deployment import LONGEST_WAIT_S, settings_or_refusal
+from gatehouse.cli.ended_by_signals import ended_by_signals
 from gatehouse.cli.one_line import database_cause
 from gatehouse.cli.output import Json, example, print_json, say_next
 from gatehouse.cli.progress import amount_bar
@@ -38,6 +39,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The file of the back
 
 
 @app.command(epilog=example("gatehouse backup create gatehouse.backup"))
+@ended_by_signals()
 def create(
     file: File,
     without_secrets: Annotated[
@@ -63,6 +65,7 @@ def create(
 
 
 @app.command(epilog=example("GATEHOUSE_STATE_DIR=/srv/gatehouse gatehouse backup restore gatehouse.backup"))
+@ended_by_signals()
 def restore(file: File, json: Json = False) -> None:
     """Put a backup into an empty state folder and an empty database, once every digest of it has been verified."""
     place_of_settings = settings_file()
