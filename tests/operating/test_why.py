@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -379,6 +380,25 @@ def test_a_call_that_ended_at_the_door_is_not_sent_after_grants(serving: Live, o
     assert "grant" not in operate("why door-405", code=1) + operate("why door-503")
 
 
+def test_a_request_id_that_several_tenants_have_used_is_asked_of_one_of_them(serving: Live, operate: Any) -> None:
+    keys = {name: serving.stage.tenant(name, "iris") for name in ("many", "much", "beyond")}
+    add_events(serving.stage, "many", keys["many"], number=21, request_id="job-1")
+    assert "20 or more calls of many have this request id; this is the last one" in operate("why job-1")
+    add_events(serving.stage, "much", keys["much"], number=2, request_id="job-1", at_us=int((time.time() - 60) * 1_000_000))
+    said = operate("why job-1", code=1)
+    assert said.endswith("calls of many and much have the request id job-1: say whose is meant, as in gatehouse why job-1 --tenant many\n")
+    assert said.count("\n") == 1
+    assert "20 or more calls of many have" in operate("why job-1 --tenant many")
+    assert "2 calls of much have" in operate("why job-1 --tenant much")
+    assert "much with key" in operate("why job-1 --tenant much")
+    assert json.loads(operate("why job-1 --tenant much --json"))["call"]["calls"] == 2
+    assert "no usage event of beyond has the request id job-1" in operate("why job-1 --tenant beyond", code=1)
+    assert "no tenant 'behind'" in operate("why job-1 --tenant behind", code=1)
+    add_events(serving.stage, "beyond", keys["beyond"], request_id="job-1", at_us=int((time.time() - 86_400 * 9) * 1_000_000))
+    assert "calls have" not in operate("why job-1 --tenant beyond")
+    assert "calls of many and much have" in operate("why job-1", code=1)
+
+
 def add_events(stage: Stage, tenant: str, key: str, *, number: int = 1, **facts: Any) -> None:
     """As calls of this moment leave them."""
     now = datetime.now(UTC)
@@ -408,7 +428,8 @@ def test_what_is_not_asked_well_is_refused_in_one_line(serving: Live, operate: A
         "why": "name a call by its request id",
         "why asked": "did you mean: gatehouse why --tenant asked --model MODEL --api-version vN",
         "why --tenant asked --model iris": "name a call by its request id",
-        "why req_1 --tenant asked": "a request id says which tenant",
+        "why req_1 --tenant asked --model iris": "a request id says which endpoint and key",
+        "why req_1 --tenant asked": "no usage event of asked has the request id req_1",
         f"why {'x' * 65}": "that is no request id",
         "why --tenant akme --model iris --api-version v1": "no tenant 'akme'",
         "why --tenant asked --model iris --api-version v7": "no endpoint 'iris/v7'",

@@ -20,6 +20,7 @@ from gatehouse.operating.why_call import PastCall, read_call
 from gatehouse.operating.why_load import ServingNow
 from gatehouse.operating.why_step import Step
 from gatehouse.settings import Settings
+from gatehouse.usage.call_store import MOST
 
 LONGEST_ID = 64
 NOT_FOUND = 404
@@ -28,7 +29,7 @@ USE = "name a call by its request id, or: gatehouse why --tenant acme --model ch
 
 def why(
     request_id: Annotated[str | None, typer.Argument(metavar="[REQUEST_ID]", help="Of a call: X-Request-Id of its answer.")] = None,
-    tenant: Annotated[str | None, typer.Option("--tenant", help="The tenant's name.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="The tenant's name; beside a request id: whose call is meant.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="The model's name.")] = None,
     api_version: Annotated[str | None, typer.Option("--api-version", metavar="vN", help="The API version.")] = None,
     key: Annotated[str | None, typer.Option("--key", metavar="KEY_ID", help="Only this key; else all of the tenant's.")] = None,
@@ -42,11 +43,11 @@ def why(
 
     Example: gatehouse why --tenant acme --model churn --api-version v1
     """
-    if request_id is not None and (tenant or model or api_version or key):
-        raise Refused(f"a request id says which tenant, endpoint and key: {USE}")
+    if request_id is not None and (model or api_version or key):
+        raise Refused(f"a request id says which endpoint and key, and takes --tenant alone beside it: {USE}")
     settings = settings_or_refusal()
     with looked_at(settings) as database:
-        call = None if request_id is None else _past_call(database, request_id)
+        call = None if request_id is None else _past_call(database, request_id, tenant)
         asked = _asked(tenant, model, api_version, key) if call is None else _asked_by(call)
         steps = walk(_surroundings(settings, database), asked)
     well = all(step.well for step in steps) and (call is None or call.again is None)
@@ -66,12 +67,12 @@ def _asked_by(call: PastCall) -> Asked:
     return Asked(call.tenant, call.endpoint, call.key_id, not_found=call.status == NOT_FOUND)
 
 
-def _past_call(database: Database, request_id: str) -> PastCall:
+def _past_call(database: Database, request_id: str, tenant: str | None) -> PastCall:
     """Raises Refused."""
     if not request_id.isascii() or not request_id.isprintable() or len(request_id) > LONGEST_ID:
         raise Refused(f"that is no request id: {USE}")
     with database.read() as session:
-        return read_call(session, request_id, datetime.now(UTC))
+        return read_call(session, request_id, datetime.now(UTC), tenant)
 
 
 def _surroundings(settings: Settings, database: Database) -> Surroundings:
@@ -110,7 +111,8 @@ def _say_call(call: PastCall) -> None:
     typer.echo(f"{call.request_id}: {day(call.at, '')}, {call.tenant} with key {call.key_id}, {endpoint}{served}")
     typer.echo(f"{call.status} {call.code or ''}".rstrip() + f" after {call.latency_ms} ms, {counted(call.rows, 'row')}: {call.outcome}")
     if call.calls > 1:
-        typer.echo(f"{call.calls} calls have this request id; this is the last one")
+        number = f"{call.calls} or more" if call.calls >= MOST else str(call.calls)
+        typer.echo(f"{number} calls of {call.tenant} have this request id; this is the last one")
     if not call.endpoint:
         before = "it was refused before its endpoint was looked up"
         said = f"it reached no endpoint of {call.tenant}'s" if call.status == NOT_FOUND else before

@@ -8,6 +8,7 @@ from sqlmodel import Session
 from gatehouse.call import CLIENT_GONE
 from gatehouse.errors import CATALOGUE, Refused
 from gatehouse.identity.store import find_tenant, referred_tenant
+from gatehouse.identity.tenants import named_tenant
 from gatehouse.usage.call_store import events_of_request
 from gatehouse.usage.outcomes import OUTCOMES
 
@@ -17,7 +18,7 @@ LOOKED_AT = ("endpoint_retired", "not_found", "scope_missing")
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
-    """The newest call with this request id. `calls`: how many have it."""
+    """The newest call of a tenant with this request id. `calls`: how many of its calls have it; where they are MOST, there may be more."""
 
     request_id: str
     at: datetime
@@ -52,28 +53,44 @@ class PastCall:
         return None if problem is None or problem.passes or problem.code in LOOKED_AT else problem.remedy
 
 
-def read_call(session: Session, request_id: str, now: datetime) -> PastCall:
-    """Raises Refused where no usage event tells of it, and says where to look."""
-    events = events_of_request(session, request_id, now)
-    if not events and find_tenant(session, request_id):
-        how = f"gatehouse why --tenant {request_id} --model MODEL --api-version vN"
-        raise Refused(f"no usage event has the request id {request_id}, but a tenant has this name; did you mean: {how}")
+def read_call(session: Session, request_id: str, now: datetime, tenant: str | None = None) -> PastCall:
+    """The tenant's where one is named. Raises Refused where no usage event tells of it, or those of several tenants do; NotKnown."""
+    tenant_id = None if tenant is None else named_tenant(session, tenant).id
+    events, tenant_ids = events_of_request(session, request_id, now, tenant_id)
     if not events:
-        raise Refused(
-            f"no usage event has the request id {request_id}: calls with {_uncounted()}, and calls of other paths than predictions, leave "
-            f"none, and one of the last seconds may still wait in the spool. The server's log has a line for each call that was refused "
-            f"(of a service: journalctl -u gatehouse | grep {request_id}), or: gatehouse why --tenant TENANT --model MODEL --api-version vN"
-        )
+        raise _nowhere(session, request_id, tenant)
+    names = sorted(_name(session, each) for each in tenant_ids)
+    if len(names) > 1:
+        whose = f"{', '.join(names[:-1])} and {names[-1]}"
+        how = f"gatehouse why {request_id} --tenant {names[0]}"
+        raise Refused(f"calls of {whose} have the request id {request_id}: say whose is meant, as in {how}")
     event = events[0]
-    tenant = referred_tenant(session, event["tenant_id"])
     return PastCall(
         request_id=request_id,
         at=datetime.fromtimestamp(event["at_us"] / 1_000_000, UTC),
-        tenant=tenant.name if tenant else event["tenant_id"],
+        tenant=names[0],
         key_id=event["key_id"],
         latency_ms=round(event["latency_us"] / 1000, 1),
         calls=len(events),
         **{name: event[name] for name in ("model", "api_version", "model_version", "status", "code", "rows")},
+    )
+
+
+def _name(session: Session, tenant_id: str) -> str:
+    found = referred_tenant(session, tenant_id)
+    return found.name if found else tenant_id
+
+
+def _nowhere(session: Session, request_id: str, tenant: str | None) -> Refused:
+    """What to do where no event has the id."""
+    if tenant is None and find_tenant(session, request_id):
+        how = f"gatehouse why --tenant {request_id} --model MODEL --api-version vN"
+        return Refused(f"no usage event has the request id {request_id}, but a tenant has this name; did you mean: {how}")
+    return Refused(
+        f"no usage event{f' of {tenant}' if tenant else ''} has the request id {request_id}: calls with {_uncounted()}, and calls "
+        "of other paths than predictions, leave none, and one of the last seconds may still wait in the spool. The server's log has a line "
+        f"for each call that was refused (of a service: journalctl -u gatehouse | grep {request_id}), "
+        f"or: gatehouse why --tenant {tenant or 'TENANT'} --model MODEL --api-version vN"
     )
 
 
