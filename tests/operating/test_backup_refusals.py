@@ -130,12 +130,15 @@ def test_what_is_restored_has_every_row_of_every_table_and_no_stray_file(used: P
 def test_a_place_that_is_not_empty_is_left_as_it_is(made: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "notes.txt").write_text("mine")
-    assert "there is not empty, and a backup is restored into an empty place: name another" in refused(made, tmp_path / "there")
+    assert "there is not empty, and a backup is restored into an empty place: name another by GATEHOUSE_STATE_DIR\n" in refused(
+        made, tmp_path / "there"
+    )
     (tmp_path / "a.db").touch()
     assert "a.db is there already" in refused(made, tmp_path / "new", GATEHOUSE_DATABASE_URL=f"sqlite:///{tmp_path / 'a.db'}")
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "iris").mkdir()
-    assert "models is not empty" in refused(made, tmp_path / "new", GATEHOUSE_MODELS_DIR=str(tmp_path / "models"))
+    (tmp_path / "used" / "iris").mkdir(parents=True)
+    for variable in ("GATEHOUSE_MODELS_DIR", "GATEHOUSE_SPOOL_DIR", "GATEHOUSE_TRUSTED_KEYS_DIR"):
+        said = refused(made, tmp_path / "new", **{variable: str(tmp_path / "used")})
+        assert f"used is not empty, and a backup is restored into an empty place: name another by {variable}\n" in said
     assert (tmp_path / "a.db").read_bytes() == b""
 
 

@@ -13,6 +13,8 @@ from gatehouse.settings import Settings
 DATABASE_FACTOR = 3
 """Indexes and the log of a transaction make a database so much larger than its lines."""
 SPARE_BYTES = 16 * 1024 * 1024
+VARIABLES = {"models": "GATEHOUSE_MODELS_DIR", "spool": "GATEHOUSE_SPOOL_DIR", "trusted-keys": "GATEHOUSE_TRUSTED_KEYS_DIR"}
+"""Which of them says where a folder of an archive lies; the others lie in the state folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,16 @@ class Place:
 
 def check_place(place: Place) -> None:
     """Raises Refused where something is there already: a deployment is never mixed with another one."""
-    for folder in {place.state_dir, *folders(place.settings).values()}:
+    for variable, folder in _folders_by_variable(place).items():
         if folder.exists() and (not folder.is_dir() or {each.name for each in folder.iterdir()} - BELONGS_TO_THE_DISK):
-            raise Refused(f"{folder} is not empty, and a backup is restored into an empty place: name another by GATEHOUSE_STATE_DIR")
+            raise Refused(f"{folder} is not empty, and a backup is restored into an empty place: name another by {variable}")
     if place.sqlite_file is not None and place.sqlite_file.exists():
         raise Refused(f"{place.sqlite_file} is there already: name another by GATEHOUSE_DATABASE_URL")
+
+
+def _folders_by_variable(place: Place) -> dict[str, Path]:
+    named = {VARIABLES[area]: folder for area, folder in folders(place.settings).items() if area in VARIABLES}
+    return {"GATEHOUSE_STATE_DIR": place.state_dir} | named
 
 
 def check_room(archive: Archive, place: Place) -> None:
