@@ -232,6 +232,29 @@ def test_a_rate_that_refuses_is_named_though_no_redis_knows_it(serving: Live, op
     wait_until(lambda: "refused 2 calls in the last minute" in fault(operate, "limits", "hasty")["detail"])
 
 
+def test_a_limit_that_lets_nothing_in_is_named_before_a_call_is_refused(serving: Live, operate: Any) -> None:
+    serving.stage.tenant("shut", "iris")
+    shut = serving.stage.key("shut", requests=Rate(0, 1, 0))
+    step = fault(operate, "limits", "shut", key=shut)
+    assert "Retry-After" not in step["remedy"]
+    mend(operate, step)
+    steps(operate, "shut", key=shut)
+    serving.stage.plan(replace(WIDE, name="nothing", requests=Rate(0, 1, 0)))
+    serving.stage.tenant("closed", "iris", plan="nothing")
+    step = fault(operate, "limits", "closed")
+    mend(operate, step | {"remedy": step["remedy"].replace("RATE", "5/s").replace("NUMBER", "5")})
+    steps(operate, "closed")
+
+
+def test_the_key_that_was_refused_is_the_one_that_is_given_more(serving: Live, operate: Any) -> None:
+    serving.stage.tenant("tight", "iris")
+    refused, newer = (serving.stage.key("tight", requests=Rate(1, 3600, 1)) for _ in range(2))
+    assert [serving.predict(refused, instances(IRIS_ROW)).status_code for _ in range(2)] == [200, 429]
+    wait_until(lambda: '"part": "limits", "well": false' in why_json(operate, "tight"))
+    remedy = fault(operate, "limits", "tight")["remedy"]
+    assert (key_id(refused) in remedy, key_id(newer) in remedy) == (True, False)
+
+
 def test_an_artifact_that_was_tampered_with_is_named(serving: Live, operate: Any) -> None:
     serving.stage.tenant("tampered", "line")
     (file,) = (serving.stage.state_dir / "models" / "line" / "1.0.0").glob("model.*")

@@ -1,5 +1,6 @@
 """Steps of `gatehouse why` that a small deployment does not come to: many processes, several keys, previews and peppers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -13,6 +14,7 @@ from gatehouse.operating.why_caller import Caller, grant_step, key_step
 from gatehouse.operating.why_endpoint import lifecycle_step
 from gatehouse.operating.why_limits import limits_step
 from gatehouse.operating.why_load import ServingNow, load_step
+from gatehouse.operating.why_step import Step
 from gatehouse.principal import Plan, Rate, Scope
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -103,9 +105,41 @@ def test_a_sunset_that_is_past_retires_but_for_who_has_longer() -> None:
 
 
 def test_a_keys_own_limit_is_what_is_to_be_raised_where_it_refuses() -> None:
-    own = caller(key("k1", requests=Rate(1, 1, 1)))
-    assert "gatehouse keys edit k1" in (limits_step(own, {"key-requests": 3}, "", 1).remedy or "")
-    assert "gatehouse tenants edit acme" in (limits_step(own, {"tenant-rows": 1}, "", 1).remedy or "")
-    assert limits_step(own, {"quota_exhausted": 5, "body_timeout": 1}, "", 1).well
-    assert "each of 4 processes lets in 1/4" in limits_step(own, {}, "", 4).detail
-    assert "Redis does not decide now" in limits_step(own, {}, "redis://127.0.0.1:1/0", 4).detail
+    own = caller(key("k2", requests=Rate(2, 1, 2)), key("k1", requests=Rate(1, 1, 1)), key("k0"))
+
+    def step(refusals: dict[str, dict[str, int]], processes: int = 1, url: str = "") -> Step:
+        return limits_step(own, refusals, url, processes, NOW)
+
+    assert (step({"key-requests": {"k1": 3}}).remedy or "").endswith("gatehouse keys edit k1 --requests none")
+    assert "gatehouse tenants edit acme" in (step({"key-requests": {"k0": 3}}).remedy or "")
+    assert "gatehouse tenants edit acme" in (step({"tenant-rows": {"k1": 1}}).remedy or "")
+    assert "key-requests refused 5 calls" in step({"key-requests": {"k1": 3, "k2": 2}}).detail
+    assert step({"quota_exhausted": {"k1": 5}, "body_timeout": {"k1": 1}}).well
+    assert "each of 4 processes lets in 1/4" in step({}, 4).detail
+    assert "Redis does not decide now" in step({}, 4, "redis://127.0.0.1:1/0").detail
+
+
+def test_a_limit_that_lets_nothing_in_is_found_without_a_refusal_and_has_the_command_that_opens_it() -> None:
+    shut, old = key("k1", rows=Rate(0, 1, 0)), key("k0", requests=Rate(0, 1, 0), revoked_at=NOW)
+    step = limits_step(caller(shut, old), {}, "", 1, NOW)
+    assert (step.well, step.remedy) == (False, "gatehouse keys edit k1 --rows none")
+    assert "k1 lets in no rows at all" in step.detail
+    both = caller(key("k2"), shut, old)
+    assert "1 of its keys lets nothing in" in limits_step(both, {}, "", 1, NOW).detail
+    assert limits_step(both, {"key-rows_closed": {"k0": 1, "k2": 1}}, "", 1, NOW).well
+    assert limits_step(both, {"key-rows_closed": {"k1": 1}}, "", 1, NOW).remedy == "gatehouse keys edit k1 --rows none"
+    closed = replace(caller(key("k2"), shut), plan=replace(PLAN, requests=Rate(0, 1, 0)))
+    step = limits_step(closed, {}, "", 1, NOW)
+    assert (step.well, "plan slow lets in no requests at all" in step.detail) == (False, True)
+    assert (step.remedy or "").startswith(
+        "gatehouse plans edit slow --requests RATE --requests-burst NUMBER, or gatehouse tenants edit acme --plan PLAN"
+    )
+    slow = replace(closed, plan=replace(PLAN, rows=Rate(5, 1, 0)))
+    assert (limits_step(slow, {}, "", 1, NOW).remedy or "").startswith("gatehouse plans edit slow --rows-burst NUMBER, or")
+    assert limits_step(replace(closed, keys=[key("k2")], plan=replace(closed.plan, requests_mode="observe")), {}, "", 1, NOW).well
+
+
+def test_keys_that_have_ended_are_not_among_the_newest_that_are_asked_for() -> None:
+    ended = [key(f"k{number}", revoked_at=NOW) for number in range(6)] + [key("k6", expires_at=NOW)]
+    assert [each.key_id for each in caller(*ended, key("k7")).principals(NOW)] == ["k7"]
+    assert [each.key_id for each in caller(*ended).principals(NOW)] == [""]

@@ -57,7 +57,7 @@ def walk(around: Surroundings, asked: Asked) -> list[Step]:
         steps += [grant_step(caller, endpoint, endpoints), lifecycle]
     elif asked.not_found:
         steps.append(reach_step(caller, endpoints, now))
-    steps.append(limits_step(caller, refusals, settings.redis_url.get_secret_value(), len(around.serving)))
+    steps.append(limits_step(caller, refusals, settings.redis_url.get_secret_value(), len(around.serving), now))
     steps.append(quota_step(read_limits(around.database, asked.tenant, now), refusals))
     steps.append(load_step(endpoint, around.serving))
     if endpoint is not None:

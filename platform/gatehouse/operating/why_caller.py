@@ -33,12 +33,16 @@ class Caller:
     keys: Sequence[ApiKey]
     grants: Mapping[str, frozenset[str] | None]
 
-    @property
-    def principals(self) -> list[Principal]:
-        """What these keys may do; of a tenant without a key what one without limits of its own could."""
-        return [self._principal(key) for key in self.keys[:NAMED]] or [self._principal(None)]
+    def living(self, now: datetime) -> list[ApiKey]:
+        """Those of the keys that are neither revoked nor expired."""
+        return [key for key in self.keys if key.revoked_at is None and (key.expires_at is None or key.expires_at > now)]
 
-    def _principal(self, key: ApiKey | None) -> Principal:
+    def principals(self, now: datetime) -> list[Principal]:
+        """What the newest living keys may do; of a tenant without one what a key without limits of its own could."""
+        return [self.principal(key) for key in self.living(now)[:NAMED]] or [self.principal()]
+
+    def principal(self, key: ApiKey | None = None) -> Principal:
+        """What a key may do, or one without limits of its own."""
         return Principal(
             tenant_id=self.tenant.id,
             tenant=self.tenant.name,
@@ -120,7 +124,7 @@ def tenant_step(tenant: Tenant) -> Step:
 def grant_step(caller: Caller, endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> Step:
     """Whether a grant covers the endpoint, one of all `endpoints`."""
     tenant, model, version = caller.tenant.name, endpoint.model, endpoint.api_version
-    if visible(endpoint, caller.principals[0]):
+    if visible(endpoint, caller.principal()):
         which = "all API versions" if caller.grants[model] is None else ", ".join(sorted(caller.grants[model] or ()))
         return Step("grant", True, f"{tenant} may call {model}: {which}")
     command = f"gatehouse grants add {tenant} {model}"
@@ -138,7 +142,7 @@ def grant_step(caller: Caller, endpoint: Endpoint, endpoints: Sequence[Endpoint]
 def _granted_one_by_one(caller: Caller, endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> str:
     """The commands that make of a grant for all API versions one for each, and for the endpoint; the default model stays as it is."""
     tenant, model = caller.tenant, endpoint.model
-    kept = [each.api_version for each in endpoints if each.model == model and visible(each, caller.principals[0])]
+    kept = [each.api_version for each in endpoints if each.model == model and visible(each, caller.principal())]
     adding = [f"gatehouse grants add {tenant.name} {model} --api-version {version}" for version in [*kept, endpoint.api_version]]
     default = [f"gatehouse tenants edit {tenant.name} --default-model {model}"] if tenant.default_model == model else []
     return " && ".join([f"gatehouse grants remove {tenant.name} {model}", *adding, *default])
@@ -146,7 +150,7 @@ def _granted_one_by_one(caller: Caller, endpoint: Endpoint, endpoints: Sequence[
 
 def reach_step(caller: Caller, endpoints: Sequence[Endpoint], now: datetime) -> Step:
     """What the tenant may call, of a call that reached no endpoint: which one it meant is not known, so never that it would go well now."""
-    tenant, principal = caller.tenant, caller.principals[0]
+    tenant, principal = caller.tenant, caller.principal()
     live = [each.name for each in endpoints if visible(each, principal) and each.state_at(now, tenant.id) != "retired"]
     may = f"{', '.join(live[:NAMED])}{' and more' if len(live) > NAMED else ''}" if live else "no endpoint"
     remedy = f"gatehouse grants list {tenant.name}, then: gatehouse why --tenant {tenant.name} --model MODEL --api-version vN"
