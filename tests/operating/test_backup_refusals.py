@@ -142,6 +142,29 @@ def test_a_place_that_is_not_empty_is_left_as_it_is(made: Path, tmp_path: Path) 
     assert (tmp_path / "a.db").read_bytes() == b""
 
 
+@pytest.mark.parametrize(
+    ("variable", "outside"),
+    [
+        ("GATEHOUSE_MODELS_DIR", "{}/elsewhere"),
+        ("GATEHOUSE_MODELS_DIR", "../elsewhere"),
+        ("GATEHOUSE_SPOOL_DIR", "{}/elsewhere"),
+        ("GATEHOUSE_TRUSTED_KEYS_DIR", "{}/elsewhere"),
+        ("GATEHOUSE_DATABASE_URL", "sqlite:///{}/elsewhere"),
+        ("GATEHOUSE_DATABASE_URL", "sqlite+pysqlite:///{}/elsewhere"),
+    ],
+)
+def test_the_settings_of_a_backup_put_nothing_outside(altered: Any, tmp_path: Path, variable: str, outside: str) -> None:
+    line = f"{variable}={outside.format(tmp_path)}\n".encode()
+    file = altered(lambda entries: with_content(entries, "settings.env", entries["settings.env"][0] + line))
+    said = refused(file, tmp_path / "new")
+    assert f"by the settings of the backup {variable} lies outside of {tmp_path / 'new'}: set {variable} in the environment" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["altered.backup"]
+    given = f"sqlite:///{tmp_path / 'chosen'}" if variable == "GATEHOUSE_DATABASE_URL" else str(tmp_path / "chosen")
+    commanded(tmp_path / "new", "backup", "restore", str(file), **{variable: given})
+    assert (tmp_path / "chosen").exists() or variable == "GATEHOUSE_SPOOL_DIR"
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_volumes_own_folder_does_not_count(made: Path, tmp_path: Path) -> None:
     (tmp_path / "volume" / "lost+found").mkdir(parents=True)
     commanded(tmp_path / "volume", "backup", "restore", str(made))

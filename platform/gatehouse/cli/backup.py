@@ -16,14 +16,14 @@ from gatehouse.cli.one_line import database_cause
 from gatehouse.cli.output import Json, example, print_json, say_next
 from gatehouse.cli.progress import amount_bar
 from gatehouse.cli.secret_settings import SECRETS, fresh_secret
-from gatehouse.cli.settings_file import settings_file
+from gatehouse.cli.settings_file import settings_file, what_is_set
 from gatehouse.cli.usage_lines import counted
 from gatehouse.cli.written_file import new_binary_file
 from gatehouse.db.session import Database, DatabaseUnreachable, DatabaseUrlInvalid, open_database, wait_until_reachable
 from gatehouse.errors import Refused
 from gatehouse.operating.backup_archive import Manifest, opened_archive
 from gatehouse.operating.backup_making import Wanted, make_backup
-from gatehouse.operating.backup_place import Place, check_place
+from gatehouse.operating.backup_place import Place, check_inside, check_place
 from gatehouse.operating.backup_restoring import check_archive
 from gatehouse.operating.backup_restoring import restore as put_back
 from gatehouse.settings import Settings, SettingsInvalid, settings_from
@@ -81,6 +81,7 @@ def restore(file: File, json: Json = False) -> None:
         missing = [name for name in SECRETS if name not in values]
         here = told_here_alone(text, values)
         place = Place(_settings(values, missing, place_of_settings), text)
+        check_inside(place, what_is_set(place_of_settings)[1])
         check_place(place)
         check_archive(archive, place, amount_bar)
         with _database(place.settings, made=True) as database:

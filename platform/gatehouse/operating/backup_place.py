@@ -1,7 +1,7 @@
 """Where a backup is restored: an empty place with room enough, by the settings that will hold there."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,18 @@ class Place:
         """Where a file of the archive goes."""
         area, _, rest = name.partition("/")
         return folders(self.settings)[area] / rest if rest else self.state_dir / name
+
+
+def check_inside(place: Place, given: Collection[str]) -> None:
+    """Raises Refused where not the environment, whose variables are `given`, but a backup says that files go elsewhere."""
+    is_server = place.settings.database.startswith("postgres")
+    database = {} if is_server else {"GATEHOUSE_DATABASE_URL": place.sqlite_file or Path("/")}
+    for variable, path in (_folders_by_variable(place) | database).items():
+        if variable not in given and not path.resolve().is_relative_to(place.state_dir.resolve()):
+            raise Refused(
+                f"by the settings of the backup {variable} lies outside of {place.state_dir}: "
+                f"set {variable} in the environment to where it is to lie here"
+            )
 
 
 def check_place(place: Place) -> None:
