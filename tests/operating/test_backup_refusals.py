@@ -510,6 +510,15 @@ def test_a_secret_of_the_environment_is_not_in_it_and_is_named(used: Path, tmp_p
     assert (said["secrets_left_out"], said["secrets"]) == (["GATEHOUSE_KEY_PEPPER"], True)
 
 
+def test_every_secret_that_was_set_and_is_not_in_it_is_named_where_it_is_restored(used: Path, tmp_path: Path) -> None:
+    older = {"GATEHOUSE_OTHER_KEY_PEPPERS": "7:e5Kx9Tq2Mv7Wz4Rb8Nc1Yf6Lj3Hg0PdS", "GATEHOUSE_REDIS_URL": "redis://:word@127.0.0.1:1/0"}
+    commanded(used, "backup", "create", str(tmp_path / "b"), **older)
+    said = commanded(tmp_path / "one", "backup", "restore", str(tmp_path / "b")).out
+    assert "next: put GATEHOUSE_OTHER_KEY_PEPPERS, GATEHOUSE_REDIS_URL of that deployment there too" in said
+    assert commanded(tmp_path / "two", "backup", "restore", str(tmp_path / "b"), "--json").json["secrets_missing"] == sorted(older)
+    assert "there too" not in commanded(tmp_path / "three", "backup", "restore", str(tmp_path / "b"), **older).out
+
+
 def test_a_backup_of_postgresql_is_not_put_into_sqlite_by_mistake(tmp_path: Path, postgresql_url: str) -> None:
     (tmp_path / "state").mkdir(mode=0o700)
     file = tmp_path / "b"

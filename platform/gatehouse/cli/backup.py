@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from gatehouse.cli.backup_settings import left_out, settings_text, told_here_alone, values_of_place
+from gatehouse.cli.backup_settings import left_out, settings_text, still_missing, told_here_alone, values_of_place
 from gatehouse.cli.deployment import LONGEST_WAIT_S, settings_or_refusal
 from gatehouse.cli.ended_by_signals import ended_by_signals
 from gatehouse.cli.one_line import database_cause
@@ -50,10 +50,10 @@ def create(
     """Write a backup while servers run: each call that was answered before is in it once. It holds secrets unless they are left out."""
     settings = settings_or_refusal()
     text = settings_text(settings_file(), secrets=not without_secrets)
-    wanted = Wanted(text, not without_secrets, version("gatehouse"))
+    missing = left_out(settings_file(), secrets=not without_secrets)
+    wanted = Wanted(text, not without_secrets, version("gatehouse"), missing)
     with _database(settings, made=False) as database, new_binary_file(file) as target:
         manifest = make_backup(target, settings, database, wanted, amount_bar)
-    missing = left_out(settings_file(), secrets=not without_secrets)
     if json:
         print_json({"file": str(file), "bytes": file.stat().st_size, **_facts(manifest), "secrets_left_out": missing})
         return
@@ -79,6 +79,7 @@ def restore(file: File, json: Json = False) -> None:
                 "set it to an empty PostgreSQL database, or to sqlite:///PATH of a new file"
             )
         missing = [name for name in SECRETS if name not in values]
+        more = still_missing(manifest.secrets_left_out, values)
         here = told_here_alone(text, values)
         place = Place(_settings(values, missing, place_of_settings), text)
         check_inside(place, what_is_set(place_of_settings)[1])
@@ -87,12 +88,14 @@ def restore(file: File, json: Json = False) -> None:
         with _database(place.settings, made=True) as database:
             put_back(archive, place, database, amount_bar)
     if json:
-        facts = {"secrets_missing": missing, "settings_of_this_command": here}
+        facts = {"secrets_missing": missing + more, "settings_of_this_command": here}
         print_json({"state_dir": str(place.state_dir), **_facts(manifest), **facts})
         return
     typer.echo(f"restored into {place.state_dir}, as of {manifest.made_at}: {_contents(manifest)}")
     if missing:
         say_next(f"put {', '.join(missing)} of that deployment into {place_of_settings} (mode 600); with others no key works")
+    if more:
+        say_next(f"put {', '.join(more)} of that deployment there too: they were set, and are not in the backup")
     if here:
         say_next(f"set {', '.join(here)} for the servers too, as for this command: {place_of_settings} does not say so")
     say_next("gatehouse doctor, then gatehouse serve")

@@ -1,10 +1,11 @@
 """The settings of a backup: what goes into it with and without secrets, and what holds where it is restored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from gatehouse.cli.secret_settings import SECRETS
 from gatehouse.cli.settings_file import what_is_set
 from gatehouse.errors import Refused
 from gatehouse.settings import PREFIX, Settings, values_in
@@ -40,6 +41,11 @@ def left_out(file: Path, *, secrets: bool) -> list[str]:
     in_file, above = what_is_set(file)
     here = in_file | above
     return [name for name in secret_names() if name in here and (not secrets or name in above)]
+
+
+def still_missing(names: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """Of the settings that a backup lacks, those that nothing sets here: neither the secrets that each deployment has, nor its places."""
+    return [name for name in secret_names() if name in names and name not in values and name not in (*SECRETS, *PLACES)]
 
 
 def values_of_place(text: str | None, file: Path) -> dict[str, str]:

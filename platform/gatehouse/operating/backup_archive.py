@@ -62,6 +62,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secrets: bool
     tables: list[DumpedTable]
     members: dict[str, Member]
+    secrets_left_out: list[Annotated[str, msgspec.Meta(pattern=r"\AGATEHOUSE_[A-Z_]{1,60}\Z")]] = []
+    """Settings that held secrets and are not in it."""
 
     @property
     def bytes(self) -> int:

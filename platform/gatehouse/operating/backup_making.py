@@ -1,7 +1,7 @@
 """A backup of a deployment that may be serving: spool, database, published versions, keys and settings as of one moment."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,6 +50,8 @@ class Wanted:
     secrets: bool
     version: str
     """Of this Gatehouse."""
+    left_out: Sequence[str] = ()
+    """Settings that hold secrets and do not go into it."""
 
 
 def make_backup(target: BinaryIO, settings: Settings, database: Database, wanted: Wanted, bar: Bar) -> Manifest:
@@ -68,7 +70,8 @@ def make_backup(target: BinaryIO, settings: Settings, database: Database, wanted
         if text is not None:
             writer.add(SETTINGS, [text])
         made_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        manifest = Manifest(FORMAT, made_at, wanted.version, view.dialect, view.migration, wanted.secrets, tables, writer.members)
+        facts = (FORMAT, made_at, wanted.version, view.dialect, view.migration, wanted.secrets, tables, writer.members)
+        manifest = Manifest(*facts, secrets_left_out=list(wanted.left_out))
         writer.finish(manifest)
     return manifest
 
