@@ -249,7 +249,7 @@ class EndpointRetired(Problem):
     code = "endpoint_retired"
     title = "This endpoint has been retired"
     cause = "This API version of the model has ended and no longer answers."
-    remedy = "Call its successor: GET /account names it."
+    remedy = "Call its successor where GET /account names one; else ask us."
 
 
 class EndpointBrownout(Problem):
@@ -433,8 +433,8 @@ class IdempotencyUnavailable(Problem):
     status = 503
     code = "idempotency_unavailable"
     title = "The Idempotency-Key cannot be checked right now"
-    cause = "What keeps the keys of earlier calls cannot be reached. Nothing was scored and nothing was metered."
-    remedy = "Wait for the seconds in Retry-After, then send the call again with the same key."
+    cause = "What keeps Idempotency-Keys cannot be reached. Nothing was scored and nothing was metered."
+    remedy = "Wait for the seconds in Retry-After, then send the call again with the same one."
     passes = True
 
 

@@ -84,7 +84,7 @@ def check(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Read a contract, and prove that its upgrade rules make a valid row of every older one."""
+    """Read a contract, and prove that its upgrade rules make every older row a valid one."""
     contract = _contract(source)
     given = {each.api_version: (origin, each) for origin in old or () for each in [_contract(origin)]}
     stray = [origin for api_version, (origin, _) in given.items() if rules_from(contract, api_version) is None]

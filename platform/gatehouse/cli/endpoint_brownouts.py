@@ -24,7 +24,7 @@ NOW = "now"
 def brownout(
     model: Model,
     api_version: ApiVersion,
-    at: Annotated[str, typer.Option("--at", metavar="MOMENT", help="When it begins (UTC unless it says otherwise), 48h from now, or now.")],
+    at: Annotated[str, typer.Option("--at", metavar="MOMENT", help="A moment (UTC unless it says otherwise), 48h (from now) or now.")],
     minutes: Annotated[int, typer.Option("--minutes", help=f"How long it lasts, 1 to {LONGEST_MIN}.")] = 5,
     tenant: Annotated[str | None, typer.Option("--tenant", help="Only this tenant; else all.")] = None,
     share: Annotated[int, typer.Option("--share", metavar="PERCENT", help="Share of the calls that it refuses, 1 to 100.")] = 100,

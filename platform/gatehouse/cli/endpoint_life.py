@@ -74,7 +74,7 @@ def retire(
     force: Annotated[bool, typer.Option("--force", help="Also while it is in use.")] = False,
     json: Json = False,
 ) -> None:
-    """End an endpoint now: it answers 410, which names the successor. Refused while it has had calls in the last 7 days."""
+    """End an endpoint now: it answers 410, with the successor if it has one. Refused while it has had calls in the last 7 days."""
     with open_deployment() as deployment:
         endpoint = life.retire(deployment, model, api_version, force=force)
     _answer(endpoint, json)

@@ -207,7 +207,7 @@ SAID = {
 
 @app.command(epilog=example("gatehouse keys identify < leaked.txt"))
 def identify(json: Json = False) -> None:
-    """Say whose a whole key is that is given on standard input, and whether it opens anything."""
+    """Say whose the key on standard input is, and whether it opens anything."""
     text = _key_from_input()
     with open_deployment() as deployment:
         found = leaks.identify_key(deployment.database, text, deployment.peppers)

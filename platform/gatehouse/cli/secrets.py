@@ -49,7 +49,7 @@ def create(
 
 @app.command(epilog=example("gatehouse secrets promote GATEHOUSE_KEY_PEPPER"))
 def promote(name: Name, json: Json = False) -> None:
-    """Make the version that is accepted beside the current one the current one, in the settings file; the other one stays accepted."""
+    """In the settings file, make the other accepted version the current one; the one before stays accepted."""
     secret = named_secret(name)
     with open_deployment() as deployment:
         version, values = promotion(secret, deployment.settings)
@@ -65,7 +65,7 @@ def promote(name: Name, json: Json = False) -> None:
 
 @app.command(epilog=example("gatehouse secrets remove GATEHOUSE_KEY_PEPPER"))
 def remove(name: Name, json: Json = False) -> None:
-    """Take what was before out of the settings file, as far as nothing in the database needs it."""
+    """Take old versions out of the settings file, as far as nothing in the database needs them."""
     from gatehouse.cli.secret_needs import removable
 
     secret = named_secret(name)

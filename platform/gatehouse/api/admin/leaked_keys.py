@@ -18,7 +18,7 @@ def leaked_keys_router(parts: AdminParts) -> APIRouter:
     router = strict_router(prefix="/admin/keys", tags=["admin: keys"])
     takes = changes(body=FoundKey, matched=False)
 
-    @router.post("/identify", summary="Whose a whole key is, and what it opens", operation_id="admin_identify_key", **takes)
+    @router.post("/identify", summary="Whose a key is, and what it opens", operation_id="admin_identify_key", **takes)
     @parts.limited
     def identify_key(request: Request, principal: AdminWriter, body: Body) -> IdentifiedKey:
         asked = parsed(request, body, FoundKey)
@@ -26,7 +26,7 @@ def leaked_keys_router(parts: AdminParts) -> APIRouter:
             found = leaks.identify_key(parts.database, asked.key, parts.peppers)
         return IdentifiedKey(**admin_entry(found.key, parts.now()).model_dump(), secret=found.secret)
 
-    @router.post("/revoke-leaked", summary="Revoke the key that a whole key opens", operation_id="admin_revoke_leaked_key", **takes)
+    @router.post("/revoke-leaked", summary="Revoke a leaked key, which is sent whole", operation_id="admin_revoke_leaked_key", **takes)
     @parts.limited
     def revoke_leaked_key(request: Request, principal: AdminWriter, body: Body) -> AdminKeyEntry:
         asked = parsed(request, body, FoundKey)
