@@ -8,9 +8,10 @@ from pydantic import SecretStr
 from gatehouse.cli.secret_settings import SECRETS
 from gatehouse.cli.settings_file import what_is_set
 from gatehouse.errors import Refused
+from gatehouse.operating.backup_place import VARIABLES
 from gatehouse.settings import PREFIX, Settings, values_in
 
-PLACES = tuple(f"{PREFIX}{name}" for name in ("DATABASE_URL", "MODELS_DIR", "SPOOL_DIR", "TRUSTED_KEYS_DIR"))
+PLACES = (f"{PREFIX}DATABASE_URL", *VARIABLES.values())
 WITHOUT = "# The settings of a backup without secrets: those that are missing come from where they are kept.\n"
 
 
