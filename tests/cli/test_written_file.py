@@ -1,13 +1,17 @@
 """Files that are replaced as a whole: no link is followed on the way, and a failure leaves nothing behind and the one before in place."""
 
 import os
-import tempfile
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ended_within import ended_within
 
 from gatehouse.cli.settings_file import change_settings, write_private
-from gatehouse.cli.written_file import written_file
+from gatehouse.cli.written_file import new_binary_file, written_file
 from gatehouse.errors import Refused
 
 ENDED = RuntimeError("in the middle")
@@ -33,15 +37,19 @@ def untouched(target: Path) -> bool:
     return target.read_text() == "untouched" and target.stat().st_mode & 0o777 == 0o644
 
 
-def name_of_all(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.fixture
+def guessed(monkeypatch: pytest.MonkeyPatch) -> str:
     """Whoever plants links has guessed the name."""
-    monkeypatch.setattr(tempfile, "_get_candidate_names", lambda: iter([name, "free"]))
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
+    return "guessed"
 
 
-def test_a_planted_link_is_not_followed_by_a_settings_file(folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_planted_link_is_not_followed_by_a_settings_file(folder: Path, target: Path, guessed: str) -> None:
     (folder / "settings.new").symlink_to(target)
-    (folder / ".settings.env.guessed.unfinished").symlink_to(target)
-    name_of_all(monkeypatch, "guessed")
+    (folder / f".settings.env.{guessed}.unfinished").symlink_to(target)
+    with pytest.raises(FileExistsError):
+        write_private(folder / "settings.env", "GATEHOUSE_DOCS=off\n")
+    assert untouched(target)
     write_private(folder / "settings.env", "GATEHOUSE_DOCS=off\n")
     assert untouched(target)
     assert (folder / "settings.env").read_text() == "GATEHOUSE_DOCS=off\n"
@@ -49,15 +57,27 @@ def test_a_planted_link_is_not_followed_by_a_settings_file(folder: Path, target:
     assert not (folder / "settings.env").is_symlink()
 
 
-def test_a_planted_link_is_not_followed_by_an_export(folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (".out.csv.unfinished", ".out.csv.guessed.unfinished"):
+def test_a_planted_link_is_not_followed_by_an_export(folder: Path, target: Path, guessed: str) -> None:
+    for name in (".out.csv.unfinished", f".out.csv.{guessed}.unfinished"):
         (folder / name).symlink_to(target)
-    name_of_all(monkeypatch, "guessed")
+    with pytest.raises(Refused, match=r"out\.csv cannot be written: File exists"), written_file(folder / "out.csv"):
+        raise AssertionError("the export began")
+    assert untouched(target)
     with written_file(folder / "out.csv") as out:
         out.write("a,b\n")
     assert untouched(target)
     assert (folder / "out.csv").read_text() == "a,b\n"
     assert (folder / "out.csv").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("write", [written_file, new_binary_file])
+def test_a_signal_that_ends_the_call_which_makes_the_file_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], AbstractContextManager[Any]]
+) -> None:
+    monkeypatch.setattr(os, "open", ended_within(os.open))
+    with pytest.raises(SystemExit), write(folder / "out"):
+        raise AssertionError("the export began")
+    assert list(folder.iterdir()) == []
 
 
 def test_root_follows_no_link_of_another_user_to_a_file_that_is_not_theirs(

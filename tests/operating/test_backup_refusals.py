@@ -17,15 +17,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from audit_keys import AUDIT_KEY
 from commanded import Said, commanded
 from database_content import content_of, fill
+from ended_within import ended_within
 from serving_process import GATEHOUSE, environment_of
 from sqlalchemy import text
 from stage import wait_until
 
 from gatehouse.cli.ended_by_signals import ended_by_signals
+from gatehouse.db.migrate import LOCK
 from gatehouse.db.session import open_database
 from gatehouse.errors import Refused
 from gatehouse.operating.backup_archive import opened_archive
@@ -367,8 +370,8 @@ def test_a_disk_that_fills_up_leaves_nothing(made: Path, tmp_path: Path, size: i
 
 
 @contextmanager
-def command_of_its_own(state_dir: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    environment = environment_of({"GATEHOUSE_STATE_DIR": str(state_dir)})
+def command_of_its_own(state_dir: Path, *arguments: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = environment_of({"GATEHOUSE_STATE_DIR": str(state_dir)} | settings)
     with subprocess.Popen([GATEHOUSE, "backup", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             yield process
@@ -377,22 +380,46 @@ def command_of_its_own(state_dir: Path, *arguments: str) -> Iterator[subprocess.
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_command_that_is_ended_from_outside_leaves_nothing(used: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_backup_that_is_ended_from_outside_leaves_nothing(used: Path, tmp_path: Path, number: signal.Signals) -> None:
     state = Path(shutil.copytree(used, tmp_path / "state", symlinks=True))
-    os.truncate(state / MODEL, 4 * 1024**3)  # takes long; without blocks of its own
+    os.truncate(state / MODEL, 64 * 1024**3)  # takes long; without blocks of its own
     (tmp_path / "backups").mkdir()
     with command_of_its_own(state, "create", str(tmp_path / "backups" / "b")) as process:
         wait_until(lambda: any((tmp_path / "backups").iterdir()))
         process.send_signal(number)
-        assert process.wait(20) == 128 + number
+        assert process.wait(60) == 128 + number
     assert list((tmp_path / "backups").iterdir()) == []
-    os.truncate(state / MODEL, 64 * 1024**2)
-    commanded(state, "backup", "create", str(tmp_path / "b"))
-    with command_of_its_own(tmp_path / "new", "restore", str(tmp_path / "b")) as process:
-        wait_until(lambda: (tmp_path / "new" / MODEL).exists())
-        process.send_signal(number)
-        assert process.wait(20) == 128 + number
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_restore_that_is_ended_from_outside_leaves_nothing(
+    made: Path, tmp_path: Path, number: signal.Signals, empty_postgresql_url: str
+) -> None:
+    url = {"GATEHOUSE_DATABASE_URL": empty_postgresql_url}
+    waiting = (
+        "SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+        "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    with psycopg.connect(empty_postgresql_url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))  # as a process that migrates; the restore waits for it
+        with command_of_its_own(tmp_path / "new", "restore", str(made), **url) as process:
+            wait_until(lambda: other.execute(waiting).fetchone() is not None)
+            assert (tmp_path / "new" / MODEL).exists()
+            process.send_signal(number)
+            assert process.wait(60) == 128 + number
     assert not (tmp_path / "new").exists()
+    commanded(tmp_path / "new", "backup", "restore", str(made), **url)
+
+
+@pytest.mark.parametrize("call", ["open", "mkdir"])
+def test_a_restore_that_is_ended_within_a_call_leaves_nothing(
+    made: Path, tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "new"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, ended_within(getattr(os, call)))
+        commanded(state, "backup", "restore", str(made), code=143)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_backup_goes_on_where_the_end_of_a_terminal_is_ignored() -> None:

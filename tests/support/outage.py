@@ -1,11 +1,11 @@
 """A database that cannot be reached: PostgreSQL that ends all connections and takes no new one, a SQLite file that cannot be opened."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import create_engine, event, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import create_engine, make_url, text
 
 from gatehouse.db.session import Database
 
@@ -35,11 +35,12 @@ def _postgresql_away(url: str) -> Iterator[None]:
 
 @contextmanager
 def _sqlite_away(database: Database) -> Iterator[None]:
-    def refuse(*_: Any) -> None:
-        raise OperationalError("BEGIN", {}, Exception("unable to open database file"))
+    def refuse(_: Any) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
 
-    event.listen(database.engine, "begin", refuse, insert=True)
+    begin = database.engine.dialect.do_begin
+    database.engine.dialect.do_begin = refuse  # at one moment: listeners of SQLAlchemy's events do not change under load
     try:
         yield
     finally:
-        event.remove(database.engine, "begin", refuse)
+        database.engine.dialect.do_begin = begin

@@ -1,10 +1,10 @@
 """Files that are there only once they are whole: an export, a settings file."""
 
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -20,17 +20,8 @@ def written_file(out: Path | None) -> Iterator[TextIO]:
         return
     if out.exists() and not out.is_file():
         raise Refused(f"{out} cannot be written: it is no file")
-    try:
-        unfinished = _fresh(out)
-    except OSError as error:
-        raise Refused(f"{out} cannot be written: {cause_of(error)}") from None
-    try:
-        with _taking_the_place(*unfinished, out) as target:
-            yield target
-    except OSError as error:
-        if error.filename is None:  # one with a name is of what is read
-            raise Refused(f"{out} cannot be written: {cause_of(error)}") from None
-        raise
+    with _in_one_line(out), replaced_file(out) as target:
+        yield target
 
 
 @contextmanager
@@ -38,48 +29,57 @@ def new_binary_file(out: Path) -> Iterator[BinaryIO]:
     """A file for its owner alone that is there once it is whole, and never takes another's place. Raises Refused."""
     if out.exists():
         raise Refused(f"{out} is there already: name another file")
-    try:
-        descriptor, unfinished = _fresh(out)
-    except OSError as error:
-        raise Refused(f"{out} cannot be written: {cause_of(error)}") from None
-    try:
-        with os.fdopen(descriptor, "wb") as target:
-            yield target
-            target.flush()
-            os.fsync(target.fileno())
-        Path(unfinished).replace(out)
-        _sync(out.parent)
-    except BaseException as error:
-        Path(unfinished).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # one with a name is of what is read
-            raise Refused(f"{out} cannot be written: {cause_of(error)}") from None
-        raise
+    with _in_one_line(out), _unfinished(out) as unfinished, open(unfinished, "xb", opener=_for_its_owner) as target:
+        yield target
+        _kept(target)
 
 
 @contextmanager
 def replaced_file(file: Path) -> Iterator[TextIO]:
     """A fresh file (mode 600) that takes the place of `file` once all of it is on the disk; else nothing is left. Raises OSError."""
-    with _taking_the_place(*_fresh(file), file) as target:
+    with _unfinished(file) as unfinished, open(unfinished, "x", encoding="utf-8", newline="", opener=_for_its_owner) as target:
         yield target
-
-
-def _fresh(file: Path) -> tuple[int, str]:
-    """Beside the file, by a name that nobody knows before and no link is followed from: the folder may be another user's."""
-    return tempfile.mkstemp(prefix=f".{file.name}.", suffix=".unfinished", dir=file.parent)
+        _kept(target)
 
 
 @contextmanager
-def _taking_the_place(descriptor: int, name: str, file: Path) -> Iterator[TextIO]:
+def _unfinished(file: Path) -> Iterator[Path]:
+    """A name beside the file whose file takes its place at the end; it is taken away where anything fails.
+
+    Nobody knows the name before, and no link is followed from it: the folder may be another user's. It is made up before there is a
+    file: one that is made by a call which a signal ends would have a name that only the call knows.
+    """
+    unfinished = file.with_name(f".{file.name}.{secrets.token_hex(8)}.unfinished")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as target:
-            yield target
-            target.flush()
-            os.fsync(target.fileno())  # before the name is its own: a crash leaves the file before or this one, never an empty one
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+        yield unfinished
+        unfinished.replace(file)
+    except BaseException as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        if isinstance(error, OSError) and error.filename == str(unfinished):
+            error.filename = str(file)
         raise
     _sync(file.parent)
+
+
+@contextmanager
+def _in_one_line(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(out)):  # another one is that of what is read
+            raise Refused(f"{out} cannot be written: {cause_of(error)}") from None
+        raise
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def _kept(target: BinaryIO | TextIO) -> None:
+    """On the disk before its name is its own: a crash leaves the file before or this one, never an empty one."""
+    target.flush()
+    os.fsync(target.fileno())
 
 
 def _sync(folder: Path) -> None:

@@ -85,19 +85,30 @@ class _Written:
         """Made, with those above it, where it is not there."""
         if not path.is_dir():
             self.folder(path.parent, mode)
-            path.mkdir(mode=mode)
-            self._paths.append(path)
+            with self._noted(path):
+                path.mkdir(mode=mode)
 
     def file(self, path: Path, mode: int, chunks: Iterable[bytes]) -> int:
         """A new file that is on the disk; its bytes. Raises FileExistsError."""
         self.folder(path.parent, 0o755 if mode & 0o044 else 0o700)
-        with os.fdopen(os.open(path, _NEW_FILE, mode), "wb") as file:
-            self._paths.append(path)
+        with self._noted(path):
+            descriptor = os.open(path, _NEW_FILE, mode)
+        with os.fdopen(descriptor, "wb") as file:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
             return file.tell()
+
+    @contextmanager
+    def _noted(self, path: Path) -> Iterator[None]:
+        """Before it is made: a signal that ends the call which makes it leaves it known. What was there before is somebody else's."""
+        self._paths.append(path)
+        try:
+            yield
+        except FileExistsError:
+            self._paths.remove(path)
+            raise
 
     def undo(self) -> None:
         """Newest first; a folder into which somebody else has put something stays."""
