@@ -9,7 +9,7 @@ import httpx2
 import jwt
 import pytest
 from outage import database_away
-from stage import Live, Stage, key_id, problem, wait_until
+from stage import Live, Stage, key_id, problem, token_of, wait_until
 
 PATH = "/oauth/revoke"
 FORM = "application/x-www-form-urlencoded"
@@ -19,12 +19,6 @@ NEVER = "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"
 @pytest.fixture(scope="module")
 def key(live: Live) -> str:
     return live.stage.tenant("acme", "iris")
-
-
-def token_of(live: Live, key: str) -> str:
-    form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
-    token: str = live.client.post("/oauth/token", data=form).json()["access_token"]
-    return token
 
 
 def works(live: Live, token: str) -> bool:

@@ -5,7 +5,7 @@ import time
 import jwt
 import pytest
 from jwt import PyJWKSet
-from stage import ACTOR, Live, Stage, key_id, wait_until
+from stage import ACTOR, Live, Stage, token_of, wait_until
 from wire import head, wire
 
 from gatehouse.db.clock import database_now
@@ -15,12 +15,6 @@ from gatehouse.principal import TENANT_SCOPES
 
 KEYS = "/.well-known/jwks.json"
 METADATA = "/.well-known/oauth-authorization-server"
-
-
-def token_of(live: Live, key: str) -> str:
-    form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
-    token: str = live.client.post("/oauth/token", data=form).json()["access_token"]
-    return token
 
 
 def test_row_38_the_key_set_holds_public_members_only_and_a_stranger_proves_a_token_by_it(live: Live) -> None:

@@ -18,7 +18,7 @@ from own_postgresql import OwnPostgresql
 from proxy import proxy_to
 from serving_process import serving_process
 from sqlalchemy import make_url
-from stage import ROOT, Live, Stage, key_id, wait_until
+from stage import ROOT, Live, Stage, token_of, wait_until
 from typer.testing import CliRunner
 from written_steps import Step, written_steps
 
@@ -272,9 +272,3 @@ def test_row_106_a_token_key_is_changed_under_load_without_a_refusal(stage_on_ea
         first, key = jwt.get_unverified_header(token_of(live, stage.issued[0]))["kid"], stage.issued[0]
         wait_until(lambda: jwt.get_unverified_header(token_of(live, key))["kid"] != first, LEAD.total_seconds() + 10)
     assert refusals(callers.seen) == {}
-
-
-def token_of(live: Live, key: str) -> str:
-    form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
-    token: str = live.client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
-    return token

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 from sqlmodel import col, select
-from stage import IRIS_ROW, Live, Stage, instances, key_id, problem, wait_until
+from stage import IRIS_ROW, Live, Stage, instances, key_id, problem, token_of, wait_until
 from statements import statements
 
 from gatehouse.db.tables import AuditTable
@@ -47,12 +47,6 @@ def without_id(answer: httpx2.Response) -> tuple[int, str, dict[str, str]]:
     request_id = answer.headers["x-request-id"]
     headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")}
     return answer.status_code, answer.text.replace(request_id, "ID"), headers
-
-
-def token_of(live: Live, key: str) -> str:
-    form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
-    token: str = live.client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
-    return token
 
 
 BY_ID = [("GET", "", None), ("PATCH", "", {"name": "mine"}), ("POST", "/rotate", {}), ("DELETE", "", None)]

@@ -10,19 +10,13 @@ from typing import Any
 import httpx2
 import pytest
 from outage import database_away
-from stage import ACTOR, IRIS_ROW, Live, Stage, instances, key_id, problem, wait_until
+from stage import ACTOR, IRIS_ROW, Stage, instances, problem, token_of, wait_until
 
 from gatehouse.identity.api_keys import mint_key
 from gatehouse.identity.tenants import remove_grant
 from gatehouse.principal import Scope
 
 GOOD = json.dumps(instances(IRIS_ROW)).encode()
-
-
-def token_of(live: Live, key: str) -> str:
-    form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
-    token: str = live.client.post("/oauth/token", data=form).json()["access_token"]
-    return token
 
 
 def unavailable(answer: httpx2.Response) -> None:

@@ -9,7 +9,7 @@ import pytest
 import secrecy
 from logged_in import invited
 from sqlalchemy import text
-from stage import IRIS_ROW, Live, Stage, instances, key_id
+from stage import IRIS_ROW, Live, Stage, instances, key_id, token_of
 
 from gatehouse.db.audit import Actor, record_audit
 from gatehouse.db.audit_chain import chain_pending
@@ -19,12 +19,6 @@ from gatehouse.principal import TENANT_SCOPES, Role, Scope
 PASSWORD = "a walk along the canal 41"
 CANARY = "Canary5c1e9d77f0"
 """No name of a key, or it would rightly be kept."""
-
-
-def token_of(live: Live, key: str) -> str:
-    form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
-    token: str = live.client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
-    return token
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from stage import ACTOR, IRIS_ROW, Live, Stage, instances, key_id, wait_until
+from stage import ACTOR, IRIS_ROW, Live, Stage, instances, key_id, token_of, wait_until
 from wire import Answer, head, wire
 
 from gatehouse.identity import keys
@@ -16,12 +16,6 @@ from gatehouse.principal import TENANT_SCOPES, Scope
 
 TakeAway = Callable[[Live, str, str], object]
 """Of a server, a key and the credential that was got by it."""
-
-
-def token_of(live: Live, key: str) -> str:
-    form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
-    token: str = live.client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
-    return token
 
 
 def revoke_token(live: Live, key: str, token: str) -> None:

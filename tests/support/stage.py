@@ -317,6 +317,13 @@ class Live:
         return self.client.get(path, headers={"authorization": f"Bearer {key}"} if key else {})
 
 
+def token_of(live: Live, key: str) -> str:
+    """An access token of the key."""
+    form = {"grant_type": "client_credentials", "client_id": key_id(key), "client_secret": key}
+    token: str = live.client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
+    return token
+
+
 def key_id(key: str) -> str:
     """The id inside a key."""
     return key.split("_")[1]
