@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatehouse.db.tables import UsageEventTable
-from gatehouse.usage.event import EventInvalid, UsageEvent, decode_line, encode_line, month_name, uuid7
+from gatehouse.usage.event import EventInvalid, UsageEvent, decode_events, decode_line, encode_line, month_name, uuid7
 from gatehouse.usage.outcomes import metered_rows
 
 
@@ -24,6 +24,13 @@ def test_an_event_is_one_line_that_reads_back(make_event: Any) -> None:
     assert decode_line(line[:-1]) == event
 
 
+@pytest.mark.parametrize("name", [r"\u0000", r"a\\u0000", "\\"])
+def test_a_backslash_before_u0000_is_no_nul(make_event: Any, name: str) -> None:
+    event = make_event(request_id=name)
+    assert decode_line(encode_line(event)[:-1]) == event
+    assert decode_events(encode_line(event)) == [event]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -37,6 +44,7 @@ def test_an_event_is_one_line_that_reads_back(make_event: Any) -> None:
         (b'"rows":2', b'"rows":2,"extra":1'),
         (b'"iris"', b'"' + b"x" * 64 + b'"'),
         (b'"iris"', rb'"\u0000"'),
+        (b'"iris"', rb'"\\\u0000"'),
         (b'"iris"', b'"\xff"'),
         (b'"2026-11"', b'"2026-13"'),
         (b'"month"', b'"month'),
