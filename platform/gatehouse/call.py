@@ -82,6 +82,8 @@ class Call:
     fields: Fields = field(default_factory=Fields, repr=False)
     """The headers that came with it."""
     principal: Principal | None = None
+    holder: Principal | None = None
+    """Whose credential it is where that was proven, and is not good here or any more: then there is no principal."""
     credential: str = field(default="", repr=False)
     """What the caller was let in by, for steps that must prove it anew; never written down."""
     generation: int = 0

@@ -15,6 +15,7 @@ from gatehouse.cli import COMMANDS, load_command
 from gatehouse.errors import CATALOGUE
 from gatehouse.settings import Settings
 
+ANSWERS = re.compile(r"(\d{3}) ((?:`\w+`(?:, )?)+)")
 PAGE = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 PACKAGE = Path(gatehouse.__path__[0])
 METRIC = re.compile(r"^\| `(gatehouse_\w+)` \| .*? \|(.*)\|$", re.MULTILINE)
@@ -127,6 +128,17 @@ def test_the_runbook_begins_with_how_gatehouse_is_reached_after_going_live() -> 
     go_live = (ROOT / "docs" / "go-live.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"^gatehouse\(\) .*$", go_live, re.MULTILINE)
     assert line in PAGE[: PAGE.index("## ")]
+
+
+def test_what_partners_write_is_there_by_each_code_that_predictions_are_often_refused_with() -> None:
+    table = PAGE[PAGE.index("## What a partner writes") : PAGE.index("## What callers get")]
+    named = {
+        (int(status), code) for row in table.splitlines() for status, codes in ANSWERS.findall(row) for code in re.findall(r"\w+", codes)
+    }
+    assert named - {(problem.status, code) for code, problem in CATALOGUE.items()} == set()
+    tried = {401, 403, 404, 410, 413, 415, 422, 429}
+    others = {"beyond_own_key", "login_needed", "login_too_old", "idempotency_key_reused"}  # of people, and of one header
+    assert {code for code, problem in CATALOGUE.items() if problem.status in tried} - {code for _, code in named} == others
 
 
 @pytest.mark.parametrize("page", ["runbook.md", "go-live.md"])

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def steps(operate: Callable[..., Any], tenant: str, *, endpoint: str = "iris v1"
     found = json.loads(operate(f"why --tenant {tenant} --model {model} --api-version {version}{named} --json", code=code))
     assert [step["part"] for step in found["steps"]] == PARTS
     assert found["well"] is (code == 0)
-    assert all((step["remedy"] is None) is step["well"] for step in found["steps"])
+    assert all((step["remedy"] is None) is (step["well"] and not step["lately"]) for step in found["steps"])
     return {step["part"]: step for step in found["steps"]}
 
 
@@ -108,6 +109,42 @@ def test_a_revoked_key_is_named_and_another_one_mends_it(serving: Live, operate:
     fault(operate, "key", "revoked", key=key)
 
 
+def lately(operate: Callable[..., Any], part: str, tenant: str, **asked: Any) -> Any:
+    """The one step that lets calls in and has refused some; a refusal is in the database after a moment."""
+    wait_until(lambda: any(step["lately"] for step in steps(operate, tenant, **asked).values()))
+    found = steps(operate, tenant, **asked)
+    assert [name for name, step in found.items() if step["lately"]] == [part]
+    return found[part]
+
+
+def test_a_key_that_is_used_on_though_it_was_revoked_is_named_beside_the_one_that_works(serving: Live, operate: Any) -> None:
+    key, other = serving.stage.tenant("replaced", "iris"), serving.stage.key("replaced")
+    operate(f"keys revoke {key_id(key)}")
+    asked = "why --tenant replaced --model iris --api-version v1"
+    assert "nothing stands in the way now; a call that gets 401 all the same" in operate(asked)
+    wait_until(lambda: serving.predict(key, instances(IRIS_ROW)).status_code == 401)
+    step = lately(operate, "key", "replaced")
+    assert f"in order: {key_id(other)}; 1 of its keys is not; " in step["detail"]
+    assert f"with key {key_id(key)} got 401 in the last 24 hours" in step["detail"]
+    assert step["remedy"].startswith("the partner takes another of its keys, or: gatehouse keys create --tenant replaced")
+    shown = operate(asked)
+    assert [line.split()[1] for line in shown.splitlines() if line.lstrip().startswith("!")] == ["key"]
+    assert "what is marked ! has refused calls of the last 24 hours" in shown
+    fault(operate, "key", "replaced", key=key)
+    assert f"{key_id(key)} is revoked since" in operate(f"{asked} --key gate_{key_id(key)}", code=1)
+
+
+def test_a_key_that_is_used_from_elsewhere_is_named_and_another_network_mends_it(serving: Live, operate: Any) -> None:
+    serving.stage.tenant("elsewhere", "iris")
+    key = serving.stage.key("elsewhere", networks=(ip_network("192.0.2.0/24"),))
+    assert serving.predict(key, instances(IRIS_ROW)).status_code == 401
+    step = lately(operate, "key", "elsewhere")
+    assert "1 call with key" in step["detail"]
+    assert "from an address outside of 192.0.2.0/24" in step["detail"]
+    mend(operate, step | {"remedy": step["remedy"].replace("CIDR,…", "127.0.0.0/8")})
+    answers_again(serving, key)
+
+
 def test_an_expired_key_is_named(serving: Live, operate: Any) -> None:
     serving.stage.tenant("expired", "iris")
     ends = datetime.now(UTC) + timedelta(milliseconds=200)
@@ -115,7 +152,7 @@ def test_an_expired_key_is_named(serving: Live, operate: Any) -> None:
     wait_until(lambda: datetime.now(UTC) > ends)
     step = fault(operate, "key", "expired", key=key)
     assert "has expired" in step["detail"]
-    assert "1 of its keys cannot" in steps(operate, "expired")["key"]["detail"]
+    assert "1 of its keys is not" in steps(operate, "expired")["key"]["detail"]
     mend(operate, step)
     steps(operate, "expired", key=key)
 
@@ -285,6 +322,9 @@ def test_what_no_process_serves_is_named(stage: Stage, monkeypatch: pytest.Monke
         found = steps(operate, "acme", code=1)
         assert [part for part, step in found.items() if not step["well"]] == ["load", "engine"]
         assert "has not loaded iris/v1 as released" in found["load"]["detail"]
+        said = r"^NOT LOADED by process prc_\w+: .+; for what to do: gatehouse doctor$"
+        assert re.search(said, operate("endpoints show iris v1"), re.MULTILINE)
+        assert list(json.loads(operate("endpoints show iris v1 --json"))["not_loaded"].values())
         assert found["engine"]["detail"] == "iris 1.0.0: manifest.sig is missing; calls get 503"
     assert "nobody answers" in steps(operate, "acme", code=1)["load"]["detail"]
 

@@ -12,6 +12,7 @@ from gatehouse.cli.endpoint_facts import ApiVersion, Model, facts, say_life, say
 from gatehouse.cli.endpoint_life import add_life_commands
 from gatehouse.cli.endpoint_shadow import add_shadow_commands
 from gatehouse.cli.output import Json, example, print_json, print_table
+from gatehouse.composition.deployment_status import DeploymentStatus, read_status
 from gatehouse.migration.bridging import bridges_to
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.store import list_endpoints, named_endpoint
@@ -57,10 +58,13 @@ def show_one(model: Model, api_version: ApiVersion, json: Json = False) -> None:
     with open_deployment() as deployment, deployment.database.read() as session:
         endpoint = named_endpoint(session, model, api_version)
         bridged = bridges_to(endpoint, list_endpoints(session))
+        not_loaded = _not_loaded(read_status(session, deployment.settings), endpoint)
     if json:
-        print_json(facts(endpoint, datetime.now(UTC)))
+        print_json(facts(endpoint, datetime.now(UTC)) | {"not_loaded": not_loaded})
         return
     _say(endpoint)
+    for process, reason in not_loaded.items():
+        typer.echo(f"NOT LOADED by process {process}: {reason}; for what to do: gatehouse doctor")
     for each in bridged:
         typer.echo(f"its model answers the calls of {each.name} too, which is bridged to it")
 
@@ -125,6 +129,12 @@ def _answer(endpoint: Endpoint, json: bool) -> None:
         return
     _say(endpoint)
     typer.echo("a version that cannot be loaded takes no calls: /health/ready says why")
+
+
+def _not_loaded(status: DeploymentStatus, endpoint: Endpoint) -> dict[str, str]:
+    """Processes that serve without it, and why."""
+    reasons = {each.process.id: each.standing.not_served.get(endpoint.name) for each in status.serving}
+    return {process: reason for process, reason in reasons.items() if reason is not None}
 
 
 def _say(endpoint: Endpoint) -> None:

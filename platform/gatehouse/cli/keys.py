@@ -219,7 +219,8 @@ def identify(json: Json = False) -> None:
 
 
 def checked_id(key_id: str) -> str:
-    """A key's id. Raises Refused."""
+    """A key's id, which may come with the `gate_` that the key begins with. Raises Refused."""
+    key_id = key_id.removeprefix("gate_")
     if not KEY_ID.fullmatch(key_id):  # a whole key, or a part of one: it is not repeated on the screen
         raise Refused("name the key by its id, never by the whole key: gatehouse keys list; a leaked one: gatehouse keys revoke - < FILE")
     return key_id

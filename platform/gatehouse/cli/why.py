@@ -24,6 +24,8 @@ from gatehouse.usage.call_store import MOST
 
 LONGEST_ID = 64
 NOT_FOUND = 404
+LATELY = "what is marked ! has refused calls of the last 24 hours, and would not refuse every call now"
+ALL_WELL = "nothing stands in the way now; a call that gets 401 all the same came with another key, or a bad copy of one: ask for its code"
 USE = "name a call by its request id, or: gatehouse why --tenant acme --model churn --api-version v1"
 
 
@@ -93,12 +95,20 @@ def _say(call: PastCall | None, steps: Sequence[Step], json: bool, *, well: bool
         return
     if call is not None:
         _say_call(call)
-    rows = [("✓" if step.well else "✗", step.part, step.detail) for step in steps]
+    rows = [(_mark(step), step.part, step.detail) for step in steps]
     print_parts(("", "part", "what"), rows, [step.remedy for step in steps])
     if call is not None and call.again:
         typer.echo(f"the same call would get {call.code} again: {call.again}")
     elif call is not None and well:
         typer.echo("nothing stands in the way of such a call now")
+    elif call is None and well:
+        typer.echo(LATELY if any(step.lately for step in steps) else ALL_WELL)
+
+
+def _mark(step: Step) -> str:
+    if not step.well:
+        return "✗"
+    return "!" if step.lately else "✓"
 
 
 def _facts(call: PastCall) -> dict[str, Any]:

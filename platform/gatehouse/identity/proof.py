@@ -37,8 +37,16 @@ class Verifier(Protocol):
     def verify(self, text: str, now: float) -> TokenClaims | PersonClaims: ...
 
 
-class CredentialEnded(CredentialInvalid):
-    """Proven, but of a key or a token that works no more: it stays refused until something changes."""
+class CredentialNotGood(CredentialInvalid):
+    """Proven, and of no use here or now. `holder` is whose it is: the caller is told nothing of it, those who look after the key are."""
+
+    def __init__(self, holder: Principal, *, reason: str) -> None:
+        super().__init__(reason=reason)
+        self.holder = holder
+
+
+class CredentialEnded(CredentialNotGood):
+    """Of a key or a token that works no more: it stays refused until something changes."""
 
 
 class SecretWrong(CredentialInvalid):
@@ -84,7 +92,7 @@ class Prover:
         verified = self._prove_token(text) if is_token else self._prove_key(text)
         now = self.now()
         if verified.expires_at <= now:
-            raise CredentialInvalid(reason="credential_expired")
+            raise CredentialNotGood(verified.principal, reason="credential_expired")
         check_network(verified.principal, address)
         if verified.principal.key_id:
             self.uses.note(verified.principal.key_id, now)
@@ -116,7 +124,7 @@ class Prover:
         claims = self._verify(text, now)
         verified = self._person(claims) if isinstance(claims, PersonClaims) else self._key(claims, now)
         if self._is_revoked(claims.jti):
-            raise CredentialEnded(reason="token_revoked")
+            raise CredentialEnded(verified.principal, reason="token_revoked")
         return replace(verified, expires_at=min(verified.expires_at, claims.expires_at), jti=claims.jti, kid=claims.kid)
 
     def _key(self, claims: TokenClaims, now: float) -> Verified:
@@ -125,7 +133,7 @@ class Prover:
             raise CredentialInvalid(reason="token_key_unknown")
         verified = _alive(stored, now)
         if claims.issued_at < dated_from(stored.previous_since):  # got by a secret older than the two that work
-            raise CredentialInvalid(reason="key_secret_rotated")
+            raise CredentialNotGood(stored.principal, reason="key_secret_rotated")
         if claims.issued_at < dated_from(stored.rotated_at):  # got by the secret before the last rotation
             verified = _in_grace(verified, stored, now)
         return replace(verified, principal=replace(verified.principal, scopes=verified.principal.scopes & claims.scopes))
@@ -168,20 +176,20 @@ class Prover:
 
 def _alive(stored: StoredKey, now: float) -> Verified:
     if stored.revoked_at is not None:
-        raise CredentialEnded(reason="key_revoked")
+        raise CredentialEnded(stored.principal, reason="key_revoked")
     if stored.tenant_suspended:
-        raise CredentialEnded(reason="tenant_suspended")
+        raise CredentialEnded(stored.principal, reason="tenant_suspended")
     expires_at = _seconds(stored.expires_at)
     if expires_at <= now:
-        raise CredentialEnded(reason="key_expired")
+        raise CredentialEnded(stored.principal, reason="key_expired")
     return Verified(stored.principal, expires_at)
 
 
 def _in_grace(verified: Verified, stored: StoredKey, now: float) -> Verified:
-    """`verified`, ending with the grace of the secret before the last rotation. Raises CredentialInvalid when it has ended."""
+    """`verified`, ending with the grace of the secret before the last rotation. Raises CredentialEnded when that is over."""
     ends_at = stored.grace_ends_at.timestamp() if stored.grace_ends_at else now
     if ends_at <= now:
-        raise CredentialEnded(reason="key_secret_rotated")
+        raise CredentialEnded(stored.principal, reason="key_secret_rotated")
     return replace(verified, expires_at=min(verified.expires_at, ends_at))
 
 
@@ -192,9 +200,9 @@ def _why_unproven(stored: StoredSecrets | None, peppers: Peppers) -> str:
 
 
 def check_network(principal: Principal, address: str) -> None:
-    """Raises CredentialInvalid."""
+    """Raises CredentialNotGood."""
     if principal.networks and not contains(principal.networks, address):
-        raise CredentialInvalid(reason="network_not_allowed")
+        raise CredentialNotGood(principal, reason="network_not_allowed")
 
 
 def _seconds(moment: datetime | None) -> float:

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from gatehouse.db.revision import EVERYTHING, Change
-from gatehouse.errors import CredentialInvalid
 from gatehouse.identity.key_store import StoredKey, StoredSecrets
 from gatehouse.identity.peppers import Peppers
 from gatehouse.identity.person_store import StoredPerson
-from gatehouse.identity.proof import CredentialEnded, Prover, Uses, Verifier, check_network, unavailable
+from gatehouse.identity.proof import CredentialEnded, CredentialNotGood, Prover, Uses, Verifier, check_network, unavailable
 from gatehouse.principal import Principal, Verified
 
 MAX_REMEMBERED = 100_000
@@ -50,14 +49,14 @@ class Authenticator:
         self._monotonic = monotonic
         self._confirmed_at = monotonic()
         self._remembered: dict[bytes, Verified] = {}
-        self._ended: dict[bytes, str] = {}
-        """Credentials of keys that have ended, and why. Of wrong secrets nothing is remembered: that would tell which ids exist."""
+        self._ended: dict[bytes, tuple[Principal, str]] = {}
+        """Credentials of keys that have ended: whose, and why. Of wrong secrets nothing is remembered: that would tell which ids exist."""
         self.generation = 0
 
     def recall(self, text: str, address: str = "") -> Principal | None:
         """The principal of a credential that was proven before and has not changed since; None when it must be looked up.
 
-        Raises CredentialInvalid when it has expired or may not be used from `address`, CredentialEnded where it was refused so before,
+        Raises CredentialNotGood when it has expired or may not be used from `address`, CredentialEnded where it was refused so before,
         IdentityUnavailable when changes have not been seen for too long.
         """
         digest = _cache_key(text)
@@ -67,7 +66,7 @@ class Authenticator:
             return None
         now = self._now()
         if verified.expires_at <= now:
-            raise CredentialInvalid(reason="credential_expired")
+            raise CredentialNotGood(verified.principal, reason="credential_expired")
         if self.stale_for_s() > self._stale_after_s:
             raise unavailable("identity_stale")
         principal = verified.principal
@@ -95,12 +94,13 @@ class Authenticator:
         if generation == self.generation:
             if len(self._ended) >= MAX_ENDED:
                 self._ended.pop(next(iter(self._ended)))
-            self._ended[_cache_key(text)] = ended.reason or ""
+            self._ended[_cache_key(text)] = ended.holder, ended.reason
 
     def _check_ended(self, digest: bytes) -> None:
-        reason = self._ended.get(digest)
-        if reason is not None and self.stale_for_s() <= ENDED_FRESH_S:
-            raise CredentialEnded(reason=reason)
+        ended = self._ended.get(digest)
+        if ended is not None and self.stale_for_s() <= ENDED_FRESH_S:
+            holder, reason = ended
+            raise CredentialEnded(holder, reason=reason)
 
     def confirm(self) -> None:
         """All changes up to now have been seen."""

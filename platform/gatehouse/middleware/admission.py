@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call, Fields, Route
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, CredentialMissing
+from gatehouse.identity.proof import CredentialNotGood
 from gatehouse.middleware.people import check_person
 from gatehouse.middleware.recognition import Recognition, challenged
 from gatehouse.principal import Principal
@@ -71,7 +72,11 @@ class Admission:
         text = credential_of(call.fields, optional=path in self.access.optional)
         if text is not None:
             call.credential = text
-            call.principal = principal = self.recognition.recall(call) or await self.recognition.look_up(call)
+            try:
+                call.principal = principal = self.recognition.recall(call) or await self.recognition.look_up(call)
+            except CredentialNotGood as refusal:
+                call.holder = refusal.holder if self.match(path) is not None else None
+                raise
             if principal.person_id:
                 check_person(principal, scope["method"], path, self.now())
             call.route = self.match(path)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
@@ -13,11 +13,14 @@ from gatehouse.migration.store import list_endpoints, named_endpoint
 from gatehouse.operating.tenant_limits import read_limits
 from gatehouse.operating.why_caller import Caller, grant_step, key_step, reach_step, read_caller, tenant_step
 from gatehouse.operating.why_endpoint import engine_step, lifecycle_step, open_windows
-from gatehouse.operating.why_limits import SPAN_S, limits_step, quota_step
+from gatehouse.operating.why_limits import limits_step, quota_step
 from gatehouse.operating.why_load import ServingNow, has_loaded, load_step
 from gatehouse.operating.why_step import Step
 from gatehouse.settings import Settings
 from gatehouse.usage.refusals_store import refusals_since
+
+LATELY, JUST_NOW = timedelta(days=1), timedelta(minutes=1)
+"""Refusals of that time are told of; those of the last minute count as those of now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,9 @@ def walk(around: Surroundings, asked: Asked) -> list[Step]:
         caller = read_caller(session, asked.tenant, asked.key_id)
         endpoint = named_endpoint(session, *asked.endpoint) if asked.endpoint else None
         endpoints = list_endpoints(session)
-        refusals = refusals_since(session, caller.tenant.id, asked.key_id, int(now.timestamp()) - SPAN_S)
+        refusals = refusals_since(session, caller.tenant.id, asked.key_id, now - LATELY, now - JUST_NOW)
         lifecycle = _lifecycle_step(session, caller, endpoint, now) if endpoint else None
-    steps = [key_step(caller, settings.key_peppers.keys(), now), tenant_step(caller.tenant)]
+    steps = [key_step(caller, settings.key_peppers.keys(), now, refusals), tenant_step(caller.tenant)]
     if endpoint is not None and lifecycle is not None:
         steps += [grant_step(caller, endpoint, endpoints), lifecycle]
     elif asked.not_found:

@@ -15,8 +15,9 @@ from gatehouse.identity.store import Tenant, list_grants
 from gatehouse.identity.tenants import named_tenant
 from gatehouse.migration.endpoint import Endpoint
 from gatehouse.migration.lifecycle import visible
-from gatehouse.operating.why_step import Step, minute
+from gatehouse.operating.why_step import Step, calls, minute
 from gatehouse.principal import Plan, Principal, Scope
+from gatehouse.usage.refusals_store import UNAUTHORIZED, Refusal
 
 NAMED = 5
 """So many keys are named, and asked for in Redis."""
@@ -77,8 +78,8 @@ def _keys(session: Session, tenant: Tenant, key_id: str | None) -> list[ApiKey]:
     return [key]
 
 
-def key_step(caller: Caller, peppers: Collection[int], now: datetime) -> Step:
-    """Whether one of the keys can predict. `peppers`: the versions of the pepper that are set."""
+def key_step(caller: Caller, peppers: Collection[int], now: datetime, refusals: Sequence[Refusal] = ()) -> Step:
+    """Whether one of the keys is in order. `peppers`: the versions of the pepper that are set; `refusals`: of late, the newest first."""
     tenant = caller.tenant.name
     if not caller.keys:
         return Step("key", False, f"{tenant} has no key: calls get 401", f"gatehouse keys create --tenant {tenant}")
@@ -87,8 +88,13 @@ def key_step(caller: Caller, peppers: Collection[int], now: datetime) -> Step:
     if working:
         names = ", ".join(_described(key) for key in working[:NAMED])
         more = f" and {len(working) - NAMED} more" if len(working) > NAMED else ""
-        return Step("key", True, f"{names}{more} can predict" + (f"; {len(faults)} of its keys cannot" if faults else ""))
-    detail, remedy = faults[caller.keys[0].id]
+        said = f"in order: {names}{more}" + (f"; {len(faults)} of its keys {_are(faults)} not" if faults else "")
+        lately = [told for each in refusals if (told := _lately(each, caller, faults))]
+        if not lately:
+            return Step("key", True, said)
+        return Step("key", True, "; ".join([said, *(detail for detail, _ in lately[:NAMED])]), lately[0][1], lately=True)
+    tried = [each.key_id for each in refusals if each.key_id in faults]  # the one that the partner calls with, where that is known
+    detail, remedy = faults[(tried or [caller.keys[0].id])[0]]
     others = f"; nor does another of its {len(caller.keys)} keys work" if len(caller.keys) > 1 else ""
     return Step("key", False, detail + others, remedy)
 
@@ -109,6 +115,30 @@ def _fault(key: ApiKey, peppers: Collection[int], now: datetime) -> Fault | None
     return None
 
 
+def _lately(refusal: Refusal, caller: Caller, faults: Mapping[str, Fault]) -> Fault | None:
+    """Why calls with a key of the tenant got 401, where they would get it again while another of its keys works."""
+    key = next((each for each in caller.keys if each.id == refusal.key_id), None)
+    if key is None or refusal.status != UNAUTHORIZED:
+        return None
+    times = f"{calls(refusal.calls)} with key {key.id} got 401 in the last 24 hours, the last at {minute(refusal.last_at)}"
+    if key.id in faults:
+        detail, remedy = faults[key.id]
+        return f"{times}: {detail}", f"the partner takes another of its keys, or: {remedy}"
+    if refusal.by == "network_not_allowed" and key.networks:
+        ask = f"ask from which address they call, then: gatehouse keys edit {key.id} --networks CIDR,… (none: from anywhere)"
+        return f"{times}: from an address outside of {', '.join(map(str, key.networks))}", ask
+    if refusal.by == "key_secret_rotated":
+        ask = f"the partner takes the newest secret of the key; for another: gatehouse keys rotate {key.id}"
+        return f"{times}: with its secret from before a rotation, which works no more", ask
+    if refusal.by == "token_revoked":
+        return f"{times}: with a token that was revoked", "the partner asks for a new token, at POST /oauth/token"
+    return None
+
+
+def _are(keys: Collection[str]) -> str:
+    return "is" if len(keys) == 1 else "are"
+
+
 def _described(key: ApiKey) -> str:
     return f"{key.id} (only from {', '.join(map(str, key.networks))})" if key.networks else key.id
 
@@ -118,7 +148,12 @@ def tenant_step(tenant: Tenant) -> Step:
     if tenant.suspended_at is None:
         return Step("tenant", True, f"{tenant.name} is active, on plan {tenant.plan}")
     detail = f"{tenant.name} is suspended since {minute(tenant.suspended_at)}: calls get 401"
-    return Step("tenant", False, detail, f"gatehouse tenants resume {tenant.name}")
+    return Step("tenant", False, detail, f"gatehouse tenants resume {tenant.name} ({_changes(tenant.name)})")
+
+
+def _changes(tenant: str) -> str:
+    """What is best read before a decision of somebody else is turned round."""
+    return f"what was changed: gatehouse audit list --subject {tenant}"
 
 
 def grant_step(caller: Caller, endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> Step:
@@ -130,7 +165,7 @@ def grant_step(caller: Caller, endpoint: Endpoint, endpoints: Sequence[Endpoint]
     command = f"gatehouse grants add {tenant} {model}"
     if model not in caller.grants:
         one = f" --api-version {version}" if endpoint.state == "preview" else ""
-        return Step("grant", False, f"{tenant} has no grant for {model}: calls get 404", command + one)
+        return Step("grant", False, f"{tenant} has no grant for {model}: calls get 404", f"{command}{one} ({_changes(tenant)})")
     if caller.grants[model] is None:
         detail = f"{endpoint.name} is a preview, and the grant of {tenant} does not name {version}: calls get 404"
         remedy = f"{_granted_one_by_one(caller, endpoint, endpoints)} (for all tenants: gatehouse endpoints activate {model} {version})"

@@ -32,7 +32,7 @@ def lifecycle_step(endpoint: Endpoint, tenant_id: str, tenant: str, key_ids: Col
     if window is None:
         return Step("lifecycle", True, f"{endpoint.name} is deprecated and answers until the end of {endpoint.last_day(tenant_id)} (UTC)")
     share = "all calls" if window.percent == 100 else f"{window.percent} of 100 calls"
-    whose = f"of key {window.key_id}, which rehearses, " if window.key_id else ""
+    whose = f"of key {window.key_id}, which rehearses, " if window.key_id else f"of {tenant} alone " if window.tenant_id else ""
     detail = f"a brownout of {model}/{version} answers {share} {whose}with 410 until {window.ends_at:%Y-%m-%d %H:%M:%S} UTC"
     return Step("lifecycle", False, detail, f"gatehouse endpoints cancel-brownout {window.id}, or wait for its end")
 

@@ -9,14 +9,21 @@ Part = Literal["key", "tenant", "grant", "lifecycle", "limits", "quota", "load",
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`remedy` stands where it is not well, and is a command or begins with what to do."""
+    """`remedy` stands where it is not well, or was not lately, and is a command or begins with what to do."""
 
     part: Part
     well: bool
     detail: str
     remedy: str | None = None
+    lately: bool = False
+    """Whether it refused calls of the last day, though it lets them in now."""
 
 
 def minute(at: datetime) -> str:
     """A moment for reading."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def calls(number: int) -> str:
+    """A number of calls in words."""
+    return "1 call" if number == 1 else f"{number:,} calls"

@@ -66,17 +66,22 @@ class Meter:
         principal = call.principal
         if principal is None:
             self.unknown[status] += 1
+            if call.holder is not None:
+                self._count(call, call.holder, status)
         elif call.route is None:
             return  # no prediction
         elif outcome_of(status).event:
             self._write_down(self._event(call, principal))
         else:
-            limit = (call.reason or call.code or "")[:LIMIT_CHARACTERS]
-            self._refused.count(self._now_us() // 1_000_000, principal.tenant_id, principal.key_id, status, limit)
+            self._count(call, principal, status)
 
     def close(self) -> None:
         """Write down what has been counted so far."""
         self._refused.flush()
+
+    def _count(self, call: Call, principal: Principal, status: int) -> None:
+        limit = (call.reason or call.code or "")[:LIMIT_CHARACTERS]
+        self._refused.count(self._now_us() // 1_000_000, principal.tenant_id, principal.key_id, status, limit)
 
     def _event(self, call: Call, principal: Principal, id: str | None = None) -> UsageEvent:
         at_us = self._now_us()

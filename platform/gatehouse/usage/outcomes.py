@@ -19,7 +19,7 @@ class Outcome:
 OUTCOMES: dict[int, Outcome] = {
     200: Outcome("answered", rows=True),
     400: Outcome("malformed request or JSON"),
-    401: Outcome("no credential, or one that is not valid: nobody to count it for", event=False),
+    401: Outcome("no credential, or one that is not valid: counted for its holder where that is proven, else for nobody", event=False),
     403: Outcome("the credential lacks the scope"),
     404: Outcome("no such endpoint, or not granted"),
     405: Outcome("another method than POST"),
