@@ -138,11 +138,11 @@ def test_a_rate_refuses_until_it_has_let_one_more_in_and_is_told_of_for_a_day() 
 
     held = step("key-requests", "k1", 59)
     assert (held.well, held.remedy) == (False, "let it wait for Retry-After, or give the key more: gatehouse keys edit k1 --requests none")
-    assert held.detail == "key-requests refused 2 calls in the last 24 hours, the last at 2026-11-22 11:01 UTC: calls get 429"
+    assert held.detail == "key-requests (1 an hour) refused 2 calls in the last 24 hours, the last at 2026-11-22 11:01 UTC: calls get 429"
     for by, key_id, minutes in (("key-requests", "k1", 61), ("key-requests", "k2", 2), ("tenant-rows", "k1", 2)):
         over = step(by, key_id, minutes)
         assert (over.well, over.lately) == (True, True)
-        assert f"{by} refused 2 calls in the last 24 hours, the last at" in over.detail
+        assert "refused 2 calls in the last 24 hours, the last at" in over.detail
         assert over.remedy
 
 

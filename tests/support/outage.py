@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from gatehouse.db.session import Database
@@ -38,9 +39,8 @@ def _sqlite_away(database: Database) -> Iterator[None]:
     def refuse(_: Any) -> None:
         raise sqlite3.OperationalError("unable to open database file")
 
-    begin = database.engine.dialect.do_begin
-    database.engine.dialect.do_begin = refuse  # at one moment: listeners of SQLAlchemy's events do not change under load
-    try:
+    # each at one moment: listeners of SQLAlchemy's events do not change under load
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(database.engine.dialect, "do_begin", refuse)
+        patched.setattr(database.revision_watch, "read", lambda: refuse(None))
         yield
-    finally:
-        database.engine.dialect.do_begin = begin

@@ -64,7 +64,7 @@ def show_one(model: Model, api_version: ApiVersion, json: Json = False) -> None:
         return
     _say(endpoint)
     for process, reason in not_loaded.items():
-        typer.echo(f"NOT LOADED by process {process}: {reason}; for what to do: gatehouse doctor")
+        typer.echo(f"NOT LOADED by process {process}: {reason}")
     for each in bridged:
         typer.echo(f"its model answers the calls of {each.name} too, which is bridged to it")
 

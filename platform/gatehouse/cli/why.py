@@ -25,7 +25,7 @@ from gatehouse.usage.call_store import MOST
 LONGEST_ID = 64
 NOT_FOUND = 404
 LATELY = "what is marked ! has refused calls of the last 24 hours, and would not refuse every call now"
-ALL_WELL = "nothing stands in the way now; a call that gets 401 all the same came with another key, or a bad copy of one: ask for its code"
+ALL_WELL = "nothing stands in the way now; a call that gets 401 all the same has a bad copy (credential_malformed) or another key"
 USE = "name a call by its request id, or: gatehouse why --tenant acme --model churn --api-version v1"
 
 

@@ -14,6 +14,7 @@ from sqlmodel import Session
 from gatehouse.db.audit_chain import AuditTrailUnfit, chain_pending
 from gatehouse.db.audit_keys import AuditKeys
 from gatehouse.db.revision import hold_revision
+from gatehouse.db.revision_watch import RevisionWatch
 
 BUSY_TIMEOUT_MS = 10_000
 WRITE = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, with @ : / ? # in the password percent-encoded"
@@ -49,6 +50,7 @@ class Database:
     def __init__(self, engine: Engine, audit_keys: AuditKeys | None = None) -> None:
         self.engine = engine
         self.audit_keys = audit_keys
+        self.revision_watch = RevisionWatch(engine)
         self._proved: set[int] = set()
 
     @property

@@ -8,6 +8,7 @@ from gatehouse.limits.allowance import limits_of
 from gatehouse.limits.overview import LimitLeft, limits_left
 from gatehouse.limits.quota_refusal import NAME as QUOTA
 from gatehouse.operating.tenant_limits import TenantLimits
+from gatehouse.operating.welcome_limits import PERIODS
 from gatehouse.operating.why_caller import Caller
 from gatehouse.operating.why_step import Step, calls, minute
 from gatehouse.principal import Principal, Rate
@@ -36,8 +37,8 @@ def limits_step(caller: Caller, refusals: Sequence[Refusal], redis_url: str, pro
         well = f"no call was refused by a rate of plan {caller.plan.name} or of its keys in the last minute{said}"
         if not by_rates:
             return Step("limits", True, well)
-        return Step("limits", True, "; ".join([well, *_told(by_rates)]), _more(caller, _hit(by_rates)), lately=True)
-    detail = "; ".join([*_told(held), *(f"{each.limit.name} has nothing left for {each.whole_in_s} s" for each in spent)])
+        return Step("limits", True, "; ".join([well, *_told(caller, by_rates)]), _more(caller, _hit(by_rates)), lately=True)
+    detail = "; ".join([*_told(caller, held), *(f"{each.limit.name} has nothing left for {each.whole_in_s} s" for each in spent)])
     # the id of a limit names the key that it is of
     hit = _hit(held) + [(each.limit.id.split(":")[1], each.limit.name) for each in spent]
     return Step("limits", False, f"{detail}: calls get 429", _more(caller, hit))
@@ -45,19 +46,29 @@ def limits_step(caller: Caller, refusals: Sequence[Refusal], redis_url: str, pro
 
 def _still_empty(caller: Caller, refusal: Refusal, now: datetime) -> bool:
     """Whether the rate has not let one more in since: one a day refuses for a day."""
-    key = next((each for each in caller.keys if each.id == refusal.key_id), None)
-    scope, unit = refusal.by.split("-")
-    rate: Rate = (getattr(key, unit) if key and scope == "key" else None) or getattr(caller.plan, unit)
+    rate = _rate(caller, refusal)
     return rate.count > 0 and now < refusal.last_at + timedelta(seconds=rate.period_s / rate.count)
 
 
-def _told(refusals: Sequence[Refusal]) -> list[str]:
+def _rate(caller: Caller, refusal: Refusal) -> Rate:
+    """The rate that refused, as it is now."""
+    key = next((each for each in caller.keys if each.id == refusal.key_id), None)
+    scope, unit = refusal.by.split("-")
+    rate: Rate = (getattr(key, unit) if key and scope == "key" else None) or getattr(caller.plan, unit)
+    return rate
+
+
+def _told(caller: Caller, refusals: Sequence[Refusal]) -> list[str]:
     """One for each limit, whichever keys it refused."""
     names = sorted({each.by for each in refusals})
-    return [_told_of(name, [each for each in refusals if each.by == name]) for name in names]
+    return [_told_of(caller, name, [each for each in refusals if each.by == name]) for name in names]
 
 
-def _told_of(name: str, refusals: Sequence[Refusal]) -> str:
+def _told_of(caller: Caller, name: str, refusals: Sequence[Refusal]) -> str:
+    rates = {_rate(caller, each) for each in refusals}
+    if len(rates) == 1:
+        rate = rates.pop()
+        name += f" ({rate.count:,} {PERIODS.get(rate.period_s, f'in {rate.period_s:,} s')})"
     just_now = sum(each.just_now for each in refusals)
     if just_now:
         return f"{name} refused {calls(just_now)} in the last minute"

@@ -5,8 +5,6 @@ import logging
 import threading
 from collections.abc import Callable
 
-from sqlmodel import Session
-
 from gatehouse.db.revision import EVERYTHING, Change, changes_since, last_revision
 from gatehouse.db.session import Database
 
@@ -52,14 +50,14 @@ class ChangeFollower:
                 continue
             try:
                 loop.call_soon_threadsafe(on_seen, changes, self.revision)
-            except RuntimeError:
-                return  # the loop has been closed: the server is gone
+            except RuntimeError:  # the loop has been closed: the server is gone
+                break
+        self._database.revision_watch.close()
 
     def _poll(self) -> list[Change] | None:
         try:
-            with self._database.read() as session:
-                last = last_revision(session)
-                changes = self._changes(session, last)
+            last = self._database.revision_watch.read()
+            changes = self._changes(last)
         except Exception as error:  # without this thread no revocation would be seen any more: it must outlive whatever it is
             if self._reachable:
                 LOGGER.warning("changes cannot be read; known credentials go on from memory (%s)", type(error).__name__)
@@ -75,7 +73,10 @@ class ChangeFollower:
             self.revision = changes[-1].revision
         return changes
 
-    def _changes(self, session: Session, last: int) -> list[Change]:
+    def _changes(self, last: int) -> list[Change]:
         if last == self.revision:  # by far the most polls
             return []
-        return changes_since(session, self.revision) if last > self.revision else [EVERYTHING]
+        if last < self.revision:
+            return [EVERYTHING]
+        with self._database.read() as session:
+            return changes_since(session, self.revision)
