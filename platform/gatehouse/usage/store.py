@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from gatehouse.db.bulk import insert_rows
+from gatehouse.db.bulk import add_to_rows, insert_rows
 from gatehouse.db.session import Database
 from gatehouse.db.tables import RefusedCallsTable, SpoolSegmentTable, UsageDayTable, UsageEventTable, UsageSealTable, UsageSummaryTable
 from gatehouse.usage.event import RefusedCalls, UsageEvent
@@ -117,24 +117,19 @@ def _insert_new(session: Session, events: Sequence[UsageEvent]) -> list[UsageEve
 
 def _add_to_summaries(session: Session, hours: Summary) -> None:
     days = by_day(hours)
-    _add(session, HOURS, "hour", hours)
-    _add(session, DAYS, "day", days)
-    # where the events of a day may be gone already, its seal grows with what comes late
-    totals = [{"of": tenant, "on": day, **_named(sums)} for (tenant, day), sums in by_tenant_and_day(days)]
-    more = {name: SEALS.c[name] + bindparam(name) for name in SUMS}
-    session.execute(update(SEALS).where(SEALS.c.tenant_id == bindparam("of"), SEALS.c.day == bindparam("on")).values(more), totals)
+    for table, summary in ((HOURS, hours), (DAYS, days)):
+        add_to_rows(session, table, [(*key, *sums) for key, sums in summary], SUMS)
+    _add_to_seals(session, days)
 
 
-def _add(session: Session, table: Table, span: str, summary: Summary) -> None:
-    statement = insert_into(session, table)
-    more = {name: table.c[name] + statement.excluded[name] for name in SUMS}
-    statement = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=more)
-    rows = []
-    for key, sums in summary:
-        row = key._asdict()
-        row[span] = row.pop("span")
-        rows.append(row | _named(sums))
-    session.execute(statement, rows)
+def _add_to_seals(session: Session, days: Summary) -> None:
+    """Where the events of a day may be gone already, its seal grows with what comes late. No day is sealed meanwhile."""
+    numbers = {key.span for key, _ in days}
+    sealed = {(row.tenant_id, row.day) for row in session.execute(select(SEALS.c.tenant_id, SEALS.c.day).where(SEALS.c.day.in_(numbers)))}
+    totals = [{"of": tenant, "on": day, **_named(sums)} for (tenant, day), sums in by_tenant_and_day(days) if (tenant, day) in sealed]
+    if totals:
+        more = {name: SEALS.c[name] + bindparam(name) for name in SUMS}
+        session.execute(update(SEALS).where(SEALS.c.tenant_id == bindparam("of"), SEALS.c.day == bindparam("on")).values(more), totals)
 
 
 def _named(sums: Sums) -> dict[str, int]:

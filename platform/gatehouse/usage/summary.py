@@ -54,7 +54,8 @@ def by_day(hours: Summary) -> Summary:
     """Sums by day from those by hour."""
     days: dict[SummaryKey, Sums] = {}
     for key, sums in hours:
-        day = key._replace(span=key.span // HOURS_A_DAY)
+        tenant, hour, key_id, model, version, status = key
+        day = SummaryKey(tenant, hour // HOURS_A_DAY, key_id, model, version, status)
         days[day] = plus(days[day], sums) if day in days else sums
     return sorted(days.items())
 
