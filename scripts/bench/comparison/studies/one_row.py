@@ -26,9 +26,9 @@ def study(bench: Workbench) -> list[Finding]:
     findings = []
     with served([*baselines(bench), ours], bench.on) as running:
         usual = in_turns(running, bench.on, bench.turns, USUAL)
-        single = in_turns(those(running, TUTORIAL, OURS), bench.on, bench.turns, 1)
+        single = in_turns(running if bench.full else those(running, TUTORIAL, OURS), bench.on, bench.turns, 1)
         findings.append(compared(USUAL, usual, (*bars(usual), single_bar(single))))
-        findings.append(compared(1, in_turns(running, bench.on, bench.turns, 1) if bench.full else single))
+        findings.append(compared(1, single))
         many = (256, 1000) if bench.full else ()
         findings += [compared(connections, in_turns(running, bench.on, bench.turns, connections)) for connections in many]
         if bench.with_wrk and installed():
