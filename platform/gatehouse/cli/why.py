@@ -34,7 +34,7 @@ def why(
     tenant: Annotated[str | None, typer.Option("--tenant", help="The tenant's name; beside a request id: whose call is meant.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="The model's name.")] = None,
     api_version: Annotated[str | None, typer.Option("--api-version", metavar="vN", help="The API version.")] = None,
-    key: Annotated[str | None, typer.Option("--key", metavar="KEY_ID", help="Only this key, by its id or as it begins: gate_…; else all.")] = None,
+    key: Annotated[str | None, typer.Option("--key", metavar="KEY_ID", help="Only this key, by its id or as it begins (gate_…).")] = None,
     json: Json = False,
 ) -> None:
     """Say why a tenant's calls of an endpoint fail, part by part, and what to do; changes nothing.

@@ -23,6 +23,8 @@ _REQUEST_ID = re.compile(rb"(?!gate|eyJ)[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 _CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z_]*|eyJ[0-9A-Za-z_.=-]*|once_[0-9A-Za-z]*")
 MAX_LOGGED_PATH = 512
 DELETE = "\x7f"
+OWN_CIRCLES = (SENDING_KEY, EXCHANGE_KEY)
+"""What lies in a scope and leads back to it: left there, all of a call would stay until a collection, which holds every other call."""
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context, level 1."""
 
@@ -46,6 +48,8 @@ class RequestLog:
         try:
             await self.app(scope, receive, sending)
         finally:
+            for name in OWN_CIRCLES:
+                scope.pop(name, None)
             self.on_ended(call)
             left_out = self.pace.take(call)
             if left_out is not None:
