@@ -174,7 +174,7 @@ class NotFound(Problem):
     code = "not_found"
     title = "Nothing here"
     cause = "There is nothing at this address, or your key has not been granted it."
-    remedy = "Check the address: GET /v1/models lists what you may call."
+    remedy = "Check the address: GET /v1/models lists what you may call under v1, GET /account under all API versions."
 
 
 class MethodNotAllowed(Problem):
