@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,15 @@ def entries(folder: Path) -> list[Entry]:
 def call(status: int, **more: Any) -> Call:
     known: dict[str, Any] = {"principal": PRINCIPAL, "route": Route("v1", "iris")}
     return Call("request", time.perf_counter_ns(), status=status, **(known | more))
+
+
+def test_a_person_whose_token_has_ended_is_counted_for_no_key(meter: Meter, spool_dir: Path) -> None:
+    refused = {"principal": None, "reason": "credential_expired"}
+    meter.record_refused(call(401, holder=replace(PRINCIPAL, key_id="", person_id="psn_1"), **refused))
+    meter.record_refused(call(401, holder=PRINCIPAL, **refused))
+    meter.close()
+    (counted,) = entries(spool_dir)
+    assert counted == RefusedCalls(refused=1, second=SECOND, tenant_id="t", key_id="k", status=401, limit="credential_expired")
 
 
 @pytest.mark.parametrize("status", [status for status in [*OUTCOMES, 418] if outcome_of(status).event])

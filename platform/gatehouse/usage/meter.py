@@ -66,7 +66,7 @@ class Meter:
         principal = call.principal
         if principal is None:
             self.unknown[status] += 1
-            if call.holder is not None:
+            if call.holder is not None and call.holder.key_id:  # a person has none, and calls no model
                 self._count(call, call.holder, status)
         elif call.route is None:
             return  # no prediction
