@@ -4,17 +4,23 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gatehouse.contracts import names
-from gatehouse.contracts.contract import parse_contract
+from gatehouse.contracts.contract import Contract, parse_contract
 from gatehouse.contracts.decode import INLINE_BYTES, INLINE_CELLS, Decoder
 from gatehouse.errors import InvalidInput
 
 
-def _decoder(fields: int, kind: str = "number", more: str = "") -> Decoder:
+def _contract(fields: int, kind: str = "number", more: str = "") -> Contract:
     features = "".join(f'[features.field_{n}]\ntype = "{kind}"\nexample = 1\n{more}' for n in range(fields))
     source = f'format = 1\nmodel = "wide"\napi_version = "v1"\n{features}[output]\ntask = "regression"\n'
-    return Decoder(parse_contract(source.encode(), "test"))
+    return parse_contract(source.encode(), "test")
+
+
+def _decoder(fields: int, kind: str = "number", more: str = "") -> Decoder:
+    return Decoder(_contract(fields, kind, more))
 
 
 def test_row_54_misspelt_names_are_compared_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,3 +75,10 @@ def _outcome(decode: object) -> object:
         return decode().tobytes()  # type: ignore[operator]
     except InvalidInput as refused:
         return refused.members["errors"][0]["code"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 9), st.integers(0, 200), st.text("{[]} x", max_size=80))
+def test_a_body_is_inline_whether_or_not_its_brackets_have_to_be_counted(fields: int, cells: int, text: str) -> None:
+    body, contract = text.encode(), _contract(fields)
+    assert Decoder(contract, cells).fits_inline(body) == (max(body.count(b"{"), body.count(b"[")) * fields <= cells)

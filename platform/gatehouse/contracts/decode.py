@@ -1,8 +1,8 @@
 """A prediction body to a matrix by its contract: the fast road first, the strict one whenever that cannot prove the body good."""
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from gatehouse.contracts.contract import Contract
@@ -17,8 +17,7 @@ INLINE_CELLS = 20_000
 """Rows of optional fields are two bytes each and become as many cells as the contract has fields."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """`values` is rows × features in contract order: float64 (null is NaN) where all are numbers, else Python objects (null is None)."""
 
     rows: int
@@ -35,6 +34,8 @@ class Decoder:
 
     def __init__(self, contract: Contract, inline_cells: int = INLINE_CELLS) -> None:
         self._inline_cells = inline_cells
+        self._surely_inline_bytes = min(INLINE_BYTES, inline_cells // len(contract.features))
+        """In so few there are no more brackets, whatever they are."""
         self._dtype = FLOAT64 if contract.numeric else OBJECT
         self._fast = FastDecoder(contract)
         self._strict = StrictDecoder(contract)
@@ -44,9 +45,9 @@ class Decoder:
 
     def fits_inline(self, body: bytes) -> bool:
         """Whether the body is so small, in bytes and in the cells that it can become, that it may be decoded on the event loop."""
-        if len(body) > INLINE_BYTES:
-            return False
-        return max(body.count(b"{"), body.count(b"[")) * self._width <= self._inline_cells
+        if len(body) <= self._surely_inline_bytes:
+            return True
+        return len(body) <= INLINE_BYTES and max(body.count(b"{"), body.count(b"[")) * self._width <= self._inline_cells
 
     def decode(self, body: bytes, max_rows: int) -> Decoded:
         """The rows of a body. Raises InvalidJson (no strict JSON) or InvalidInput (not this contract, or over `max_rows`)."""

@@ -42,6 +42,8 @@ class FastDecoder:
         self._width = len(contract.features)
         self._dtype = FLOAT64 if contract.numeric else OBJECT
         self._returns = contract.output.returns
+        self._asked_by_default = (self._returns, None, False)
+        self._matrix = _numbers if contract.numeric else _objects
         self._defaults = tuple(feature.default for feature in contract.features)
         self._texts = tuple(index for index, feature in enumerate(contract.features) if feature.type in ("text", "category"))
         # a float64 matrix holds integers as they come; an object matrix shall hold Python's int
@@ -60,13 +62,17 @@ class FastDecoder:
         if b"\\" in body or (len(body) > 2 * max_rows and _looks_too_long(body, max_rows)):
             return None
         try:
-            parts = self._decode(body)
-            found = self._from_records(body, parts) if parts.data is UNSET else self._from_columns(body, parts)
+            records, columns, data, outputs = astuple(self._decode(body))
+            keys = 1 if outputs is UNSET else 2
+            if columns is UNSET and data is UNSET and records is not UNSET:
+                found = self._from_records(body, keys, records)
+            elif columns is not UNSET and data is not UNSET and records is UNSET:
+                found = self._from_columns(body, 1 + keys, tuple(columns), data)
+            else:
+                return None
         except NOT_DECODED:
             return None
-        if found is None or not 0 < len(found) <= max_rows:
-            return None
-        return found, self._outputs(parts), *_as_sent(parts)
+        return None if found is None or not 0 < len(found) <= max_rows else (found, *self._asked(columns, outputs))
 
     def decode_in_steps(self, body: bytes, max_rows: int, pause: Pause) -> Found | None:
         """The same, some rows at a time. None also where the body cannot be cut between its rows."""
@@ -74,8 +80,8 @@ class FastDecoder:
         if taken is None:
             return None
         try:
-            parts = self._decode(taken.frame)
-            read = self._reader(taken.frame, parts)
+            records, columns, data, outputs = astuple(self._decode(taken.frame))
+            read = self._reader(taken.frame, 1 if outputs is UNSET else 2, records, columns, data)
             if read is None:
                 return None
             slices: list[Matrix] = []
@@ -89,77 +95,54 @@ class FastDecoder:
                 pause()
         except NOT_DECODED:
             return None
-        return _joined(slices, rows, self._width, self._dtype, pause), self._outputs(parts), *_as_sent(parts)
+        return _joined(slices, rows, self._width, self._dtype, pause), *self._asked(columns, outputs)
 
-    def _outputs(self, parts: Any) -> tuple[str, ...]:
-        return self._returns if parts.outputs is UNSET else tuple(name for name in self._returns if name in parts.outputs)
+    def _asked(self, columns: Any, outputs: Any) -> tuple[tuple[str, ...], tuple[str, ...] | None, bool]:
+        if columns is outputs is UNSET:
+            return self._asked_by_default
+        returns = self._returns if outputs is UNSET else tuple(name for name in self._returns if name in outputs)
+        return returns, None if columns is UNSET else tuple(columns), outputs is not UNSET
 
-    def _reader(self, frame: bytes, parts: Any) -> Callable[[bytes], Matrix | None] | None:
+    def _reader(self, frame: bytes, keys: int, records: Any, columns: Any, data: Any) -> Callable[[bytes], Matrix | None] | None:
         """What reads a slice of the rows that belong into this frame; None for a frame that is no body."""
-        outputs = parts.outputs is not UNSET
-        if parts.instances == [] and parts.columns is UNSET and parts.data is UNSET:
-            return self._records_of if frame.count(b":") == 1 + outputs else None
-        if parts.instances is not UNSET or parts.columns is UNSET or parts.data is UNSET or bytes(parts.data) != b"[]":
+        if records == [] and columns is UNSET and data is UNSET:
+            return self._records_of if frame.count(b":") == keys else None
+        if records is not UNSET or columns is UNSET or data is UNSET or bytes(data) != b"[]" or frame.count(b":") != 1 + keys:
             return None
-        names = tuple(parts.columns)
-        decoder = self._by_order.get(names) or self._compile(names)
-        if decoder is None or frame.count(b":") != 2 + outputs:
-            return None
-        return partial(self._data_of, names, decoder)
+        names = tuple(columns)
+        return partial(self._data_of, names) if self._decoder(names) else None
 
     def _records_of(self, part: bytes) -> Matrix | None:
-        matrix, present = self._matrix_of(self._decode_records(part))
-        return self._finished(matrix) if matrix is not None and self._proven(part, present, matrix) else None
+        return self._from_records(part, 0, self._decode_records(part))
 
-    def _data_of(self, names: tuple[str, ...], decoder: "msgspec.json.Decoder[list[tuple[Any, ...]]]", part: bytes) -> Matrix | None:
-        rows = decoder.decode(part)
-        matrix = self._in_contract_order(names, self._matrix(rows, len(rows), len(names)))
-        return self._finished(matrix) if self._proven(part, 0, matrix) else None
+    def _data_of(self, names: tuple[str, ...], part: bytes) -> Matrix | None:
+        return self._from_columns(part, 0, names, part)
 
-    def _from_records(self, body: bytes, parts: Any) -> Matrix | None:
-        records = parts.instances
-        if records is UNSET or parts.columns is not UNSET:
-            return None
-        matrix, present = self._matrix_of(records)
-        keys = 1 + (parts.outputs is not UNSET) + present
-        return self._finished(matrix) if matrix is not None and self._proven(body, keys, matrix) else None
-
-    def _matrix_of(self, records: Sequence[Any]) -> tuple[Matrix | None, int]:
-        """The records' values and how many of these were sent; None where what was left out cannot be filled in."""
+    def _from_records(self, body: bytes, keys: int, records: Sequence[Any]) -> Matrix | None:
+        """`keys` are those of the body that are no record's. None also where what was left out cannot be filled in."""
         try:
-            rows = list(map(astuple, records)) if self._dtype is OBJECT else map(astuple, records)
-            matrix = self._matrix(rows, len(records), self._width)
+            matrix = self._matrix(map(astuple, records), len(records), self._width)
+            keys += matrix.size
         except TypeError:  # a field that was left out is no number
-            return self._with_defaults([astuple(record) for record in records]) if self._may_fill else (None, 0)
-        return matrix, matrix.size
+            if not self._may_fill:
+                return None
+            matrix, present = self._with_defaults(list(map(astuple, records)))
+            keys += present
+        return self._proven(body, keys, matrix)
 
-    def _from_columns(self, body: bytes, parts: Any) -> Matrix | None:
-        if parts.columns is UNSET or parts.instances is not UNSET:
-            return None
-        names = tuple(parts.columns)
-        decoder = self._by_order.get(names) or self._compile(names)
+    def _from_columns(self, body: bytes, keys: int, names: tuple[str, ...], data: Any) -> Matrix | None:
+        decoder = self._decoder(names)
         if decoder is None:
             return None
-        rows = decoder.decode(parts.data)
-        matrix = self._in_contract_order(names, self._matrix(rows, len(rows), len(names)))
-        return self._finished(matrix) if self._proven(body, 2 + (parts.outputs is not UNSET), matrix) else None
+        rows = decoder.decode(data)
+        return self._proven(body, keys, self._in_contract_order(names, self._matrix(rows, len(rows), len(names))))
 
-    def _proven(self, body: bytes, keys: int, matrix: Matrix) -> bool:
+    def _proven(self, body: bytes, keys: int, matrix: Matrix) -> Matrix | None:
+        """The matrix as it goes on; None where so many keys and the texts do not account for every colon of the body."""
         surplus = body.count(b":") - keys
-        if surplus == 0:
-            return True
-        return bool(surplus == sum(text.count(":") for index in self._texts for text in matrix[:, index] if text is not None))
-
-    def _matrix(self, rows: Iterable[Sequence[Any]], height: int, width: int) -> Matrix:
-        if self._dtype is OBJECT:
-            cells = list(chain.from_iterable(rows))
-            if UNSET in cells:
-                raise TypeError("a field was left out")
-            matrix = np.empty(len(cells), OBJECT)
-            matrix[:] = cells
-            return matrix.reshape(height, width)
-        # NumPy makes NaN of None, and refuses UNSET with TypeError
-        return np.fromiter(chain.from_iterable(rows), FLOAT64, height * width).reshape(height, width)
+        if surplus and surplus != sum(text.count(":") for index in self._texts for text in matrix[:, index] if text is not None):
+            return None
+        return self._finished(matrix) if self._integers else matrix
 
     def _with_defaults(self, rows: list[tuple[Any, ...]]) -> tuple[Matrix, int]:
         absent = sum(row.count(UNSET) for row in rows)
@@ -177,12 +160,15 @@ class FastDecoder:
         return ordered
 
     def _finished(self, matrix: Matrix) -> Matrix:
-        if self._integers and self._dtype is FLOAT64:
+        if self._dtype is FLOAT64:
             matrix[:, self._integers] += 0.0  # -0.0 is no integer of its own
         else:
             for index in self._integers:
                 matrix[:, index] = [None if cell is None else int(cell) for cell in matrix[:, index]]
         return matrix
+
+    def _decoder(self, names: tuple[str, ...]) -> "msgspec.json.Decoder[list[tuple[Any, ...]]] | None":
+        return self._by_order.get(names) or self._compile(names)
 
     def _compile(self, names: tuple[str, ...]) -> "msgspec.json.Decoder[list[tuple[Any, ...]]] | None":
         if not names or len(set(names)) != len(names) or not self._required <= set(names) or any(name not in self._index for name in names):
@@ -197,8 +183,19 @@ class FastDecoder:
         return decoder
 
 
-def _as_sent(parts: Any) -> tuple[tuple[str, ...] | None, bool]:
-    return None if parts.columns is UNSET else tuple(parts.columns), parts.outputs is not UNSET
+def _numbers(rows: Iterable[Sequence[Any]], height: int, width: int) -> Matrix:
+    """Raises TypeError where a field was left out; NumPy makes NaN of None."""
+    return np.fromiter(chain.from_iterable(rows), FLOAT64, height * width).reshape(height, width)
+
+
+def _objects(rows: Iterable[Sequence[Any]], height: int, width: int) -> Matrix:
+    """Raises TypeError where a field was left out."""
+    cells = list(chain.from_iterable(rows))
+    if UNSET in cells:
+        raise TypeError("a field was left out")
+    matrix = np.empty(len(cells), OBJECT)
+    matrix[:] = cells
+    return matrix.reshape(height, width)
 
 
 def _holds_backslash(body: bytes, pause: Pause) -> bool:
