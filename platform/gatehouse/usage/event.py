@@ -1,7 +1,7 @@
 """The usage event, one immutable row per call of a principal on a prediction path, and what is counted instead of written down."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -67,7 +67,12 @@ _REFUSED = msgspec.json.Decoder(RefusedCalls)
 
 def encode_line(entry: Entry) -> bytes:
     """The entry as one line of NDJSON."""
-    return _ENCODER.encode(entry) + b"\n"
+    return encode_lines((entry,))
+
+
+def encode_lines(entries: Iterable[Entry]) -> bytes:
+    """A line for each of them."""
+    return _ENCODER.encode_lines(entries)
 
 
 def decode_line(line: bytes) -> Entry:
@@ -105,6 +110,5 @@ def month_name(at_us: int) -> str:
 def uuid7(now_ms: int, random_bits: Callable[[int], int]) -> str:
     """A UUIDv7 (RFC 9562, 5.7): milliseconds since 1970, then 74 random bits. `random_bits` is `secrets.randbits` or its like."""
     random = random_bits(74)
-    number = (now_ms & (1 << 48) - 1) << 80 | 7 << 76 | random >> 62 << 64 | 0b10 << 62 | random & (1 << 62) - 1
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    tail = f"{0x8000 | random >> 48 & 0x3FFF:04x}-{random & (1 << 48) - 1:012x}"
+    return f"{now_ms >> 16 & 0xFFFF_FFFF:08x}-{now_ms & 0xFFFF:04x}-7{random >> 62:03x}-{tail}"
