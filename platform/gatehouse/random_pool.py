@@ -2,6 +2,7 @@
 
 import os
 import weakref
+from io import BytesIO
 
 FETCHED_BYTES = 4096
 
@@ -10,17 +11,16 @@ class RandomPool:
     """Belongs to one thread. No byte is given out twice, not even where the process forks."""
 
     def __init__(self) -> None:
-        self._bytes = b""
-        self._at = 0
+        self._left = BytesIO()
         _POOLS.add(self)
 
     def take(self, count: int) -> bytes:
         """So many bytes of os.urandom; at most FETCHED_BYTES."""
-        at = self._at
-        self._at = end = at + count
-        if end > len(self._bytes):
-            self._bytes, at, self._at = os.urandom(FETCHED_BYTES), 0, count
-        return self._bytes[at : at + count]
+        taken = self._left.read(count)
+        if len(taken) < count:
+            self._left = BytesIO(os.urandom(FETCHED_BYTES))
+            taken = self._left.read(count)
+        return taken
 
     def bits(self, count: int) -> int:
         """A number of so many random bits, as `secrets.randbits` gives."""
@@ -29,7 +29,7 @@ class RandomPool:
 
     def forget(self) -> None:
         """Fetch anew before the next byte is given out."""
-        self._bytes, self._at = b"", 0
+        self._left = BytesIO()
 
 
 _POOLS: "weakref.WeakSet[RandomPool]" = weakref.WeakSet()

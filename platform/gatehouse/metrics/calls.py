@@ -20,13 +20,19 @@ Outcome = tuple[int, str | None]
 class EndpointCounts:
     """Of calls that a caller's grant has led to one endpoint; of all others together, whatever they asked for."""
 
-    __slots__ = ("bytes_in", "bytes_out", "nanoseconds", "outcomes", "rows", "took")
+    __slots__ = ("bytes_in", "bytes_out", "nanoseconds", "others", "rows", "took")
 
     def __init__(self) -> None:
-        self.outcomes: Counter[Outcome] = Counter()
+        self.others: Counter[Outcome] = Counter()
+        """Calls that got no answer, by their outcome."""
         self.took = [0] * (len(BOUNDS_NS) + 1)
         """Answered calls by their bucket."""
         self.nanoseconds = self.rows = self.bytes_in = self.bytes_out = 0
+
+    def outcomes(self) -> dict[Outcome, int]:
+        """Calls by their outcome; of the answered ones each is in one bucket."""
+        answered = sum(self.took)
+        return {(200, None): answered, **self.others.copy()} if answered else self.others.copy()
 
 
 class CallCounts:
@@ -49,7 +55,6 @@ class CallCounts:
         counts = self._endpoints.get(of)
         if counts is None:
             counts = self._endpoints[of] = EndpointCounts()
-        counts.outcomes[status, call.code] += 1
         counts.bytes_in += call.bytes_in
         counts.bytes_out += call.bytes_out
         if status == 200:
@@ -57,12 +62,14 @@ class CallCounts:
             took = perf_counter_ns() - call.started_ns
             counts.nanoseconds += took
             counts.took[bisect_left(BOUNDS_NS, took)] += 1
+        else:
+            counts.others[status, call.code] += 1
 
     def totals(self) -> dict[tuple[str, str, int, str], tuple[int, int]]:
         """Calls and rows by model, API version, status and error code; '' where a call has none of it."""
         found = {("", "", status, code or ""): (calls, 0) for (status, code), calls in self._other.copy().items()}
         for (model, api_version), counts in self._endpoints.copy().items():
-            for (status, code), calls in counts.outcomes.copy().items():
+            for (status, code), calls in counts.outcomes().items():
                 key = (model or "", api_version or "", status, code or "")
                 before, _ = found.get(key, (0, 0))
                 found[key] = (before + calls, counts.rows if status == 200 else 0)
@@ -103,7 +110,7 @@ class CallCounts:
     def _calls(self) -> Family:
         samples: dict[Labels, tuple[float, ...]] = {}
         for (model, api_version), counts in self._endpoints.copy().items():
-            for (status, code), calls in counts.outcomes.copy().items():
+            for (status, code), calls in counts.outcomes().items():
                 samples["prediction", model or "", api_version or "", str(status), code or ""] = (calls,)
         for (status, code), calls in self._other.copy().items():
             samples["other", "", "", str(status), code or ""] = (calls,)

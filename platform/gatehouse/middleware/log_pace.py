@@ -12,25 +12,24 @@ class LogPace:
     def __init__(self, answers_per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = answers_per_s
         self._clock = clock
-        self._second = 0
+        self._ends_at = 0
+        """Of the second that is counted."""
         self._written = 0
         self._left_out = 0
 
     def take(self, call: Call) -> int | None:
         """None where the call gets no line; else how many got none since the last one."""
-        if call.status == 200 and call.route is not None and not self._has_room():
-            self._left_out += 1
-            return None
+        if call.status == 200 and call.route is not None:
+            now = self._clock()
+            if now >= self._ends_at:
+                self._ends_at, self._written = int(now) + 1, 0
+            if self._written >= self._most:
+                self._left_out += 1
+                return None
+            self._written += 1
         return self.rest()
 
     def rest(self) -> int:
         """How many got no line since the last one; whoever asks says so."""
         left_out, self._left_out = self._left_out, 0
         return left_out
-
-    def _has_room(self) -> bool:
-        second = int(self._clock())
-        if second != self._second:
-            self._second, self._written = second, 0
-        self._written += 1
-        return self._written <= self._most
