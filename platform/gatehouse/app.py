@@ -128,7 +128,8 @@ class Application:
         self._compose_road()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        await self._road(scope, receive, send)
+        """Calls go down the road; the lifespan is FastAPI's."""
+        await (self._road if scope["type"] == "http" else self._api)(scope, receive, send)
 
     @property
     def live_processes(self) -> int:
@@ -161,7 +162,8 @@ class Application:
             deadline_s=settings.prediction_deadline_s,
         )
         # innermost first; a call goes through them from the last to the first
-        road: ASGIApp = Dispatcher(predict, self._rest())
+        self._api = self._rest()
+        road: ASGIApp = Dispatcher(predict, self._api)
         road = BodyLimit(road, partial(body_cap, settings), settings.body_deadline_s, settings.max_body_bytes_at_once)
         road = Admission(road, match=match_prediction, access=access_of(settings), recognition=recognition, door=limits.gate)
         road = Framing(road, AllowedHosts(settings.host_names, settings.listen_port))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -28,7 +28,7 @@ class Fields(dict[bytes, bytes]):
     __slots__ = ("repeated",)
 
     def __init__(self, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        super().__init__(headers)
+        dict.__init__(self, headers)
         self.repeated: Set[bytes] = NONE if len(self) == len(headers) else _repeated(headers)
 
     def single(self, name: bytes) -> bytes | None:
@@ -69,8 +69,9 @@ class Kept:
     scores: Any = None
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
+    """A struct, since each call makes one, and most of its fields keep their defaults."""
+
     request_id: str
     started_ns: int
     """`time.perf_counter_ns()` when the call came in."""
@@ -79,12 +80,12 @@ class Call:
     """The caller's IP address as text, behind trusted proxies too; empty when the transport has none."""
     method: str = ""
     path: str = ""
-    fields: Fields = field(default_factory=Fields, repr=False)
+    fields: Fields = msgspec.field(default_factory=Fields)
     """The headers that came with it."""
     principal: Principal | None = None
     holder: Principal | None = None
     """Whose credential it is where that was proven, and is not good here or any more: then there is no principal."""
-    credential: str = field(default="", repr=False)
+    credential: str = ""
     """What the caller was let in by, for steps that must prove it anew; never written down."""
     generation: int = 0
     """Which changes of keys, tenants and grants had been seen when it was."""
@@ -112,6 +113,8 @@ class Call:
     bytes_out: int = 0
     alone: bool = True
     """Whether no other call was under way when it came in, so that nothing could be done for several at once."""
+    declared_bytes: int = 0
+    """Of its body, by Content-Length; 0 where nothing was declared."""
     body_pending: bool = False
     """The caller announced a body of which not all has been read."""
     limit_fields: tuple[str, str] | None = None
@@ -120,3 +123,7 @@ class Call:
     """Set on calls that are to be shadowed."""
     notice: Notice | None = None
     """Set from the step on at which the caller was granted an endpoint that ends; it goes on every answer."""
+
+    def __repr__(self) -> str:
+        """Without its headers and its credential, which are never written down."""
+        return f"Call(request_id={self.request_id!r}, method={self.method!r}, path={self.path!r}, status={self.status!r})"

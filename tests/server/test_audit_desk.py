@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from audit_keys import AUDIT_KEYS
+from msgspec import structs
 from sqlalchemy import text
 from stage import wait_until
 
@@ -108,7 +109,7 @@ def test_row_99_a_trail_that_got_shorter_is_an_error_in_the_log(
 
 def test_a_refusal_of_a_caller_who_proved_who_it_is_is_written_and_told(database: Database, book: RefusalBook, desk: AuditDesk) -> None:
     done: list[bool] = []
-    call = replace(refused(principal=KNOWN, code="scope_missing"), reason="by_rule")
+    call = structs.replace(refused(principal=KNOWN, code="scope_missing"), reason="by_rule")
     assert book.note(call, SUBJECT, 403, lambda: done.append(True))
     wait_until(lambda: bool(done))
     [row] = rows(database)
@@ -163,7 +164,7 @@ def test_junk_of_a_known_caller_does_not_hide_what_it_probes_next(database: Data
         book.note(refused(principal=KNOWN, code="invalid_input"), "GET /admin/keys", 422, told)
         book.note(refused(principal=KNOWN, code="rate_limited"), "POST /admin/keys", 429, told)
     for number in range(FIRST_OF_SERIOUS + 2):
-        book.note(replace(refused(principal=KNOWN, code="probed"), method=method), f"{method} /admin/{number}", status, told)
+        book.note(structs.replace(refused(principal=KNOWN, code="probed"), method=method), f"{method} /admin/{number}", status, told)
     book.close()
     *alone, counted = rows(database)
     assert [row.subject for row in alone[FIRST_OF_CALLER:]] == [f"{method} /admin/{number}" for number in range(FIRST_OF_SERIOUS)]

@@ -9,12 +9,11 @@ BLANK = b" \t\n\r"
 
 async def read_body(receive: Receive) -> list[bytes]:
     """The whole body, in the parts in which it came: to join a large one is work for a thread. Raises what the limit raises."""
-    parts: list[bytes] = []
-    more = True
-    while more:
+    message = await receive()
+    parts = [message.get("body", b"")]
+    while message.get("more_body", False):
         message = await receive()
         parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
     return parts
 
 

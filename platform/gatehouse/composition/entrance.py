@@ -34,8 +34,9 @@ def access_of(settings: Settings) -> Access:
 
 def body_cap(settings: Settings, call: Call) -> int:
     """How many bytes the body of a call may have."""
-    if call.path in IMPORT_PATHS and call.principal is not None and Scope.ADMIN_WRITE in call.principal.scopes:
-        return MOST_BYTES
-    if call.principal is None or (call.route is None and not is_translation(call.path)):
+    principal = call.principal
+    if principal is None:
         return OTHER_BODY_BYTES
-    return min(settings.max_body_bytes, call.principal.plan.bytes_per_call)
+    if call.route is not None or is_translation(call.path):
+        return min(settings.max_body_bytes, principal.plan.bytes_per_call)
+    return MOST_BYTES if call.path in IMPORT_PATHS and Scope.ADMIN_WRITE in principal.scopes else OTHER_BODY_BYTES

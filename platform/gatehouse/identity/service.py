@@ -67,7 +67,7 @@ class Authenticator:
         now = self._now()
         if verified.expires_at <= now:
             raise CredentialNotGood(verified.principal, reason="credential_expired")
-        if self.stale_for_s() > self._stale_after_s:
+        if self._monotonic() - self._confirmed_at > self._stale_after_s:
             raise unavailable("identity_stale")
         principal = verified.principal
         if principal.networks:  # the address is another in each call; it is only ever read for a key that is bound

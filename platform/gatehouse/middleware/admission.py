@@ -55,21 +55,19 @@ class Admission:
     ) -> None:
         self.app = app
         self.match = match
-        self.access = access
+        self.public = access.public
+        self.optional = access.optional
         self.recognition = recognition
         self.door = door
         self.now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         call: Call = scope[SCOPE_KEY]
         path: str = scope["path"]
-        if path in self.access.public:
+        if path in self.public:
             await self.app(scope, receive, send)
             return
-        text = credential_of(call.fields, optional=path in self.access.optional)
+        text = credential_of(call.fields, optional=path in self.optional)
         if text is not None:
             call.credential = text
             try:
@@ -79,8 +77,8 @@ class Admission:
                 raise
             if principal.person_id:
                 check_person(principal, scope["method"], path, self.now())
-            call.route = self.match(path)
-            if call.route is not None:  # by whatever method: each of these calls is written down as usage
+            route = call.route = self.match(path)
+            if route is not None:  # by whatever method: each of these calls is written down as usage
                 queued = self.door.enter(call, principal)
                 if queued is not None:
                     await self._take_turn(queued, scope)
@@ -109,13 +107,15 @@ def credential_of(fields: Fields, *, optional: bool) -> str | None:
     Raises CredentialMissing, CredentialInvalid (also for two of them, RFC 6750 2), CredentialMalformed.
     """
     authorization, api_key = fields.get(b"authorization"), fields.get(b"x-api-key")
-    if (authorization is not None and api_key is not None) or not _ONCE.isdisjoint(fields.repeated):
+    if fields.repeated and not _ONCE.isdisjoint(fields.repeated):
         raise challenged(CredentialInvalid(reason="two_credentials"))
-    if authorization is not None:
+    if authorization is None:
+        sent = api_key or b""
+    elif api_key is None:
         bearer = _BEARER.fullmatch(authorization)
         sent = (bearer[1] or b"") if bearer else b""
     else:
-        sent = api_key or b""
+        raise challenged(CredentialInvalid(reason="two_credentials"))
     text = sent.strip().decode("latin-1")
     if not text:
         if optional and authorization is None and api_key is None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatehouse.call import EXCHANGE_KEY, REFUSAL_KEY, SCOPE_KEY, Call, Fields
+from gatehouse.call import EXCHANGE_KEY, REFUSAL_KEY, SCOPE_KEY, Call
 from gatehouse.errors import BodyTimeout, BodyTooLarge, ClientGone, Overloaded
 
 RETRY_AFTER_S = "1"
@@ -29,29 +29,22 @@ class BodyLimit:
         """The same by tenant."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        call: Call = scope[SCOPE_KEY]
-        body = _Body(self, scope, call, receive)
+        body = _Body(self, scope, receive)
         try:
             await self.app(scope, body.receive, send)
         finally:
-            if call.bytes_in:
-                self._release(call)
+            if body.call.bytes_in:
+                self._release(body.tenant, body.call.bytes_in)
 
-    def hold(self, call: Call, size: int) -> bool:
+    def hold(self, tenant: str, size: int) -> bool:
         """Count further bytes of a call, which are here; whether its tenant may have them."""
-        tenant = tenant_of(call)
-        call.bytes_in += size
         self.held_bytes += size
         self.held_by[tenant] = held = self.held_by.get(tenant, 0) + size
         return held <= self.all_bytes - self.held_bytes
 
-    def _release(self, call: Call) -> None:
-        tenant = tenant_of(call)
-        self.held_bytes -= call.bytes_in
-        left = self.held_by[tenant] - call.bytes_in
+    def _release(self, tenant: str, size: int) -> None:
+        self.held_bytes -= size
+        left = self.held_by[tenant] - size
         if left:
             self.held_by[tenant] = left
         else:
@@ -61,39 +54,46 @@ class BodyLimit:
 class _Body:
     """The body of one call on its way in."""
 
-    __slots__ = ("call", "cap", "ends_at", "limit", "receive_next", "scope", "whole")
+    cap = -1
+    """Bytes that it may have, once somebody has asked for it."""
+    ends_at = 0.0
+    whole = False
 
-    def __init__(self, limit: BodyLimit, scope: Scope, call: Call, receive: Receive) -> None:
+    def __init__(self, limit: BodyLimit, scope: Scope, receive: Receive) -> None:
         self.limit = limit
         self.scope = scope
-        self.call = call
+        self.call: Call = scope[SCOPE_KEY]
         self.receive_next = receive
-        self.cap = -1
-        self.ends_at = 0.0
-        self.whole = False
+        self.tenant = ""
 
     async def receive(self) -> Message:
         """The next part. Raises BodyTooLarge, BodyTimeout, Overloaded, ClientGone, or what the server found wrong in its framing."""
         if self.whole:
             return await self.receive_next()
+        call = self.call
         if self.cap < 0:
-            self._begin()
-        message = await self.receive_next() if self._is_here() else await self._next_in_time()
+            self._begin(call)
+        exchange = self.scope.get(EXCHANGE_KEY)
+        is_here = exchange is not None and not exchange.more_body  # all of it: then nothing is waited for, and no timer is set
+        message = await (self.receive_next() if is_here else self._next_in_time())
         if message["type"] == "http.disconnect":
             raise ClientGone()
         if REFUSAL_KEY in self.scope:
-            self.call.body_pending = True
+            call.body_pending = True
             raise self.scope[REFUSAL_KEY]
-        self._count(len(message.get("body", b"")))
+        self._count(call, len(message.get("body", b"")))
         if not message.get("more_body", False):
             self.whole = True
-            self.call.body_pending = False
+            call.body_pending = False
         return message
 
-    def _is_here(self) -> bool:
-        """Whether all of it has come: then nothing is waited for, and no timer is set."""
-        exchange = self.scope.get(EXCHANGE_KEY)
-        return exchange is not None and not exchange.more_body
+    def _begin(self, call: Call) -> None:
+        """Refuse by the declared size, before the first byte is read."""
+        if call.principal is not None:  # else its bytes are nobody's in particular
+            self.tenant = call.principal.tenant_id
+        self.cap = cap = self.limit.cap_of(call)
+        if call.declared_bytes > cap:
+            raise too_large(cap)
 
     async def _next_in_time(self) -> Message:
         if not self.ends_at:
@@ -105,30 +105,16 @@ class _Body:
             self.call.body_pending = True
             raise BodyTimeout() from None
 
-    def _begin(self) -> None:
-        self.cap = self.limit.cap_of(self.call)
-        check_declared_size(self.call.fields, self.cap)
-
-    def _count(self, size: int) -> None:
-        room = self.limit.hold(self.call, size)
-        if self.call.bytes_in > self.cap:
-            self.call.body_pending = True
+    def _count(self, call: Call, size: int) -> None:
+        call.bytes_in += size
+        has_room = self.limit.hold(self.tenant, size)
+        if call.bytes_in > self.cap:
+            call.body_pending = True
             raise too_large(self.cap)
-        if not room:
-            self.call.body_pending = True
+        if not has_room:
+            call.body_pending = True
             detail = "Your organisation's calls hold as many bytes of bodies as are left free here. Send the call again after 1 s."
             raise Overloaded(detail, reason="body_bytes", headers=[("Retry-After", RETRY_AFTER_S)])
-
-
-def tenant_of(call: Call) -> str:
-    """Whose bytes they are; "" is nobody's in particular."""
-    return call.principal.tenant_id if call.principal is not None else ""
-
-
-def check_declared_size(fields: Fields, cap: int) -> None:
-    """Refuse by the declared size, before the first byte is read. Raises BodyTooLarge."""
-    if int(fields.get(b"content-length", b"0")) > cap:
-        raise too_large(cap)
 
 
 def too_large(cap: int) -> BodyTooLarge:

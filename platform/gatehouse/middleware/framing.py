@@ -1,6 +1,7 @@
 """Is the request well-formed: version, method, target, Host, framing and the size of its headers. Before anybody is asked who they are."""
 
 from collections.abc import Awaitable
+from functools import lru_cache
 from itertools import chain
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,8 +28,7 @@ class Framing:
         self.hosts = hosts
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "http":
-            check_framing(scope, self.hosts)
+        check_framing(scope, self.hosts)
         return self.app(scope, receive, send)
 
 
@@ -37,21 +37,26 @@ def check_framing(scope: Scope, allowed: AllowedHosts) -> None:
     call: Call = scope[SCOPE_KEY]
     if REFUSAL_KEY in scope:
         raise scope[REFUSAL_KEY]
-    fields, version = call.fields, scope["http_version"]
-    call.body_pending = _refusal_closes(fields)
-    if version not in _VERSIONS:
+    fields, headers = call.fields, scope["headers"]
+    call.declared_bytes = _declared_bytes(fields.get(b"content-length", b"0"))
+    doubtful = fields.repeated or not _STAY_AWAY.isdisjoint(fields)  # rare: else three of the checks need no look of their own
+    if doubtful or call.declared_bytes > DISCARDED_BODY_BYTES:
+        call.body_pending = _refusal_closes(call)
+    if scope["http_version"] not in _VERSIONS:
         call.body_pending = True
         raise MalformedRequest("This service speaks HTTP/1.1 and HTTP/1.0.", reason="http_version")
     if scope["method"] not in _METHODS:
         raise MethodNotAllowed(headers=[("Allow", ", ".join(sorted(_METHODS)))], reason="method_refused")
-    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
+    if len(scope["raw_path"] + scope["query_string"]) > MAX_TARGET_BYTES:
         raise TargetTooLong()
-    text = b"".join(chain.from_iterable(scope["headers"]))
-    if len(scope["headers"]) > MAX_HEADERS or len(text) > MAX_HEADER_BYTES:
+    text = b"".join(chain.from_iterable(headers))
+    if len(headers) > MAX_HEADERS or len(text) > MAX_HEADER_BYTES:
         raise HeadersTooLarge()
-    _check_host(scope, fields, allowed)
-    _check_codings(call, fields, version)
-    if len(text.translate(None, _CONTROLS)) < len(text):
+    if doubtful or fields.get(b"host") not in allowed.usual:
+        _check_host(scope, fields, allowed)
+    if doubtful:
+        _check_codings(call, fields, scope["http_version"])
+    if text.translate(None, _CONTROLS) != text:
         raise MalformedRequest("A header holds a control character.", reason="header_control_character")
 
 
@@ -73,9 +78,20 @@ def _check_codings(call: Call, fields: Fields, version: str) -> None:
         raise MalformedRequest("This service speaks HTTP/1.1 and nothing else. Send the request without Upgrade.", reason="upgrade")
 
 
-def _refusal_closes(fields: Fields) -> bool:
+@lru_cache(maxsize=1024)
+def _declared_bytes(length: bytes) -> int:
+    """What a Content-Length says; only what is one is remembered, and that is short."""
+    if not length.isdigit() or len(length) > MAX_LENGTH_DIGITS:
+        raise _no_length()
+    return int(length)
+
+
+def _refusal_closes(call: Call) -> bool:
     """Whether the connection ends when the call is refused: much of the body may be left, or nobody knows whether it will be sent."""
-    length = fields.get(b"content-length", b"0")
-    if not length.isdigit() or len(length) > MAX_LENGTH_DIGITS or b"content-length" in fields.repeated:
-        raise MalformedRequest("Content-Length is not a number.", reason="content_length")
-    return not _STAY_AWAY.isdisjoint(fields) or int(length) > DISCARDED_BODY_BYTES
+    if b"content-length" in call.fields.repeated:
+        raise _no_length()
+    return not _STAY_AWAY.isdisjoint(call.fields) or call.declared_bytes > DISCARDED_BODY_BYTES
+
+
+def _no_length() -> MalformedRequest:
+    return MalformedRequest("Content-Length is not a number.", reason="content_length")

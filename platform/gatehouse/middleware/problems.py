@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse.call import SCOPE_KEY, Call
 from gatehouse.errors import ClientGone, InternalError, Problem, ServiceUnavailable
-from gatehouse.middleware.sending import SENDING_KEY, Sending
+from gatehouse.middleware.sending import SENDING_KEY
 
 LOGGER = logging.getLogger("gatehouse.problems")
 DISCARDED_BODY_BYTES = 64 * 1024
@@ -40,31 +40,29 @@ class Problems:
         self.page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        call: Call = scope[SCOPE_KEY]
-        answer: Sending = scope[SENDING_KEY]
         try:
             await self.app(scope, receive, send)
         except ClientGone:
+            call: Call = scope[SCOPE_KEY]
             call.reason = "client_gone"
             self.on_refused(call)
         except asyncio.CancelledError:  # the server ends, and will not wait for the call
-            if answer.started:
+            if scope[SENDING_KEY].started:
                 raise
             ending = ServiceUnavailable("The server ended before the call did.", reason="server_ended", headers=[("Retry-After", "1")])
-            await self._refuse(scope, call, ending, send)
+            await self._refuse(scope, ending, send)
         except Exception as error:
+            call, answer = scope[SCOPE_KEY], scope[SENDING_KEY]
             if answer.started:
                 if not answer.complete:
                     raise
                 # Starlette answers and raises again; the call is over
                 LOGGER.error("request %s failed", call.request_id, exc_info=error)
                 return
-            await self._refuse(scope, call, _as_problem(error, call), send)
+            await self._refuse(scope, _as_problem(error, call), send)
 
-    async def _refuse(self, scope: Scope, call: Call, problem: Problem, send: Send) -> None:
+    async def _refuse(self, scope: Scope, problem: Problem, send: Send) -> None:
+        call: Call = scope[SCOPE_KEY]
         call.status = problem.status
         page = self.page(scope, problem)
         headers, body = problem_response(call, problem, self.base_url) if page is None else with_headers_of(call, problem, *page)

@@ -36,15 +36,15 @@ class RefusedAdmin:
         self.wait_s = wait_s
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or not under_admin(scope["path"]):
-            return self.app(scope, receive, send)
+        return self.app(scope, receive, self._once_written(scope, send) if under_admin(scope["path"]) else send)
 
+    def _once_written(self, scope: Scope, send: Send) -> Send:
         async def send_once_written(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] >= 400:
                 await self._write(scope[SCOPE_KEY], message["status"])
             await send(message)
 
-        return self.app(scope, receive, send_once_written)
+        return send_once_written
 
     async def _write(self, call: Call, status: int) -> None:
         loop, done = asyncio.get_running_loop(), asyncio.Event()

@@ -4,9 +4,9 @@ import json
 import logging
 import re
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import perf_counter_ns
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,8 +23,6 @@ _REQUEST_ID = re.compile(rb"(?!gate|eyJ)[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 _CREDENTIAL = re.compile(r"gate(?:test)?_[0-9A-Za-z_]*|eyJ[0-9A-Za-z_.=-]*|once_[0-9A-Za-z]*")
 MAX_LOGGED_PATH = 512
 DELETE = "\x7f"
-OWN_CIRCLES = (SENDING_KEY, EXCHANGE_KEY)
-"""What lies in a scope and leads back to it: left there, all of a call would stay until a collection, which holds every other call."""
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context, level 1."""
 
@@ -39,17 +37,14 @@ class RequestLog:
         self.on_ended = on_ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        call = begin_call(scope, self.trusted)
-        scope[SCOPE_KEY] = call
+        call = scope[SCOPE_KEY] = begin_call(scope, self.trusted)
         sending = scope[SENDING_KEY] = Sending(call, send)
         try:
             await self.app(scope, receive, sending)
         finally:
-            for name in OWN_CIRCLES:
-                scope.pop(name, None)
+            # these lead back to the scope: left there, all of a call would stay until a collection, which holds every other call
+            del scope[SENDING_KEY]
+            scope.pop(EXCHANGE_KEY, None)
             self.on_ended(call)
             left_out = self.pace.take(call)
             if left_out is not None:
@@ -74,10 +69,9 @@ def begin_call(scope: Scope, trusted: Networks = ()) -> Call:
     """The call of a scope. A request id or traceparent is taken over only if there is one and it is well-formed."""
     headers = scope["headers"]
     fields, client, exchange = Fields(headers), scope.get("client"), scope.get(EXCHANGE_KEY)
-    request_id = fields.single(b"x-request-id")
     call = Call(
-        request_id=request_id.decode("ascii") if request_id and _REQUEST_ID.fullmatch(request_id) else "req_" + _RANDOM.take(12).hex(),
-        started_ns=time.perf_counter_ns(),
+        request_id="req_" + _RANDOM.take(12).hex(),
+        started_ns=perf_counter_ns(),
         address=client[0] if client else "",
         method=scope["method"],
         path=scope["path"],
@@ -86,10 +80,17 @@ def begin_call(scope: Scope, trusted: Networks = ()) -> Call:
     )
     if trusted:
         call.address = caller_address(call.address, [value for name, value in headers if name == b"x-forwarded-for"], trusted)
-    traceparent = fields.single(b"traceparent")
+    if b"x-request-id" in fields or b"traceparent" in fields:
+        _take_over(call, fields)
+    return call
+
+
+def _take_over(call: Call, fields: Fields) -> None:
+    request_id, traceparent = fields.single(b"x-request-id"), fields.single(b"traceparent")
+    if request_id and _REQUEST_ID.fullmatch(request_id):
+        call.request_id = request_id.decode("ascii")
     if traceparent and _TRACEPARENT.fullmatch(traceparent):
         call.traceparent = traceparent.decode("ascii")
-    return call
 
 
 def facts(call: Call) -> dict[str, str | int | float]:
@@ -110,7 +111,7 @@ def facts(call: Call) -> dict[str, str | int | float]:
         "model_version": call.model_version,
         "rows": call.rows or None,
         "replayed": call.replayed or None,
-        "ms": round((time.perf_counter_ns() - call.started_ns) / 1e6, 2),
+        "ms": round((perf_counter_ns() - call.started_ns) / 1e6, 2),
         "bytes_in": call.bytes_in,
         "bytes_out": call.bytes_out,
         "traceparent": call.traceparent,
