@@ -5,6 +5,7 @@ from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 from gatehouse.limits.rate import LimitScope, LimitUnit, RateLimit
+from gatehouse.limits.report import policy_field, state_template
 from gatehouse.principal import Principal, Rate
 
 LIMITS_KEPT = 8192
@@ -24,11 +25,16 @@ class PrincipalLimits:
     one_request: tuple[tuple[RateLimit, int], ...] = field(init=False, repr=False)
     one_row: tuple[tuple[RateLimit, int], ...] = field(init=False, repr=False)
     """What most decisions ask for: one of each limit."""
+    requests_told: tuple[str, str] = field(init=False, repr=False)
+    rows_told: tuple[str, str] = field(init=False, repr=False)
+    """What `RateLimit-Policy` says of the limits, and what `RateLimit` does, to be filled in."""
 
     def __post_init__(self) -> None:
         # a frozen dataclass has no other way to keep what follows from its own fields
         object.__setattr__(self, "one_request", tuple((limit, 1) for limit in self.requests))
         object.__setattr__(self, "one_row", tuple((limit, 1) for limit in self.rows))
+        for name, limits in (("requests_told", self.requests), ("rows_told", self.rows)):
+            object.__setattr__(self, name, (policy_field(limits), state_template(limits)))
 
 
 _LIMITS: WeakKeyDictionary[Principal, PrincipalLimits] = WeakKeyDictionary()

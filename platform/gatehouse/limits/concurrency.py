@@ -108,11 +108,12 @@ class Concurrency:
         of_tenant = self._inside.get(tenant_id, 0)
         if of_tenant >= self._per_tenant:
             raise self._tenant_full(of_tenant)
-        if self._all_inside >= self._total:
+        room = self._total - self._all_inside
+        if room <= 0:
             return self._join(tenant_id, of_tenant)
         self._inside[tenant_id] = of_tenant + 1
         self._all_inside += 1
-        if self._all_inside == self._total:
+        if room == 1:
             self._freed.clear()
             self._freed.append(self._clock())
         return None
@@ -124,10 +125,11 @@ class Concurrency:
             self._inside[tenant_id] = left
         else:
             del self._inside[tenant_id]
-        if self._all_inside == self._total:
-            self._freed.append(self._clock())
+        full = self._all_inside == self._total
         self._all_inside -= 1
-        self._let_in()
+        if full:  # or nobody waits
+            self._freed.append(self._clock())
+            self._let_in()
 
     def forget(self, waiting: Waiting) -> None:
         """Take a call out of the queue, if it is still there."""

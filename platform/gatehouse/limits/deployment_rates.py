@@ -11,6 +11,7 @@ replaced, Redis starts with nothing left as well (see rates.lua). That shares ad
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from gatehouse.limits.rate import Decision, RateLimit
 from gatehouse.limits.redis_lines import RedisRefused, RedisUnavailable
@@ -21,6 +22,12 @@ LOGGER = logging.getLogger("gatehouse.limits")
 BEAT_S = 0.3
 DRIFT_US = LEASE_US // 100
 """The clocks of two machines run at the same speed to within a hundredth."""
+
+
+class Decide(Protocol):
+    """Decides on rates, at once or after a while."""
+
+    def __call__(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision | Awaitable[Decision]: ...
 
 
 class DeploymentRates:
@@ -36,6 +43,11 @@ class DeploymentRates:
         self._said = False
         self._keeping: asyncio.Task[None] | None = None
         self._returning: set[asyncio.Task[None]] = set()
+        self.decide: Decide = self._decide
+        """All of it or nothing: a decision where this process makes it, else one to wait for.
+
+        While this is the only process, what decides in its memory itself: each call asks twice. Whatever ends that sets it back.
+        """
 
     @property
     def attached(self) -> bool:
@@ -45,12 +57,7 @@ class DeploymentRates:
     def count(self, processes: int) -> None:
         """So many serve from now on. From any thread, before any of them relies on it."""
         self._shares.count(processes)
-
-    def decide(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision | Awaitable[Decision]:
-        """All of it or nothing: a decision where this process makes it, else one to wait for."""
-        if not self._attached:
-            return self._shares.decide(asks, returnable=returnable)
-        return self._ask(asks, returnable=returnable)
+        self.decide = self._decide
 
     def give_back(self, decision: Decision) -> Decision:
         """Take back what a returnable decision let in, once; what is left then.
@@ -97,6 +104,15 @@ class DeploymentRates:
         if self._redis is not None:
             await self._redis.close()
 
+    def _decide(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool = False) -> Decision | Awaitable[Decision]:
+        if self._attached:
+            return self._ask(asks, returnable=returnable)
+        self.decide = self._shares.memory.decide  # first: a `count` that comes from now on is either taken in below or undoes this
+        decision = self._shares.decide(asks, returnable=returnable)
+        if not self._shares.alone:
+            self.decide = self._decide
+        return decision
+
     async def _ask(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool) -> Decision:
         if self._redis is not None:
             try:
@@ -128,6 +144,7 @@ class DeploymentRates:
         before, until_before_us = self._attached, self._leased_until_us
         # from here on Redis may count this process, so its share is not used
         self._attached = True
+        self.decide = self._decide
         self._leased_until_us = self._clock_us() + LEASE_US + DRIFT_US
         try:
             await redis.attach(now_us + LEASE_US, self._processes())

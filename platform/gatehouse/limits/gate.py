@@ -1,7 +1,7 @@
 """The two decisions of a prediction: one request and a place before the body is read, all its rows and the quota before scoring."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -12,10 +12,13 @@ from gatehouse.limits.concurrency import Concurrency, Waiting
 from gatehouse.limits.deployment_rates import DeploymentRates
 from gatehouse.limits.holding import Taken
 from gatehouse.limits.quota import RECALL_POLL_S, QuotaBook
-from gatehouse.limits.rate import Decision, RateLimit
-from gatehouse.limits.report import policy_field, refuse, state_field
-from gatehouse.limits.watch import Watch, joined
+from gatehouse.limits.rate import Decision
+from gatehouse.limits.report import numbers, policy_field, refuse, state_template
+from gatehouse.limits.watch import Watch, show
 from gatehouse.principal import Principal
+
+NOTHING_ASKED = Decision(True, (), ())
+"""Where all limits are observed."""
 
 
 class TakenRows(NamedTuple):
@@ -66,15 +69,17 @@ class Gate:
         """
         place = self._concurrency.enter(principal.tenant_id)
         try:
-            decision = self._ask(limits_of(principal).one_request, returnable=place is not None)
-            if isinstance(decision, Decision):
-                _tell(call, decision)
+            limits = limits_of(principal)
+            asks = limits.one_request
+            decision = self._rates.decide(asks, returnable=place is not None) if asks else NOTHING_ASKED
+            if not isinstance(decision, Decision):
+                return Queued(call, principal, place, decision)
+            _tell(call, decision, limits.requests_told)
         except BaseException:
             self._give_up(principal, place)
             raise
-        if not isinstance(decision, Decision):
-            return Queued(call, principal, place, decision)
-        self._watch.request(principal)
+        if limits.observed_requests:
+            self._watch.request(principal)
         return None if place is None else Queued(call, principal, place, decision)
 
     async def turn(self, queued: Queued) -> None:
@@ -120,10 +125,10 @@ class Gate:
                 quota = self._quota.nothing(principal.tenant_id)
             limits = limits_of(principal)
             asks = limits.one_row if rows == 1 else [(limit, rows) for limit in limits.rows]
-            decision = self._ask(asks, returnable=True)
+            decision = self._rates.decide(asks, returnable=True) if asks else NOTHING_ASKED
             if not isinstance(decision, Decision):
                 decision = await decision
-            _tell(call, decision)
+            _tell(call, decision, limits.rows_told)
         except BaseException as error:
             if quota is not None:
                 self._quota.give_back(quota)
@@ -158,15 +163,10 @@ class Gate:
         self._return(taken.call, taken.rates, taken.fields_before)
         self._watch.rows_back(taken.call, taken.principal, taken.quota.rows)
 
-    def _ask(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool) -> Decision | Awaitable[Decision]:
-        if not asks:  # all of them are observed
-            return Decision(True, (), ())
-        return self._rates.decide(asks, returnable=returnable)
-
     async def _decided(self, call: Call, principal: Principal, place: Waiting | None, decision: Awaitable[Decision]) -> Decision:
         try:
             found = await decision
-            _tell(call, found)
+            _tell(call, found, limits_of(principal).requests_told)
         except BaseException:
             self._give_up(principal, place)
             raise
@@ -181,14 +181,17 @@ class Gate:
 
     def _return(self, call: Call, decision: Decision, fields_before: tuple[str, str] | None) -> None:
         call.limit_fields = fields_before
-        _tell(call, self._rates.give_back(decision))
+        left = self._rates.give_back(decision)
+        _tell(call, left, (policy_field(left.limits), state_template(left.limits)))
 
 
-def _tell(call: Call, decision: Decision) -> None:
-    """Have the answer say what is left. Raises RateLimited, RowsExceedLimit or LimitShareTooSmall where the call was not admitted."""
+def _tell(call: Call, decision: Decision, told: tuple[str, str]) -> None:
+    """Have the answer say what is left. `told` is what the fields say of the limits, or of those that they are shares of.
+
+    Raises RateLimited, RowsExceedLimit or LimitShareTooSmall where the call was not admitted.
+    """
     if not decision.limits:
         return
-    fields = (policy_field(decision.limits), state_field(decision))
-    call.limit_fields = joined(call.limit_fields, fields) if call.limit_fields else fields
+    show(call, (told[0], told[1] % numbers(decision)))
     if not decision.admitted:
         refuse(decision)

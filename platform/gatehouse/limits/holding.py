@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from threading import Lock
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ BLOCK_FENCE = timedelta(minutes=10)
 BLOCK_LEASE = timedelta(hours=1)
 """So long after that visit others may settle the block. What is between the two is for calls under way, clocks that differ, and a
 spool that comes back."""
+TAKEN_KEPT = 8192
 
 
 class Taken(NamedTuple):
@@ -25,6 +27,10 @@ class Taken(NamedTuple):
     rows: int
     counted: bool
     """Whether they came from a block; those of a soft quota are only counted, behind."""
+
+
+taken_rows = lru_cache(maxsize=TAKEN_KEPT)(Taken)
+"""Most calls of a tenant take the same: one row of the same month."""
 
 
 class Shortage(NamedTuple):

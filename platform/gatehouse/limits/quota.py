@@ -9,7 +9,7 @@ from threading import Lock
 from gatehouse.db.locks import waited_too_long
 from gatehouse.db.session import GONE
 from gatehouse.errors import RowsExceedLimit
-from gatehouse.limits.holding import BLOCK_FENCE, BLOCK_LEASE, BLOCK_LIFE, Held, Recall, Shortage, Taken
+from gatehouse.limits.holding import BLOCK_FENCE, BLOCK_LEASE, BLOCK_LIFE, Held, Recall, Shortage, Taken, taken_rows
 from gatehouse.limits.month import Month, month_of
 from gatehouse.limits.quota_refusal import exhausted, unavailable
 from gatehouse.limits.soft import SoftRows
@@ -63,11 +63,12 @@ class QuotaBook:
 
         Raises QuotaExhausted when the database has just said so.
         """
-        now, clock = self._now(), self._monotonic()
-        month = self._month_at(now)
+        now = self._now()
+        month = self._month if self._month.holds(now) else self._month_at(now)
         if plan.quota_mode == "soft":
             self._soft.add(tenant_id, month.name, rows)
-            return Taken(tenant_id, month.name, rows, counted=False)
+            return taken_rows(tenant_id, month.name, rows, False)
+        clock = self._monotonic()
         with self._lock:
             held = self._held.get(tenant_id)
             if held is None:
@@ -77,7 +78,7 @@ class QuotaBook:
                     exhausted(plan, month, held.shortage.left + held.rows, rows, now)
                 return None
             held.rows -= rows
-        return Taken(tenant_id, month.name, rows, counted=True)
+        return taken_rows(tenant_id, month.name, rows, True)
 
     def nothing(self, tenant_id: str) -> Taken:
         """No rows, for a call that was metered before."""

@@ -4,13 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from operator import itemgetter
 from typing import Literal, NamedTuple, TypeAlias
 
 LimitScope = Literal["tenant", "key"]
 LimitUnit = Literal["requests", "rows"]
 DECISIONS_PER_SWEEP = 64
+"""On limits that are not remembered, or not as they are now: no others can add an entry."""
 CHECKED_PER_SWEEP = 512
-"""More than twice the entries that the decisions between two sweeps can add, so that old ones never pile up."""
+"""More than twice the entries that can be added between two sweeps, so that old ones never pile up."""
 SHARES_KEPT = 8
 MOST_RETURNS = 2_000
 """Remembered of one limit. A claim since which more was given back is not given back any more: what stays taken comes again by its rate."""
@@ -35,8 +37,8 @@ class RateLimit:
     """The limit of the plan that this is a share of."""
     policy: str = field(init=False, repr=False, compare=False)
     """What `RateLimit-Policy` says of it: of the plan's own limit, however it is shared."""
-    state_begins: str = field(init=False, repr=False, compare=False)
-    """Of what `RateLimit` says of it, all before what is left."""
+    state: str = field(init=False, repr=False, compare=False)
+    """What `RateLimit` says of it, to be filled in: what is left, and the seconds until its burst is whole again."""
     closed: bool = field(init=False, repr=False)
     ticks: int = field(init=False, repr=False)
     """Ticks in a microsecond."""
@@ -45,6 +47,8 @@ class RateLimit:
     """Ticks of one request or row."""
     depth: int = field(init=False, repr=False)
     """Ticks of the whole burst."""
+    most: int = field(init=False, repr=False, compare=False)
+    """Ticks that may be missing until its burst is whole: all of them, and of a closed limit fewer than none."""
     _shares: "dict[tuple[int, int], RateLimit]" = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -57,7 +61,8 @@ class RateLimit:
         for name, value in (("closed", closed), ("ticks", max(1, self.count // divisor)), ("cost", cost), ("depth", self.burst * cost)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "policy", self.whole.policy if self.whole else self._policy())
-        object.__setattr__(self, "state_begins", f'"{self.name}";r=')
+        object.__setattr__(self, "state", f'"{self.name.replace("%", "%%")}";r=%d;t=%d')
+        object.__setattr__(self, "most", -1 if closed else self.depth)
         object.__setattr__(self, "ticks_a_second", self.ticks * 1_000_000)
 
     def _policy(self) -> str:
@@ -96,18 +101,9 @@ def carried(old: RateLimit, new: RateLimit, backlog: int) -> int:
     return max(0, new.depth - left * new.cost)
 
 
-class Claim(NamedTuple):
-    """One limit's part of what a decision let in and may give back."""
-
-    state: "_State"
-    number: int
-    """The claims of a state are counted."""
-    cost: int
-    """Ticks."""
-    full_at: int
-    """When the burst was to be whole again right after it."""
-    seen: int
-    """How much had been given back by then."""
+Claim: TypeAlias = "tuple[_State, int, int, int, int]"
+"""One limit's part of what a decision let in and may give back: its state, a number larger than those of the claims before it, its ticks,
+when the burst was to be whole again right after it, and how much of the state's claims had been given back by then."""
 
 
 class StoredClaim(NamedTuple):
@@ -129,19 +125,17 @@ class _State:
     limit: RateLimit
     full_at: int
     """When the burst is whole again, in ticks."""
-    claimed: int = 0
-    """Claims so far."""
     returned: int = 0
-    """Of these, how many were given back."""
+    """How many claims were given back."""
     returns: list[tuple[int, int]] = field(default_factory=list)
     """The last of them: their numbers and ticks."""
 
-    def full_at_of(self, claim: Claim) -> int:
-        """`claim.full_at`, less what was given back since of claims before it; nothing is left of one that has seen too little."""
+    def full_at_of(self, number: int, full_at: int, seen: int) -> int:
+        """`full_at` of a claim, less what was given back since of claims before it; nothing is left of one that has seen too little."""
         first = self.returned - len(self.returns)
-        if claim.seen < first:
+        if seen < first:
             return 0
-        return claim.full_at - sum([ticks for number, ticks in self.returns[claim.seen - first :] if number < claim.number])
+        return full_at - sum([ticks for earlier, ticks in self.returns[seen - first :] if earlier < number])
 
     def take_back(self, number: int, ticks: int) -> None:
         """Of the claim of this number."""
@@ -191,22 +185,10 @@ class Decision(NamedTuple):
         return tuple([limit.left(backlog) for limit, backlog in zip(self.limits, self.backlogs, strict=True)])
 
 
-_Planned: TypeAlias = "tuple[RateLimit, int, _State | None, int, int]"
-"""A limit, what is asked of it, its state, and if that were let in when its burst would be whole again: as ticks, and as ticks from now."""
-
-
-def _refused(planned: Sequence[_Planned]) -> Decision:
-    """By the limit with the longest wait, which is the smallest that suffices, or by the first one that could never let so much in."""
-    refused_by: RateLimit | None = None
-    wait_us: int | None = 0
-    for limit, amount, _, _, backlog in planned:
-        if limit.closed or amount > limit.burst:
-            if amount and wait_us is not None:
-                refused_by, wait_us = limit, None
-        elif wait_us is not None and (wait := -((limit.depth - backlog) // limit.ticks)) > wait_us:
-            refused_by, wait_us = limit, wait
-    backlogs = tuple([min(limit.depth, backlog - amount * limit.cost) for limit, amount, _, _, backlog in planned])
-    return Decision(False, tuple([each[0] for each in planned]), backlogs, refused_by, wait_us)
+_LIMIT = itemgetter(0)
+"""Of an ask."""
+_NOTHING = _State(RateLimit("", "nothing", "tenant", "requests", 0, 1, 0), 0)
+"""Of a limit that nobody asks for."""
 
 
 class MemoryRates:
@@ -218,6 +200,8 @@ class MemoryRates:
         self._past: _Past | None = None
         self._unchecked: list[str] = []
         self._until_sweep = DECISIONS_PER_SWEEP
+        self._claimed = 0
+        """Returnable decisions so far: they number their claims."""
 
     def __len__(self) -> int:
         """How many limits are remembered."""
@@ -236,34 +220,58 @@ class MemoryRates:
 
         The rule (GCRA): what is let in makes the burst whole again so much later, and never later than a whole burst from now.
         """
-        now_us = self._clock_us()
-        self._until_sweep -= 1
-        if not self._until_sweep:
-            self._sweep(now_us)
-        planned: list[_Planned] = []
-        admitted = True
-        for limit, amount in asks:
-            state, now = self._states.get(limit.id), now_us * limit.ticks
-            if state is None or state.limit is not limit:
-                state = self._known(limit, now_us)
-            then = (now if state is None or state.full_at < now else state.full_at) + amount * limit.cost
-            planned.append((limit, amount, state, then, then - now))
-            if amount if limit.closed else then - now > limit.depth:
-                admitted = False
-        return self._admitted(planned, returnable=returnable) if admitted else _refused(planned)
-
-    def _admitted(self, planned: list[_Planned], *, returnable: bool) -> Decision:
+        now_us, states = self._clock_us(), self._states
+        backlogs: list[int] = []
         claims: list[Claim] = []
-        for limit, amount, state, then, _ in planned:
-            if amount:
-                if state is None:
-                    state = _State(limit, then)
-                self._states[limit.id] = state
-                state.full_at = then
-                if returnable:
-                    state.claimed += 1
-                    claims.append(Claim(state, state.claimed, amount * limit.cost, then, state.returned))
-        return Decision(True, tuple([each[0] for each in planned]), tuple([each[4] for each in planned]), None, 0, tuple(claims))
+        new: list[_State] = []
+        if returnable:
+            self._claimed += 1
+        for limit, amount in asks:
+            try:
+                state = states[limit.id]
+            except KeyError:
+                state = _NOTHING
+            if state.limit is not limit:
+                state = self._known(limit, now_us)
+                if amount:
+                    new.append(state)
+            now, ticks = now_us * limit.ticks, amount * limit.cost
+            full_at = state.full_at
+            if full_at < now:
+                full_at = now
+            full_at += ticks
+            backlog = full_at - now
+            if backlog > limit.most and (amount or not limit.closed):
+                return self._refused(asks, now_us, len(backlogs))
+            backlogs.append(backlog)
+            state.full_at = full_at  # taken back where one of the next limits refuses
+            if returnable and amount:
+                claims.append((state, self._claimed, ticks, full_at, state.returned))
+        for state in new:
+            states[state.limit.id] = state
+        return Decision(True, tuple(map(_LIMIT, asks)), tuple(backlogs), None, 0, tuple(claims))
+
+    def _refused(self, asks: Sequence[tuple[RateLimit, int]], now_us: int, taken: int) -> Decision:
+        """By the limit with the longest wait, which is the smallest that suffices, or by the first one that could never let so much in.
+
+        What the first `taken` limits have let in by then is taken back.
+        """
+        for limit, amount in asks[:taken]:
+            state = self._states.get(limit.id)
+            if state is not None:  # one that is new has not been kept
+                state.full_at -= amount * limit.cost
+        refused_by: RateLimit | None = None
+        wait_us: int | None = 0
+        backlogs = []
+        for limit, amount in asks:
+            backlog = max(0, self._known(limit, now_us).full_at - now_us * limit.ticks)
+            backlogs.append(min(limit.depth, backlog))
+            if limit.closed or amount > limit.burst:
+                if amount and wait_us is not None:
+                    refused_by, wait_us = limit, None
+            elif wait_us is not None and (wait := -((limit.depth - backlog - amount * limit.cost) // limit.ticks)) > wait_us:
+                refused_by, wait_us = limit, wait
+        return Decision(False, tuple(map(_LIMIT, asks)), tuple(backlogs), refused_by, wait_us)
 
     def give_back(self, decision: Decision) -> None:
         """Take back what a returnable decision let in, once.
@@ -271,11 +279,11 @@ class MemoryRates:
         Of the time that has passed since then, whatever had made room for others counts as used: nothing is let in twice.
         """
         now_us = self._clock_us()
-        for claim in decision.claims:
-            state = claim.state
+        for state, number, ticks, full_at, seen in decision.claims:
             if self._states.get(state.limit.id) is not state:
                 continue  # whole again since then, or another limit: nothing of it is left
-            state.take_back(claim.number, max(0, min(claim.cost, state.full_at_of(claim) - now_us * state.limit.ticks)))
+            left = state.full_at_of(number, full_at, seen) - now_us * state.limit.ticks
+            state.take_back(number, max(0, min(ticks, left)))
 
     def forget(self, spent_at_us: int) -> None:
         """Everything is as spent at that moment, which may lie ahead: what had been let in by then is not known."""
@@ -293,12 +301,15 @@ class MemoryRates:
             filled_us = None if before is None else max(0, now_us - before.at_us)
             self._past = _Past(now_us if before is None else max(now_us, before.at_us), filled_us, 1 / grown)
 
-    def _known(self, limit: RateLimit, now_us: int) -> _State | None:
-        """What is remembered of a limit, be it by another object or as it was before an edit; None where there is nothing to remember."""
+    def _known(self, limit: RateLimit, now_us: int) -> _State:
+        """What is remembered of a limit, be it by another object or as it was before an edit; a new state where there is nothing."""
+        self._until_sweep -= 1
+        if not self._until_sweep:
+            self._sweep(now_us)
         state = self._states.get(limit.id)
         if state is None:
-            return None if self._past is None else _State(limit, now_us * limit.ticks + self._past.backlog(limit, now_us))
-        if state.limit != limit:
+            return _State(limit, now_us * limit.ticks + (0 if self._past is None else self._past.backlog(limit, now_us)))
+        if state.limit is not limit and state.limit != limit:
             # kept at once: a refusal writes nothing, and a wait that is told must begin now
             state = self._states[limit.id] = _State(limit, self._carried(state, limit, now_us))
         state.limit = limit

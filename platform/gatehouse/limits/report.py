@@ -14,9 +14,22 @@ def policy_field(limits: Iterable[RateLimit]) -> str:
     return ", ".join([limit.policy for limit in limits])
 
 
+def state_template(limits: Iterable[RateLimit]) -> str:
+    """The value of `RateLimit`, to be filled in with the numbers of a decision on these limits or on their shares."""
+    return ", ".join([limit.state for limit in limits])
+
+
 def state_field(decision: Decision) -> str:
     """The value of `RateLimit`: of each limit what is left and the seconds until its burst is whole again."""
-    return ", ".join([_state(limit, backlog) for limit, backlog in zip(decision.limits, decision.backlogs, strict=True)])
+    return state_template(decision.limits) % numbers(decision)
+
+
+def numbers(decision: Decision) -> tuple[int, ...]:
+    """Of each limit what is left (as `RateLimit.left` says) and the seconds until its burst is whole again."""
+    found: list[int] = []
+    for limit, backlog in zip(decision.limits, decision.backlogs):  # noqa: B905 - as many by nature, and on every call
+        found += (0 if limit.closed else (limit.depth - backlog) // limit.cost, -(-backlog // limit.ticks_a_second))
+    return tuple(found)
 
 
 def refuse(decision: Decision) -> NoReturn:
@@ -45,10 +58,6 @@ def refuse(decision: Decision) -> NoReturn:
     detail = f"{whose.capitalize()} limit of {limit.unit} is used up for now. Send the call again after {seconds} s."
     facts["retry_after_ms"] = _up(decision.wait_us, 1000)
     raise RateLimited(detail, reason=limit.name, headers=[("Retry-After", str(seconds))], members={"limit": facts})
-
-
-def _state(limit: RateLimit, backlog: int) -> str:
-    return f"{limit.state_begins}{limit.left(backlog)};t={-(-backlog // limit.ticks_a_second)}"
 
 
 def _facts(limit: RateLimit) -> dict[str, Any]:

@@ -26,11 +26,17 @@ class ShareRates:
         self._of = max(1, processes)
         self._counts: deque[tuple[int, int]] = deque()
         """Changes of the number and when each was, not yet taken in: a process that decides on nothing meanwhile must miss none."""
-        self._memory = MemoryRates(clock_us)
+        self.memory = MemoryRates(clock_us)
+        """Decides on shares; on whole limits as long as `alone`."""
 
     def __len__(self) -> int:
         """How many limits are remembered."""
-        return len(self._memory)
+        return len(self.memory)
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process was the only one when something was last decided here."""
+        return self._of == 1
 
     def count(self, processes: int) -> None:
         """So many there are from now on. From any thread."""
@@ -42,24 +48,24 @@ class ShareRates:
             self._resize(*self._counts.popleft())
         of = self._of
         if of == 1:
-            return self._memory.decide(asks, returnable=returnable)
+            return self.memory.decide(asks, returnable=returnable)
         closed = never_lets_in(asks)
         if closed is None:
-            return self._memory.decide([(limit.share(1, of), amount) for limit, amount in asks], returnable=returnable)
-        looked = self._memory.decide([(limit.share(1, of), 0) for limit, _ in asks])
+            return self.memory.decide([(limit.share(1, of), amount) for limit, amount in asks], returnable=returnable)
+        looked = self.memory.decide([(limit.share(1, of), 0) for limit, _ in asks])
         return looked._replace(admitted=False, refused_by=closed, wait_us=None)
 
     def give_back(self, decision: Decision) -> None:
         """Take back what a returnable decision let in, once."""
-        self._memory.give_back(decision)
+        self.memory.give_back(decision)
 
     def start_spent(self, at_us: int | None = None) -> None:
         """Nothing is left of any limit at that moment, now unless given: others may have let in what is not known here."""
-        self._memory.forget(self._clock_us() if at_us is None else at_us)
+        self.memory.forget(self._clock_us() if at_us is None else at_us)
 
     def _resize(self, at_us: int, of: int) -> None:
         if of != self._of:
-            self._memory.resize(lambda limit: (limit.whole or limit).share(1, of), Fraction(self._of, of), at_us)
+            self.memory.resize(lambda limit: (limit.whole or limit).share(1, of), Fraction(self._of, of), at_us)
             self._of = of
 
 

@@ -20,8 +20,9 @@ class SoftRows:
 
     def add(self, tenant_id: str, month: str, rows: int) -> None:
         """Rows that were let in, or fewer than none for those that come back. Quick."""
+        key = (tenant_id, month)
         with self._lock:
-            self._add((tenant_id, month), rows)
+            self._pending[key] = self._pending.get(key, 0) + rows
 
     def flush(self) -> bool:
         """Count them; whether there were any. Blocks; raises what a database that is gone raises, and then keeps them."""
@@ -33,11 +34,7 @@ class SoftRows:
         try:
             self._store.count(self._process_id, counts, self._now() + BLOCK_LEASE)
         except BaseException:
-            with self._lock:
-                for key, rows in counts.items():
-                    self._add(key, rows)
+            for key, rows in counts.items():
+                self.add(*key, rows)
             raise
         return True
-
-    def _add(self, key: tuple[str, str], rows: int) -> None:
-        self._pending[key] = self._pending.get(key, 0) + rows

@@ -14,6 +14,7 @@ from gatehouse.principal import Plan, Principal
 LOG = logging.getLogger("gatehouse.limits")
 WARN_PERCENT = (100, 80)
 """Highest first."""
+SHOWN_PERCENT = WARN_PERCENT[-1]
 FRESH = timedelta(seconds=5)
 """So old a reading may be while calls come, and so soon after a call its rows have been written down."""
 
@@ -30,9 +31,8 @@ class Standing(NamedTuple):
 class _Reading(NamedTuple):
     """What the database said."""
 
-    metered: int
-    let_in: int
-    """Rows that had been let in here right before."""
+    others: int
+    """Rows of the month, less those that had been let in here right before."""
     at: datetime
 
 
@@ -46,12 +46,7 @@ class _Known:
     counted_at: datetime
     let_in: int = 0
     reading: _Reading | None = None
-
-    @property
-    def used(self) -> int | None:
-        """Rows of the month; None when nothing is known yet."""
-        reading = self.reading
-        return None if reading is None else reading.metered + self.let_in - reading.let_in
+    """None when nothing is known yet."""
 
     def is_due(self, now: datetime) -> bool:
         reading = self.reading
@@ -71,12 +66,16 @@ class Standings:
 
         `left` is what the quota itself has just said in a refusal, which shows it in any case.
         """
-        now, quota = self._now(), principal.plan.rows_per_month
-        known = self._of(principal, now)
+        now, plan = self._now(), principal.plan
+        known = self._known.get(principal.tenant_id)
+        if known is None or not known.month.holds(now):
+            known = self._known[principal.tenant_id] = _Known(principal.tenant, plan, month_of(now), now)
+        known.plan, known.counted_at = plan, now
         known.let_in += rows
-        known.counted_at = now
-        used = known.used if left is None else quota - left
-        if used is None or (left is None and used * 100 < quota * WARN_PERCENT[-1]):
+        quota, reading = plan.rows_per_month, known.reading
+        if left is not None:
+            used = quota - left
+        elif reading is None or (used := reading.others + known.let_in) * 100 < quota * SHOWN_PERCENT:
             return None
         window, wait = (int((known.month.end - start).total_seconds()) for start in (known.month.start, now))
         policy, state = f'"{NAME}";q={quota};qu="rows";w={window}', f'"{NAME}";r={max(0, quota - used)};t={max(1, wait)}'
@@ -94,15 +93,8 @@ class Standings:
             return
         let_in = {tenant_id: known.let_in for tenant_id, known in due.items()}
         for tenant_id, (metered, warned) in self._store.standings(list(due), month).items():
-            due[tenant_id].reading = _Reading(metered, let_in[tenant_id], now)
+            due[tenant_id].reading = _Reading(metered - let_in[tenant_id], now)
             self._warn(tenant_id, due[tenant_id], metered, warned)
-
-    def _of(self, principal: Principal, now: datetime) -> _Known:
-        known = self._known.get(principal.tenant_id)
-        if known is None or not known.month.holds(now):
-            known = self._known[principal.tenant_id] = _Known(principal.tenant, principal.plan, month_of(now), now)
-        known.plan = principal.plan
-        return known
 
     def _warn(self, tenant_id: str, known: _Known, metered: int, warned: int) -> None:
         quota = known.plan.rows_per_month

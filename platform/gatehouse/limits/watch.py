@@ -10,7 +10,7 @@ from gatehouse.limits.allowance import limits_of
 from gatehouse.limits.observed import Observed
 from gatehouse.limits.quota_refusal import NAME
 from gatehouse.limits.rate import Decision, RateLimit
-from gatehouse.limits.standing import Standing, Standings
+from gatehouse.limits.standing import Standings
 from gatehouse.principal import Principal
 
 
@@ -39,16 +39,19 @@ class Watch:
 
     def rows(self, call: Call, principal: Principal, rows: int, metered: int) -> None:
         """A call whose rows were let in, and how many of them the quota counts."""
-        self._ask(principal, limits_of(principal).observed_rows, rows, rows)
+        if principal.plan.rows_mode == "observe":
+            self._ask(principal, limits_of(principal).observed_rows, rows, rows)
         standing = self._standings.count(principal, metered)
         if standing is not None:
-            _show(call, standing)
+            show(call, standing.fields)
             if metered and standing.over and principal.plan.quota_mode == "soft":
                 self._observed.count(principal, NAME, metered)
 
     def rows_back(self, call: Call, principal: Principal, rows: int) -> None:
         """The same rows, where they are not metered."""
-        _show(call, self._standings.count(principal, -rows))
+        standing = self._standings.count(principal, -rows)
+        if standing is not None:
+            show(call, standing.fields)
 
     def refused(self, call: Call, principal: Principal, error: BaseException) -> None:
         """A call whose rows were not let in."""
@@ -58,7 +61,9 @@ class Watch:
             left = error.members["quota"]["rows_left"]
         elif isinstance(error, QuotaUnavailable):
             self.unavailable += 1
-        _show(call, self._standings.count(principal, 0, left))
+        standing = self._standings.count(principal, 0, left)
+        if standing is not None:
+            show(call, standing.fields)
 
     def _ask(self, principal: Principal, limits: Sequence[RateLimit], amount: int, rows: int) -> None:
         for limit in limits:  # each for itself: what one of them would refuse takes nothing from the others
@@ -78,11 +83,7 @@ class Watch:
             self._observed.count(principal, decision.refused_by.name, rows)
 
 
-def _show(call: Call, standing: Standing | None) -> None:
-    if standing is not None:
-        call.limit_fields = standing.fields if call.limit_fields is None else joined(call.limit_fields, standing.fields)
-
-
-def joined(before: tuple[str, str], more: tuple[str, str]) -> tuple[str, str]:
-    """The values of `RateLimit-Policy` and `RateLimit` with further items."""
-    return f"{before[0]}, {more[0]}", f"{before[1]}, {more[1]}"
+def show(call: Call, fields: tuple[str, str]) -> None:
+    """Have the answer say this too, in `RateLimit-Policy` and `RateLimit`."""
+    before = call.limit_fields
+    call.limit_fields = fields if before is None else (f"{before[0]}, {fields[0]}", f"{before[1]}, {fields[1]}")
