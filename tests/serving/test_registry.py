@@ -6,13 +6,16 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gatehouse.serving.manifest import GoldenRow, encode_manifest
-from gatehouse.serving.registry import MEMORY_EACH, MEMORY_FACTOR, NotServable, Registry, Release
+from gatehouse.serving.registry import MEMORY_EACH, MEMORY_FACTOR, NotServable, Registry, Release, Served
 
 
 class Crafted:
@@ -255,3 +258,34 @@ def test_a_contract_is_known_without_its_artifact(workshop, pair):
     (folder / "contract.toml").write_bytes(b"changed")
     with pytest.raises(NotServable, match="changed after it was signed"):
         registry.read_contract("pair", "v1", "1.0.0")
+
+
+def _made(version, model="pair"):
+    manifest = SimpleNamespace(model=model, version=version, api_version=f"v{version[0]}")
+    return Served(manifest, f"contract of {version}", None, 1)
+
+
+VERSIONS = st.sampled_from(["1.0.0", "1.1.0", "2.0.0", "2.1.0"]).map(_made)
+CHANGES = st.one_of(
+    st.tuples(st.just("switch"), VERSIONS, st.none() | VERSIONS),
+    st.tuples(st.just("keep"), VERSIONS),
+    st.tuples(st.just("drop"), st.just("pair"), st.sampled_from(["v1", "v2"])),
+    st.tuples(
+        st.sampled_from(["announce", "bridge"]),
+        st.just("pair"),
+        st.just("v1"),
+        st.builds(Release, st.sampled_from(["1.0.0", "1.1.0"]), st.none() | st.just("1.1.0"), st.just("the contract announced")),
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(CHANGES, max_size=12), st.sampled_from([0, 0, 2]))
+def test_the_sole_version_of_an_endpoint_is_what_looking_it_up_finds_whatever_changed(changes, memory_bytes):
+    registry = Registry(None, None, memory_bytes=memory_bytes)
+    for name, *arguments in changes:
+        getattr(registry, name)(*arguments)
+        for api_version in ("v1", "v2"):
+            release = registry.release("pair", api_version)
+            served = registry.loaded.get(("pair", release.stable)) if release and not release.canary and not memory_bytes else None
+            assert registry.sole.get(("pair", api_version)) == ((release.contract, served) if served else None)

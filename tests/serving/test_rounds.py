@@ -1,18 +1,24 @@
 """Rounds: what is ready in one turn of the event loop is one call of the model, and no caller feels the others."""
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from outputs import Label, Output
 
 from gatehouse.errors import PredictionFailed
 from gatehouse.serving.predictor import Predictor
 from gatehouse.serving.rounds import Rounds
 
 RAISES = 13.0
+LABELS = (Label(2, "c"), Label(0, "a"), Label(1, "b"))
 OUTPUT = SimpleNamespace(task="regression", labels=(), returns=("value",), decimals=3, top_k=None)
 
 
@@ -140,3 +146,74 @@ def test_a_model_that_answers_other_rows_than_it_was_given_is_asked_for_each_cal
     engine = Liar()
     assert scored(engine, rows(1), rows(2)) == [[2], [4]]
     assert engine.calls == [2, 1, 1]
+
+
+ALL = ("label", "confidence", "probabilities")
+
+
+class Proportions:
+    """Answers the rows as they are, which are then probabilities; never more than `inline_rows` of them."""
+
+    name, classes, own_labels, inline_rows = "fake", (0, 1, 2), False, 9
+
+    def score(self, values: Any) -> Any:
+        assert len(values) <= self.inline_rows
+        return values.astype(np.float64)
+
+
+PROPORTIONS = [0.0, -0.0, 1 / 3, 0.5, 0.00005, 0.00015, 1 - 1e-16, 1.0, 1e17, math.nan]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    calls=st.lists(
+        st.tuples(
+            st.lists(st.lists(st.sampled_from(PROPORTIONS[:-1]) | st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=3),
+            st.sampled_from([ALL, ALL, ALL, ("label",), ("probabilities", "confidence"), None]),
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+    broken=st.none() | st.integers(0, 8),
+    top_k=st.none() | st.just(2),
+)
+def test_each_call_is_told_to_the_byte_what_it_is_told_alone(calls: list[Any], broken: int | None, top_k: int | None) -> None:
+    predictor, rounds = Predictor(Proportions(), Output(labels=LABELS, top_k=top_k)), Rounds()
+    if broken is not None:
+        calls[broken % len(calls)][0][0][0] = math.nan
+
+    def alone(values: Any, outputs: Any) -> Any:
+        try:
+            return predictor.score(values) if outputs is None else predictor.answer(values, outputs)
+        except PredictionFailed as error:
+            return error
+
+    async def together() -> list[Any]:
+        answers = (rounds.answer(predictor, np.array(values), outputs) for values, outputs in calls)
+        return await asyncio.gather(*answers, return_exceptions=True)
+
+    for found, (values, outputs) in zip(asyncio.run(together()), calls, strict=True):
+        assert as_sent(found) == as_sent(alone(np.array(values), outputs))
+
+
+def as_sent(answer: Any) -> bytes | tuple[Any, ...]:
+    if isinstance(answer, PredictionFailed):
+        return type(answer), answer.reason
+    return answer.tobytes() if isinstance(answer, np.ndarray) else msgspec.json.encode(answer)
+
+
+def test_telling_fails_no_other_call_of_its_round_and_leaves_none_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(_predictor: Predictor, scores: Any, outputs: Any) -> Any:
+        if 4 in scores:
+            raise KeyError("one of the rows")
+        return [(outputs, score) for score in scores.tolist()]
+
+    monkeypatch.setattr(Predictor, "told", told)
+    rounds, predictor = Rounds(), Predictor(Doubler(), OUTPUT)
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(*(rounds.answer(predictor, rows(cell), ("value",)) for cell in (1, 2)), return_exceptions=True)
+
+    first, second = asyncio.run(both())
+    assert first == [(("value",), 2)]
+    assert (type(second), second.reason) == (PredictionFailed, "round_failed:KeyError")

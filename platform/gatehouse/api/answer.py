@@ -8,7 +8,7 @@ from starlette.types import Send
 
 from gatehouse.call import Call
 from gatehouse.serving.engine import Scores
-from gatehouse.serving.predictor import Predictor
+from gatehouse.serving.predictor import Predictor, Told
 from gatehouse.serving.registry import Served
 from gatehouse.serving.turns import Pause
 
@@ -16,16 +16,25 @@ SCORES_A_STEP = 1_000
 """Numbers of which a step of writing a large answer takes care; about half a millisecond, and some 30 kB."""
 Answer: TypeAlias = list[bytes]
 """A JSON document, in the parts in which it is sent."""
+_ENCODER = msgspec.json.Encoder()
+_JSON = (b"content-type", b"application/json")
 
 
 def written(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores) -> Answer:
     """The answer to rows whose scores are these. Raises PredictionFailed."""
-    return [msgspec.json.encode(head_of(call) | {"predictions": predictor.told(scores, outputs)})]
+    return answer_of(call, predictor.told(scores, outputs))
+
+
+def answer_of(call: Call, predictions: Told) -> Answer:
+    """The answer whose predictions these are."""
+    head = head_of(call)
+    head["predictions"] = predictions
+    return [_ENCODER.encode(head)]
 
 
 def written_in_steps(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores, pause: Pause) -> Answer:
     """The same bytes, made some rows at a time. `pause` is called between them. Raises PredictionFailed."""
-    frame = msgspec.json.encode(head_of(call) | {"predictions": []})
+    (frame,) = answer_of(call, [])
     rows = max(1, SCORES_A_STEP * len(scores) // scores.size)
     parts = [frame[:-2]]
     for at in range(0, len(scores), rows):
@@ -38,7 +47,7 @@ def written_in_steps(predictor: Predictor, outputs: tuple[str, ...], call: Call,
 
 async def send_answer(send: Send, call: Call, answer: Answer) -> None:
     """The whole answer, each part as soon as the caller has taken most of those before, with a turn for everybody else in between."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(call.bytes_out).encode("ascii"))]
+    headers = [_JSON, (b"content-length", b"%d" % call.bytes_out)]
     if call.replayed:
         headers.append((b"idempotency-replayed", b"true"))
     await send({"type": "http.response.start", "status": 200, "headers": headers})

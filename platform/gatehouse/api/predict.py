@@ -7,7 +7,7 @@ from typing import Protocol
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from gatehouse.api.answer import SCORES_A_STEP, Answer, note_version, send_answer, written, written_in_steps
+from gatehouse.api.answer import SCORES_A_STEP, Answer, answer_of, note_version, send_answer, written, written_in_steps
 from gatehouse.api.body import read_body
 from gatehouse.api.once import Once, Rows, Steps
 from gatehouse.api.rows import CompiledContract, read_rows, read_rows_in_steps
@@ -27,6 +27,8 @@ from gatehouse.serving.registry import Served
 from gatehouse.serving.rounds import Rounds
 from gatehouse.serving.turns import Turns
 from gatehouse.serving.workers import Workers
+
+_JSON = b"application/json"
 
 
 class Meter(Protocol):
@@ -107,11 +109,12 @@ class Predict:
         principal, route = call.principal, call.route
         if principal is None or route is None:
             raise CredentialMissing()  # never so behind admission and dispatcher; closed all the same
-        check_method(scope)
+        if scope["method"] != "POST":
+            raise MethodNotAllowed("Predictions are asked for by POST.", headers=[("Allow", "POST")])
         check_scope(principal)
         endpoint = self._endpoints.find(call, principal, route)
-        key_id = principal.key_id
-        contract, served = self._releases.find(endpoint, key_id) or await self._releases.load(endpoint, key_id, self._deadline_s)
+        found = self._releases.find(endpoint, principal.key_id)
+        contract, served = found or await self._releases.load(endpoint, principal.key_id, self._deadline_s)
         note_version(call, served)
         check_content(call.fields)
         if endpoint.shadow is not None:
@@ -121,7 +124,8 @@ class Predict:
         if call.generation != self._recognition.generation:  # it may have sent its body for half a minute
             principal = await self._still_granted(call, endpoint)
         if key is None:
-            rows, large = await self._rows(contract, served.contract, body, principal)
+            read = self._rows(contract, served.contract, body, principal)
+            rows, large = read if isinstance(read, tuple) else await read
             self._meter.ensure_room()
             answer = await self._score(call, principal, receive, served, rows, large)
         else:
@@ -135,14 +139,17 @@ class Predict:
         call.notice = None  # of whoever is refused now, nothing is known any more
         call.principal = principal = await self._recognition.again(call)
         check_scope(principal)
-        self._endpoints.find_again(call, principal, Route(endpoint.api_version, endpoint.model))
+        self._endpoints.find(call, principal, Route(endpoint.api_version, endpoint.model), again=True)
         return principal
 
-    async def _rows(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Rows:
-        """What a body holds, and whether it was too large for the event loop."""
-        most = principal.plan.rows_per_call
+    def _rows(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Rows | Awaitable[Rows]:
+        """What a body holds, and whether it was too large for the event loop: then it is to be awaited."""
         if sum(map(len, parts)) <= INLINE_BYTES and own.decoder.fits_inline(body := b"".join(parts)):
-            return read_rows(contract, own, body, most), False
+            return read_rows(contract, own, body, principal.plan.rows_per_call), False
+        return self._large_rows(contract, own, parts, principal)
+
+    async def _large_rows(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Rows:
+        most = principal.plan.rows_per_call
         read = partial(self._turns.run, lambda pause: read_rows_in_steps(contract, own, parts, most, pause))
         return await self._workers.run(read, self._deadline_s, tenant=principal.tenant_id), True
 
@@ -159,21 +166,27 @@ class Predict:
     ) -> Answer:
         """The same of a call that is metered once, however often it is repeated with this key."""
         self._meter.ensure_room()
-        steps = Steps(
+
+        async def read(version: Served[CompiledContract]) -> Rows:
             # the version of a first call reads by its own contract where it does not answer this key any more
-            lambda version: self._rows(contract if version is served else version.contract, version.contract, body, principal),
-            partial(self._score, call, principal, receive),
-        )
+            rows = self._rows(contract if version is served else version.contract, version.contract, body, principal)
+            return rows if isinstance(rows, tuple) else await rows
+
+        steps = Steps(read, partial(self._score, call, principal, receive))
         return await self._once.answer(key, call, principal, endpoint, served, body, steps)
 
     async def _score(
         self, call: Call, principal: Principal, receive: Receive, served: Served[CompiledContract], rows: Decoded, large: bool
     ) -> Answer:
         """The answer, metered by now unless it was before."""
-        taken = await self._gate.take_rows(call, principal, rows.rows, metered=not call.replayed)
+        count, predictor = rows.rows, served.predictor
+        taken = await self._gate.take_rows(call, principal, count, metered=not call.replayed)
         try:
-            answer = await self._answer(served, rows, call, principal, receive, large)
-            call.rows, call.status, call.month, call.bytes_out = rows.rows, 200, taken.month, sum(map(len, answer))
+            if large or call.alone or call.kept is not None or not predictor.joins or not predictor.fits_inline(count):
+                answer = await self._answer(predictor, rows, call, principal, receive, large)
+            else:
+                answer = answer_of(call, await self._rounds.answer(predictor, rows.values, rows.outputs))
+            call.rows, call.status, call.month, call.bytes_out = count, 200, taken.month, sum(map(len, answer))
             metered = None if call.replayed else self._meter.record(call)
             if metered is not None:
                 await metered
@@ -182,16 +195,14 @@ class Predict:
             raise
         return answer
 
-    async def _answer(
-        self, served: Served[CompiledContract], rows: Decoded, call: Call, principal: Principal, receive: Receive, large: bool
-    ) -> Answer:
-        predictor = served.predictor
+    async def _answer(self, predictor: Predictor, rows: Decoded, call: Call, principal: Principal, receive: Receive, large: bool) -> Answer:
+        """The answer of a call that is scored alone or in a worker thread, or whose scores are to be kept."""
         if call.kept is not None:
             call.kept.values = rows.values
         if not large and predictor.fits_inline(rows.rows):
             joined = predictor.joins and not call.alone
             scores = await self._rounds.score(predictor, rows.values) if joined else predictor.score(rows.values)
-            return written(predictor, rows.outputs, call, keep(call, scores))
+            return answer_of(call, predictor.told(keep(call, scores), rows.outputs))
         write = partial(self._written, predictor, rows.outputs, call)
         lane = f"{call.model}/{call.api_version}"
         # the body has been read whole: the next thing to be received is that the caller has gone
@@ -220,12 +231,6 @@ def _own(matrix: Matrix) -> Matrix:
     return matrix if whole is None or getattr(whole, "nbytes", matrix.nbytes + 1) <= matrix.nbytes else matrix.copy()
 
 
-def check_method(scope: AsgiScope) -> None:
-    """Raises MethodNotAllowed."""
-    if scope["method"] != "POST":
-        raise MethodNotAllowed("Predictions are asked for by POST.", headers=[("Allow", "POST")])
-
-
 def check_scope(principal: Principal) -> None:
     """Raises ScopeMissing."""
     if Scope.PREDICTIONS_CREATE not in principal.scopes:
@@ -234,15 +239,17 @@ def check_scope(principal: Principal) -> None:
 
 def check_content(fields: Fields) -> None:
     """One JSON document in UTF-8, not compressed. Raises UnsupportedMediaType."""
+    if fields.get(b"content-type") == _JSON and b"content-encoding" not in fields and not fields.repeated:
+        return  # as nearly all say it
     encoding = fields.get(b"content-encoding", b"identity")
     if encoding.strip().lower() != b"identity" or b"content-encoding" in fields.repeated:
         raise UnsupportedMediaType("Compressed bodies are not accepted. Send the JSON as it is.", reason="content_encoding")
     content_type = fields.single(b"content-type") or b""
-    if content_type != b"application/json" and not is_json(content_type):
+    if not is_json(content_type):
         raise UnsupportedMediaType()
 
 
 def is_json(content_type: bytes) -> bool:
     """Whether it is `application/json`, with no charset but UTF-8."""
     media_type, *parameters = (part.strip().lower() for part in content_type.split(b";"))
-    return media_type == b"application/json" and all(part in (b"", b"charset=utf-8", b'charset="utf-8"') for part in parameters)
+    return media_type == _JSON and all(part in (b"", b"charset=utf-8", b'charset="utf-8"') for part in parameters)

@@ -40,10 +40,11 @@ def sent_key(fields: Fields) -> str | None:
 
     A string of RFC 9651 (3.3.3) in quotes, as the IETF's draft has it, or the same key bare, as most clients send it.
     """
-    found = fields.get(HEADER)
+    if HEADER not in fields:
+        return None
     if HEADER in fields.repeated:
         raise IdempotencyKeyMalformed("There are two Idempotency-Key headers. Send one.")
-    return None if found is None else _read(found.strip(b" \t"))
+    return _read(fields[HEADER].strip(b" \t"))
 
 
 def _read(value: bytes) -> str:

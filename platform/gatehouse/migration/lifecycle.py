@@ -15,6 +15,7 @@ from gatehouse.principal import Principal
 ENDING = ("deprecated", "retired")
 Name = tuple[str, str]
 """Model and API version."""
+_NO_VERSION: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +75,20 @@ class Endpoints:
         """Every endpoint, in order of name and version."""
         return sorted(self._by_name.values(), key=_order)
 
-    def find(self, call: Call, principal: Principal, route: Route) -> Endpoint:
+    def find(self, call: Call, principal: Principal, route: Route, *, again: bool = False) -> Endpoint:
         """The endpoint that a prediction path means for this caller; the call says so, and what the caller must be told, also of a refusal.
 
+        `again`: no brownout refused it when it came in, and of these each call draws once.
         Raises NotFound (unknown and not granted are the same), EndpointRetired, EndpointBrownout.
         """
-        endpoint = self.find_again(call, principal, route)
-        if endpoint.state == "deprecated":
-            self._check_brownout(endpoint, principal)
-        return endpoint
-
-    def find_again(self, call: Call, principal: Principal, route: Route) -> Endpoint:
-        """The same for a call that no brownout refused when it came in: of these each call draws once. Raises NotFound, EndpointRetired."""
-        model = route.model or principal.default_model
-        endpoint = self._by_name.get((model, route.api_version)) if model else None
+        endpoint = self._by_name.get((route.model or principal.default_model or "", route.api_version))
         if endpoint is None or not visible(endpoint, principal):
             raise NotFound(reason="not_granted" if endpoint else "no_such_endpoint")
-        call.model, call.api_version = endpoint.model, endpoint.api_version
-        if endpoint.state != "active":
+        call.model, call.api_version, state = endpoint.model, endpoint.api_version, endpoint.state
+        if state != "active":
             self._tell(call, endpoint, principal)
+            if state == "deprecated" and not again:
+                self._check_brownout(endpoint, principal)
         return endpoint
 
     def _tell(self, call: Call, endpoint: Endpoint, principal: Principal) -> None:
@@ -136,12 +132,8 @@ class Endpoints:
 
 def visible(endpoint: Endpoint, principal: Principal) -> bool:
     """Whether a grant covers the endpoint; a preview needs one that names its API version."""
-    if endpoint.model not in principal.grants:
-        return False
-    versions = principal.grants[endpoint.model]
-    if versions is None:
-        return endpoint.state != "preview"
-    return endpoint.api_version in versions
+    versions = principal.grants.get(endpoint.model, _NO_VERSION)
+    return endpoint.state != "preview" if versions is None else endpoint.api_version in versions
 
 
 def _order(endpoint: Endpoint) -> tuple[str, int]:

@@ -74,7 +74,11 @@ class Releases(Generic[C]):
 
     def find(self, endpoint: Endpoint, key_id: str) -> tuple[C, Served[C]] | None:
         """The stable contract and the version that answers this key; None where that is not loaded."""
-        release = self._registry.release(endpoint.model, endpoint.api_version)
+        name = endpoint.model, endpoint.api_version
+        sole = self._registry.sole.get(name)
+        if sole is not None and endpoint.bridged_to is None:
+            return sole
+        release = self._registry.release(*name)
         if release is None:
             return None
         if endpoint.bridged_to is not None:

@@ -65,7 +65,7 @@ class LabelAnswers:
             best = scores.argmax(axis=1).tolist()
         made: dict[str, list[Any]] = {}
         if "label" in outputs:
-            made["label"] = [self._labels[place] for place in best]
+            made["label"] = list(map(self._labels.__getitem__, best))
         if "confidence" in outputs:
             made["confidence"] = [columns[place][row] for row, place in enumerate(best)]
         if "probabilities" in outputs and self._top_k is not None:

@@ -1,6 +1,6 @@
 """From a validated table of values to the answer that a contract promises."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from gatehouse.serving.answers import Answers, answers_of
 from gatehouse.serving.classes import by_target, columns_of
 from gatehouse.serving.engine import Engine, Scores, Values
 from gatehouse.serving.shape import OutputShape
+
+Told: TypeAlias = list[dict[str, Any]]
+"""What a contract promises of some rows: one mapping a row, its members in the order of the outputs asked for."""
 
 
 class Predictor:
@@ -35,8 +38,8 @@ class Predictor:
         """Whether so many rows may be scored on the event loop."""
         return rows <= self.engine.inline_rows
 
-    def answer(self, values: Values, outputs: tuple[str, ...]) -> list[dict[str, Any]]:
-        """One mapping a row, its members in the order of `outputs`. Raises PredictionFailed, whose reason holds no value of a row."""
+    def answer(self, values: Values, outputs: tuple[str, ...]) -> Told:
+        """The outputs of these rows. Raises PredictionFailed, whose reason holds no value of a row."""
         return self.told(self.score(values), outputs)
 
     def score(self, values: Values) -> Scores:
@@ -49,7 +52,7 @@ class Predictor:
             raise PredictionFailed(reason="model_answered_wrong_shape")
         return scores
 
-    def told(self, scores: Scores, outputs: tuple[str, ...]) -> list[dict[str, Any]]:
+    def told(self, scores: Scores, outputs: tuple[str, ...]) -> Told:
         """The outputs of rows whose scores are these; `outputs` of several targets are their names.
 
         Raises PredictionFailed for a number that is not finite, also of a target that was not asked for.

@@ -72,6 +72,8 @@ class Registry(Generic[C]):
         self._releases: dict[Endpoint, Release[C]] = {}
         self._loaded: OrderedDict[tuple[str, str], Served[C]] = OrderedDict()
         self._failures: dict[Endpoint, str] = {}
+        self.sole: dict[Endpoint, tuple[C, Served[C]]] = {}
+        """Contract and version of each endpoint whose own stable version answers every key, and is not unloaded for want of memory."""
 
     def release(self, model: str, api_version: str) -> Release[C] | None:
         """What answers for an endpoint, loaded or not; None where nothing does."""
@@ -168,6 +170,7 @@ class Registry(Generic[C]):
         release = self._releases.get((manifest.model, manifest.api_version))
         if release is not None and manifest.version in (release.stable, release.canary):
             self._loaded[manifest.model, manifest.version] = served
+            self._note_sole(manifest.model, manifest.api_version, release)
             self._make_room(manifest.model, manifest.version)
 
     def fail(self, model: str, api_version: str, reason: str) -> None:
@@ -188,6 +191,15 @@ class Registry(Generic[C]):
         ]
         for name in gone:
             del self._loaded[name]
+        self._note_sole(model, api_version, self._releases.get((model, api_version)))
+
+    def _note_sole(self, model: str, api_version: str, release: Release[C] | None) -> None:
+        """After each change of what an endpoint is released with, or of which of its versions are loaded."""
+        served = self._loaded.get((model, release.stable)) if release and release.canary is None and not self._memory_bytes else None
+        if release is None or served is None:
+            self.sole.pop((model, api_version), None)
+        else:
+            self.sole[model, api_version] = release.contract, served
 
     def _make_room(self, model: str, version: str) -> None:
         """Unload what was used longest ago until the rest fits, never the version that has just come."""

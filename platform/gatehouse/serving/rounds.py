@@ -1,15 +1,21 @@
-"""Small calls on the event loop: those that are ready in one of its turns are scored by one call of the model."""
+"""Small calls on the event loop: those that are ready in one of its turns are scored, and their answers told, all at once."""
 
 import asyncio
 from collections.abc import Sequence
+from itertools import accumulate
+from operator import methodcaller
+from typing import Any
 
 import numpy as np
 
 from gatehouse.errors import PredictionFailed
 from gatehouse.serving.engine import Scores, Values
-from gatehouse.serving.predictor import Predictor
+from gatehouse.serving.predictor import Predictor, Told
 
-Waiting = tuple[Values, "asyncio.Future[Scores]"]
+Outputs = tuple[str, ...]
+Waiting = tuple[Values, Outputs | None, "asyncio.Future[Any]"]
+"""The rows of a call, the outputs that are told of them (None: it wants the scores), and where these go."""
+_done = methodcaller("done")
 
 
 class Rounds:
@@ -22,47 +28,76 @@ class Rounds:
 
     def score(self, predictor: Predictor, values: Values) -> "asyncio.Future[Scores]":
         """The scores of these rows, at most `inline_rows` of a predictor that `joins`. Its exception is PredictionFailed."""
+        return self.answer(predictor, values, None)
+
+    def answer(self, predictor: Predictor, values: Values, outputs: Outputs | None) -> "asyncio.Future[Any]":
+        """The same, and of the scores what `Predictor.told` makes of them, unless `outputs` are None."""
         loop = asyncio.get_running_loop()
-        scores: asyncio.Future[Scores] = loop.create_future()
         waiting = self._waiting.get(predictor)
         if waiting is None:
             waiting = self._waiting[predictor] = []
             loop.call_soon(self._score, predictor)  # behind all that is ready by now
-        waiting.append((values, scores))
-        return scores
+        found: asyncio.Future[Any] = loop.create_future()
+        waiting.append((values, outputs, found))
+        return found
 
     def _score(self, predictor: Predictor) -> None:
-        waiting, rows = self._waiting.pop(predictor), 0
-        for place, (values, _) in enumerate(waiting):
-            rows += len(values)
-            if place and rows > predictor.engine.inline_rows:  # the others get a turn before the next round
-                self._waiting[predictor] = waiting[place:]
-                asyncio.get_running_loop().call_soon(self._score, predictor)
-                waiting = waiting[:place]
-                break
-        waiting = [each for each in waiting if not each[1].done()]  # some callers may have gone
-        self.batches += bool(waiting)
-        self.calls += len(waiting)
-        self.rows += sum(len(values) for values, _ in waiting)
-        _settle(predictor, waiting)
+        waiting, most = self._waiting.pop(predictor), predictor.engine.inline_rows
+        matrices, _, found = zip(*waiting, strict=True)
+        ends = list(accumulate(map(len, matrices)))
+        if ends[-1] > most and len(waiting) > 1:  # the others get a turn before the next round
+            fit = max(1, sum(end <= most for end in ends))
+            self._waiting[predictor] = waiting[fit:]
+            asyncio.get_running_loop().call_soon(self._score, predictor)
+            waiting, found = waiting[:fit], found[:fit]
+        if any(map(_done, found)):
+            waiting = [each for each in waiting if not each[2].done()]  # some callers have gone
+        if waiting:
+            self.batches += 1
+            self.calls += len(waiting)
+            self.rows += _settle(predictor, waiting)
 
 
-def _settle(predictor: Predictor, calls: Sequence[Waiting]) -> None:
-    if len(calls) > 1:
-        try:
-            scores = predictor.score(np.concatenate([values for values, _ in calls]))
-        except Exception:  # noqa: S110 - one of them is to blame, or there is no memory for all: only a call on its own shows which
-            pass
-        else:
-            at = 0
-            for values, future in calls:
-                future.set_result(scores[at : at + len(values)])
-                at += len(values)
-            return
-    for values, future in calls:
-        try:
-            future.set_result(predictor.score(values))
-        except PredictionFailed as error:
-            future.set_exception(error)
-        except Exception as error:  # nobody is left waiting, whatever it is
-            future.set_exception(PredictionFailed(reason=f"round_failed:{type(error).__name__}"))
+def _settle(predictor: Predictor, calls: Sequence[Waiting]) -> int:
+    """Returns how many rows they have."""
+    matrices, outputs, found = zip(*calls, strict=True)
+    ends = list(accumulate(map(len, matrices)))
+    scores = _scored_together(predictor, matrices)
+    told = None if scores is None else _told_together(predictor, scores, outputs)
+    places = map(slice, [0, *ends], ends)
+    if told is not None:
+        for future, place in zip(found, places, strict=True):
+            future.set_result(told[place])
+    else:
+        for call, place in zip(calls, places, strict=True):
+            _settle_one(predictor, call, None if scores is None else scores[place])
+    return ends[-1]
+
+
+def _scored_together(predictor: Predictor, matrices: Sequence[Values]) -> Scores | None:
+    """None where only a call on its own shows which of them is to blame, or there is no memory for all."""
+    try:
+        return predictor.score(np.concatenate(matrices)) if len(matrices) > 1 else None
+    except Exception:
+        return None
+
+
+def _told_together(predictor: Predictor, scores: Scores, outputs: Sequence[Outputs | None]) -> Scores | Told | None:
+    """None where they ask for different things, or one of them cannot be told."""
+    if len(set(outputs)) > 1:
+        return None
+    try:
+        return scores if outputs[0] is None else predictor.told(scores, outputs[0])
+    except Exception:
+        return None
+
+
+def _settle_one(predictor: Predictor, call: Waiting, scores: Scores | None) -> None:
+    values, outputs, found = call
+    try:
+        scores = predictor.score(values) if scores is None else scores
+        found.set_result(scores if outputs is None else predictor.told(scores, outputs))
+    except PredictionFailed as error:
+        found.set_exception(error)
+    except Exception as error:  # nobody is left waiting, whatever it is
+        found.set_exception(PredictionFailed(reason=f"round_failed:{type(error).__name__}"))

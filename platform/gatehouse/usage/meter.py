@@ -36,15 +36,13 @@ class Meter:
         self._random = RandomPool()
         self._rounds = WritingRounds(spool)
         self._now_us = now_us
+        self.ensure_room = spool.ensure_room
+        """Asked before scoring. Raises UsageUnavailable."""
         self._refused = RefusedCounter(self._write_down, later)
         self.unknown: Counter[int] = Counter()
         """Refused calls of nobody in particular, by status, since the start: metrics only."""
         self.lost = 0
         """Refused calls that could not be written down, since the start."""
-
-    def ensure_room(self) -> None:
-        """Asked before scoring. Raises UsageUnavailable."""
-        self._spool.ensure_room()
 
     def record(self, call: Call) -> Awaitable[None] | None:
         """Write down a call of a principal on a prediction path; returns what must be awaited before it is answered, if anything.

@@ -52,15 +52,15 @@ STAGES = (
         "engine",
         (
             "gatehouse.serving.predictor:Predictor.score",
-            "gatehouse.serving.rounds:Rounds.score",
+            "gatehouse.serving.rounds:Rounds.answer",
             "gatehouse.serving.rounds:Rounds._score",
         ),
     ),
-    Stage("answer written", ("gatehouse.api.predict:written",)),
+    Stage("answer written", ("gatehouse.api.predict:answer_of",)),
     Stage(
         "event and spool",
         (
-            "gatehouse.usage.meter:Meter.ensure_room",
+            "gatehouse.usage.spool:Spool.ensure_room",
             "gatehouse.usage.meter:Meter.record",
             "gatehouse.usage.rounds:WritingRounds._write",
         ),
