@@ -2,8 +2,11 @@
 
 import json
 import logging
+from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from stage import IRIS_ROW, Stage, instances
 
 from gatehouse.call import Call, Route
@@ -21,6 +24,17 @@ def test_row_77_answers_beyond_so_many_of_a_second_get_no_line_and_the_next_line
     assert [pace.take(call()) for _ in range(5)] == [0, 0, None, None, None]
     now[0] = 8.0
     assert [pace.take(call()) for _ in range(3)] == [3, 0, None]
+
+
+@given(most=st.integers(0, 3), steps=st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.5]), max_size=30))
+def test_row_77_of_each_second_just_the_first_so_many_get_a_line(most: int, steps: list[float]) -> None:
+    now, lines = 0.5, Counter[int]()
+    pace = LogPace(most, lambda: now)
+    for step in steps:
+        now += step
+        room = lines[int(now)] < most
+        assert (pace.take(call()) is not None) == room
+        lines[int(now)] += room
 
 
 def test_row_77_what_was_refused_or_is_no_prediction_always_gets_a_line() -> None:

@@ -51,10 +51,9 @@ class CallCounts:
         if call.route is None:
             self._other[status, call.code] += 1
             return
-        of = (call.model, call.api_version)
-        counts = self._endpoints.get(of)
+        counts = self._endpoints.get((call.model, call.api_version))
         if counts is None:
-            counts = self._endpoints[of] = EndpointCounts()
+            counts = self._endpoints[call.model, call.api_version] = EndpointCounts()
         counts.bytes_in += call.bytes_in
         counts.bytes_out += call.bytes_out
         if status == 200:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import NoReturn
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -56,6 +57,8 @@ class _Body:
 
     cap = -1
     """Bytes that it may have, once somebody has asked for it."""
+    tenant = ""
+    """Whose bytes they are; "" is nobody's in particular."""
     ends_at = 0.0
     whole = False
 
@@ -64,7 +67,6 @@ class _Body:
         self.scope = scope
         self.call: Call = scope[SCOPE_KEY]
         self.receive_next = receive
-        self.tenant = ""
 
     async def receive(self) -> Message:
         """The next part. Raises BodyTooLarge, BodyTimeout, Overloaded, ClientGone, or what the server found wrong in its framing."""
@@ -81,7 +83,10 @@ class _Body:
         if REFUSAL_KEY in self.scope:
             call.body_pending = True
             raise self.scope[REFUSAL_KEY]
-        self._count(call, len(message.get("body", b"")))
+        size = len(message.get("body", b""))
+        call.bytes_in += size
+        if not self.limit.hold(self.tenant, size) or call.bytes_in > self.cap:
+            self._refuse(call)
         if not message.get("more_body", False):
             self.whole = True
             call.body_pending = False
@@ -89,7 +94,7 @@ class _Body:
 
     def _begin(self, call: Call) -> None:
         """Refuse by the declared size, before the first byte is read."""
-        if call.principal is not None:  # else its bytes are nobody's in particular
+        if call.principal is not None:
             self.tenant = call.principal.tenant_id
         self.cap = cap = self.limit.cap_of(call)
         if call.declared_bytes > cap:
@@ -105,16 +110,12 @@ class _Body:
             self.call.body_pending = True
             raise BodyTimeout() from None
 
-    def _count(self, call: Call, size: int) -> None:
-        call.bytes_in += size
-        has_room = self.limit.hold(self.tenant, size)
+    def _refuse(self, call: Call) -> NoReturn:
+        call.body_pending = True
         if call.bytes_in > self.cap:
-            call.body_pending = True
             raise too_large(self.cap)
-        if not has_room:
-            call.body_pending = True
-            detail = "Your organisation's calls hold as many bytes of bodies as are left free here. Send the call again after 1 s."
-            raise Overloaded(detail, reason="body_bytes", headers=[("Retry-After", RETRY_AFTER_S)])
+        detail = "Your organisation's calls hold as many bytes of bodies as are left free here. Send the call again after 1 s."
+        raise Overloaded(detail, reason="body_bytes", headers=[("Retry-After", RETRY_AFTER_S)])
 
 
 def too_large(cap: int) -> BodyTooLarge:

@@ -38,9 +38,9 @@ def check_framing(scope: Scope, allowed: AllowedHosts) -> None:
     if REFUSAL_KEY in scope:
         raise scope[REFUSAL_KEY]
     fields, headers = call.fields, scope["headers"]
-    call.declared_bytes = _declared_bytes(fields.get(b"content-length", b"0"))
+    call.declared_bytes = declared = _declared_bytes(fields.get(b"content-length", b"0"))
     doubtful = fields.repeated or not _STAY_AWAY.isdisjoint(fields)  # rare: else three of the checks need no look of their own
-    if doubtful or call.declared_bytes > DISCARDED_BODY_BYTES:
+    if doubtful or declared > DISCARDED_BODY_BYTES:
         call.body_pending = _refusal_closes(call)
     if scope["http_version"] not in _VERSIONS:
         call.body_pending = True
