@@ -144,7 +144,7 @@ class Predict:
 
     def _rows(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Rows | Awaitable[Rows]:
         """What a body holds, and whether it was too large for the event loop: then it is to be awaited."""
-        if sum(map(len, parts)) <= INLINE_BYTES and own.decoder.fits_inline(body := b"".join(parts)):
+        if (len(parts) == 1 or sum(map(len, parts)) <= INLINE_BYTES) and own.decoder.fits_inline(body := b"".join(parts)):
             return read_rows(contract, own, body, principal.plan.rows_per_call), False
         return self._large_rows(contract, own, parts, principal)
 
@@ -187,8 +187,7 @@ class Predict:
             else:
                 answer = answer_of(call, await self._rounds.answer(predictor, rows.values, rows.outputs))
             call.rows, call.status, call.month, call.bytes_out = count, 200, taken.month, sum(map(len, answer))
-            metered = None if call.replayed else self._meter.record(call)
-            if metered is not None:
+            if not call.replayed and (metered := self._meter.record(call)) is not None:
                 await metered
         except BaseException:
             self._gate.give_back(taken)

@@ -22,12 +22,16 @@ from gatehouse.contracts.row_slices import SLICE_BYTES, cut
 
 Matrix = np.ndarray[Any, Any]
 Rows = Sequence[Sequence[Any]]
+Asked: TypeAlias = tuple[tuple[str, ...], tuple[str, ...] | None, bool]
+"""The outputs asked for, the columns as sent (None: records), and whether the body itself names outputs."""
 Found: TypeAlias = tuple[Matrix, tuple[str, ...], tuple[str, ...] | None, bool]
-"""Values (rows × features), the outputs asked for, the columns as sent (None: records), and whether the body itself names outputs."""
+"""Values (rows × features), and what is asked of them."""
 
 FLOAT64 = np.dtype(np.float64)
 OBJECT = np.dtype(object)
 NOT_DECODED = (msgspec.MsgspecError, ValueError, RecursionError)
+_NOTHING_ELSE = [UNSET] * 3
+"""Neither columns nor data nor outputs."""
 SEARCHED_BYTES = 4 * 1024 * 1024
 """In one step, for one character; takes about 0.2 ms."""
 LEAST_NUMBER_BYTES = 2048
@@ -45,7 +49,7 @@ class FastDecoder:
         self._width = len(contract.features)
         self._dtype = FLOAT64 if contract.numeric else OBJECT
         self._returns = contract.output.returns
-        self._asked_by_default = (self._returns, None, False)
+        self._asked_by_default = self._asked(UNSET, UNSET)
         self._matrix = _numbers if contract.numeric else _objects
         self._defaults = tuple(feature.default for feature in contract.features)
         self._texts = tuple(index for index, feature in enumerate(contract.features) if feature.type in ("text", "category"))
@@ -65,17 +69,23 @@ class FastDecoder:
         if b"\\" in body or (len(body) > 2 * max_rows and _looks_too_long(body, max_rows)):
             return None
         try:
-            records, columns, data, outputs = astuple(self._decode(body))
-            keys = 1 if outputs is UNSET else 2
-            if columns is UNSET and data is UNSET and records is not UNSET:
-                found = self._from_records(body, keys, records)
-            elif columns is not UNSET and data is not UNSET and records is UNSET:
-                found = self._from_columns(body, 1 + keys, tuple(columns), data)
+            records, *others = astuple(self._decode(body))
+            if records and others == _NOTHING_ELSE:
+                found, asked = self._from_records(body, 1, records), self._asked_by_default
             else:
-                return None
+                found, asked = self._otherwise(body, records, *others)
         except NOT_DECODED:
             return None
-        return None if found is None or not 0 < len(found) <= max_rows else (found, *self._asked(columns, outputs))
+        return None if found is None or len(found) > max_rows else (found, *asked)
+
+    def _otherwise(self, body: bytes, records: Any, columns: Any, data: Any, outputs: Any) -> tuple[Matrix | None, Asked]:
+        """Of a body that does not just say its records, at least one of them."""
+        keys, found = 1 if outputs is UNSET else 2, None
+        if columns is UNSET and data is UNSET and records is not UNSET:
+            found = self._from_records(body, keys, records)
+        elif columns is not UNSET and data is not UNSET and records is UNSET:
+            found = self._from_columns(body, 1 + keys, tuple(columns), data)
+        return found if found is not None and len(found) else None, self._asked(columns, outputs)
 
     def decode_in_steps(self, body: bytes, max_rows: int, pause: Pause) -> Found | None:
         """The same, some rows at a time. None also where the body cannot be cut between its rows."""
@@ -100,9 +110,7 @@ class FastDecoder:
             return None
         return _joined(slices, rows, self._width, self._dtype, pause), *self._asked(columns, outputs)
 
-    def _asked(self, columns: Any, outputs: Any) -> tuple[tuple[str, ...], tuple[str, ...] | None, bool]:
-        if columns is outputs is UNSET:
-            return self._asked_by_default
+    def _asked(self, columns: Any, outputs: Any) -> Asked:
         returns = self._returns if outputs is UNSET else tuple(name for name in self._returns if name in outputs)
         return returns, None if columns is UNSET else tuple(columns), outputs is not UNSET
 

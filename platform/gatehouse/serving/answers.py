@@ -1,5 +1,6 @@
 """From the scores of one target to what its contract returns: a value, or label, confidence and probabilities."""
 
+from itertools import repeat
 from math import isfinite
 from typing import Any, Protocol
 
@@ -71,9 +72,8 @@ class LabelAnswers:
         if "probabilities" in outputs and self._top_k is not None:
             made["probabilities"] = self._most_probable(scores, columns, self._top_k)
         elif "probabilities" in outputs:
-            names = [name for name, _ in self._places]
             ordered = zip(*(columns[place] for _, place in self._places), strict=True)
-            made["probabilities"] = [dict(zip(names, row, strict=False)) for row in ordered]  # strict takes half as long again
+            made["probabilities"] = list(map(dict, map(zip, repeat([name for name, _ in self._places]), ordered)))
         return _records(made, outputs)
 
     def _one(self, row: list[float]) -> dict[str, Any]:

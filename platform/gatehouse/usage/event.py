@@ -22,7 +22,7 @@ Version = Annotated[str, Meta(max_length=8)]
 Name = Annotated[str, Meta(max_length=63)]
 
 
-class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="format", tag=FORMAT, gc=False):
+class UsageEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag=FORMAT, gc=False):
     """The columns of `usage_event`, never inputs or outputs. The bounds are the columns' own: what decodes can be stored."""
 
     id: Annotated[str, Meta(min_length=36, max_length=36)]

@@ -84,13 +84,13 @@ class Meter:
     def _event(self, call: Call, principal: Principal, id: str | None = None) -> UsageEvent:
         at_us = self._now_us()
         status = call.status or CLIENT_GONE
-        return UsageEvent(
-            id=id or uuid7(at_us // 1000, self._random.bits),
-            at_us=at_us,
-            month=call.month or month_name(at_us),
-            process_id=self._spool.process_id,
-            tenant_id=principal.tenant_id,
-            key_id=principal.key_id,
+        return UsageEvent(  # in its order: so many by name would be put into a dictionary first
+            id or uuid7(at_us // 1000, self._random.bits),
+            at_us,
+            call.month or month_name(at_us),
+            self._spool.process_id,
+            principal.tenant_id,
+            principal.key_id,
             model=call.model,
             api_version=call.api_version,
             model_version=call.model_version,
