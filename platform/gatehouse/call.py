@@ -39,6 +39,22 @@ class Fields(dict[bytes, bytes]):
 NONE: Set[bytes] = frozenset()
 
 
+class _EachOnce(Fields):
+    """The same of headers of which none came twice, as nearly always: made, and asked for what came once, as any dict is."""
+
+    __slots__ = ()
+
+    __init__ = dict.__init__
+    repeated = NONE
+    single = dict.get  # type: ignore[assignment]
+
+
+def fields_of_head(headers: Sequence[tuple[bytes, bytes]]) -> Fields:
+    """The headers of a request."""
+    fields = _EachOnce(headers)
+    return fields if len(fields) == len(headers) else Fields(headers)
+
+
 def _repeated(headers: Sequence[tuple[bytes, bytes]]) -> Set[bytes]:
     numbers = Counter(name for name, _ in headers)
     return {name for name, number in numbers.items() if number > 1}

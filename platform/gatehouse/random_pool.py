@@ -24,8 +24,7 @@ class RandomPool:
 
     def bits(self, count: int) -> int:
         """A number of so many random bits, as `secrets.randbits` gives."""
-        whole = -(-count // 8)
-        return int.from_bytes(self.take(whole)) >> (8 * whole - count)
+        return int.from_bytes(self.take(-(-count // 8))) >> (-count % 8)
 
     def forget(self) -> None:
         """Fetch anew before the next byte is given out."""

@@ -11,7 +11,7 @@ from time import perf_counter_ns
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatehouse.call import CLIENT_GONE, EXCHANGE_KEY, SCOPE_KEY, Call, Fields
+from gatehouse.call import CLIENT_GONE, EXCHANGE_KEY, SCOPE_KEY, Call, Fields, fields_of_head
 from gatehouse.middleware.forwarded import Networks, caller_address
 from gatehouse.middleware.log_pace import LogPace
 from gatehouse.middleware.sending import SENDING_KEY, Sending
@@ -68,7 +68,7 @@ def write_line(call: Call, left_out: int) -> None:
 def begin_call(scope: Scope, trusted: Networks = ()) -> Call:
     """The call of a scope. A request id or traceparent is taken over only if there is one and it is well-formed."""
     headers = scope["headers"]
-    fields, client, exchange = Fields(headers), scope.get("client"), scope.get(EXCHANGE_KEY)
+    fields, client, exchange = fields_of_head(headers), scope.get("client"), scope.get(EXCHANGE_KEY)
     call = Call(
         request_id="req_" + _RANDOM.take(12).hex(),
         started_ns=perf_counter_ns(),
