@@ -4,8 +4,12 @@ import gc
 import weakref
 from typing import Any
 
+import pytest
+
 from gatehouse.limits.allowance import limits_of
 from gatehouse.limits.rate import MemoryRates
+from gatehouse.limits.redis_rates import storable
+from gatehouse.limits.report import policy_field, state_template
 from gatehouse.principal import Rate
 
 
@@ -49,3 +53,18 @@ def test_limits_are_worked_out_once_for_each_principal_and_go_with_it(make_princ
     del principal
     gc.collect()
     assert gone() is None
+
+
+def test_a_principal_never_has_the_limits_of_one_that_is_gone(make_principal: Any) -> None:
+    for number in range(1000):  # each in the place in memory of the one before
+        assert limits_of(make_principal(key_id=f"key{number}")).rows[1].id == f"key:key{number}:rows"
+
+
+@pytest.mark.parametrize("rate", [Rate(5, 1, 20), Rate(0, 1, 20), Rate(999_983, 86_400, 10**9)])
+@pytest.mark.parametrize("processes", [1, 2, 7])
+def test_what_is_told_of_limits_holds_for_all_that_is_decided_on_in_their_place(make_principal: Any, rate: Rate, processes: int) -> None:
+    limits = limits_of(make_principal(key_requests=rate, key_rows=rate))
+    for own, told in ((limits.requests, limits.requests_told), (limits.rows, limits.rows_told)):
+        shares = [limit.share(1, processes) for limit in own]
+        for decided in (own, shares, [storable(limit) for limit in shares]):
+            assert (policy_field(decided), state_template(decided)) == told

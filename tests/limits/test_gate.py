@@ -109,6 +109,23 @@ def test_a_spent_quota_is_named_with_what_is_left_among_the_fields_of_the_refusa
     assert call.limit_fields[1].endswith(f'"tenant-month";r=1;t={15 * 86_400 + 43_200}')
 
 
+def test_observed_limits_are_counted_and_not_told(gate: Gate, make_principal: Any, trial: Plan) -> None:
+    plan = replace(trial, requests=Rate(1, 60, 1), requests_mode="observe", rows=Rate(1, 60, 1), rows_mode="observe", quota_mode="soft")
+    observing, call = make_principal(plan), new_call()
+    for _ in range(2):
+        assert gate.enter(call, observing) is None
+        take(gate, call, observing, 1)
+    assert call.limit_fields is None
+    assert set(gate._watch._observed.totals.values()) == {1}
+    assert len(gate._watch._observed.totals) == 4
+
+
+def test_a_call_that_has_no_key_is_limited_as_its_tenant_is(gate: Gate, principal: Principal) -> None:
+    call = new_call()
+    gate.enter(call, replace(principal, key_id="", person_id="person1"))
+    assert call.limit_fields == ('"tenant-requests";q=20;w=4', '"tenant-requests";r=19;t=1')
+
+
 async def _spend(gate: Gate, call: Call, principal: Principal) -> None:
     await gate.take_rows(new_call(), principal, 10)
     await gate.take_rows(call, principal, 2)

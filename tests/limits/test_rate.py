@@ -220,6 +220,16 @@ def test_a_look_at_a_closed_limit_is_admitted_also_while_all_is_deemed_spent() -
     assert not ask(rates, (limit(count=0), 1)).admitted
 
 
+def test_a_refused_call_leaves_nothing_behind() -> None:
+    rates = MemoryRates(Clock(SECOND))
+    spent, used = limit(burst=1, id="spent"), limit(id="used")
+    assert ask(rates, (spent, 1), (used, 4)).admitted
+    refused = ask(rates, (limit(id="new"), 1), (used, 3), (spent, 1), (limit(id="last"), 1))
+    assert (refused.admitted, refused.remaining()) == (False, (20, 16, 0, 20))
+    assert ask(rates, (used, 0)).remaining() == (16,)
+    assert not {"new", "last"} & set(rates._states)
+
+
 def test_an_ask_of_0_looks_without_counting() -> None:
     rates = MemoryRates(Clock(1))
     rule = limit(burst=20)

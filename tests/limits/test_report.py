@@ -1,14 +1,16 @@
 """What a caller is told about limits."""
 
+import math
 import re
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatehouse.errors import LimitShareTooSmall, RateLimited, RowsExceedLimit
-from gatehouse.limits.rate import LimitUnit, MemoryRates, RateLimit
-from gatehouse.limits.report import policy_field, refuse, state_field
+from gatehouse.limits.rate import Decision, LimitUnit, MemoryRates, RateLimit
+from gatehouse.limits.report import numbers, policy_field, refuse, state_field
 from gatehouse.limits.shares import ShareRates
 
 ITEM = re.compile(r'"(?P<name>[ !#-\[\]-~]*)"(?P<parameters>(?:;[a-z*][a-z0-9_.*-]*=(?:-?[0-9]{1,15}|"[ !#-\[\]-~]*"))*)')
@@ -46,6 +48,16 @@ def test_row_59_fields_are_structured_and_within_the_policy(count: int, period_s
         for name, said in state.items():
             assert 0 <= int(said["r"]) <= int(policy[name]["q"])
             assert 0 <= int(said["t"]) <= int(policy[name].get("w", 0))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 999_983), st.sampled_from([1, 60, 3600]), st.integers(0, 100_000), st.floats(0, 1))))
+def test_row_59_the_numbers_told_are_what_the_limit_has_left_and_when_it_is_whole(shapes: list[tuple[int, int, int, float]]) -> None:
+    limits = tuple(rule(count, period_s, burst) for count, period_s, burst, _ in shapes)
+    backlogs = tuple(round(limit.depth * spent) for limit, (*_, spent) in zip(limits, shapes, strict=True))
+    told = numbers(Decision(True, limits, backlogs))
+    assert told[::2] == tuple(limit.left(backlog) for limit, backlog in zip(limits, backlogs, strict=True))
+    assert told[1::2] == tuple(math.ceil(Fraction(backlog, limit.ticks * 10**6)) for limit, backlog in zip(limits, backlogs, strict=True))
 
 
 def test_fields_say_burst_window_and_what_is_left() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spans import Admitted, over
 
+from gatehouse.limits.deployment_rates import DeploymentRates
 from gatehouse.limits.rate import Decision, RateLimit
 from gatehouse.limits.shares import ShareRates
 
@@ -142,3 +143,30 @@ def test_all_processes_together_never_let_in_more_than_the_whole_limit(
         elif deployment.ask(number % len(deployment.rates), (rule, amount)).admitted:
             admitted.append(Admitted(deployment.now, amount))
     assert over(rule, admitted) == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    begin=st.integers(1, 3),
+    steps=st.lists(
+        st.tuples(st.one_of(st.none(), st.none(), st.integers(1, 3)), st.integers(0, 2 * SECOND), st.integers(0, 12)), max_size=40
+    ),
+)
+def test_a_deployment_without_redis_decides_as_its_shares_do_however_its_processes_come_and_go(
+    begin: int, steps: Sequence[tuple[int | None, int, int]]
+) -> None:
+    now = SECOND
+    deployment, shares = DeploymentRates(lambda: now, lambda: begin), ShareRates(lambda: now, begin)
+    for processes, gap, amount in steps:
+        now += gap
+        if processes is not None:
+            deployment.count(processes)
+            shares.count(processes)
+        asks = [(limit(), amount), (limit(count=3, burst=15, id="key:k:rows"), amount)]
+        here, there = deployment.decide(asks, returnable=True), shares.decide(asks, returnable=True)
+        assert isinstance(here, Decision)
+        assert here[:5] == there[:5]
+        if amount % 3 == 0:
+            back = deployment.give_back(here)
+            shares.give_back(there)
+            assert back.remaining() == shares.decide([(rule, 0) for rule, _ in asks]).remaining()

@@ -105,17 +105,16 @@ class Concurrency:
 
         Raises Overloaded, and then counts nothing.
         """
-        of_tenant = self._inside.get(tenant_id, 0)
-        if of_tenant >= self._per_tenant:
-            raise self._tenant_full(of_tenant)
-        room = self._total - self._all_inside
-        if room <= 0:
-            return self._join(tenant_id, of_tenant)
-        self._inside[tenant_id] = of_tenant + 1
-        self._all_inside += 1
-        if room == 1:
+        of_tenant = self._inside.get(tenant_id, 0) + 1
+        if of_tenant > self._per_tenant:
+            raise self._tenant_full(of_tenant - 1)
+        all_inside = self._all_inside + 1
+        if all_inside >= self._total:
+            if all_inside > self._total:
+                return self._join(tenant_id, of_tenant - 1)
             self._freed.clear()
             self._freed.append(self._clock())
+        self._inside[tenant_id], self._all_inside = of_tenant, all_inside
         return None
 
     def leave(self, tenant_id: str) -> None:
@@ -125,9 +124,9 @@ class Concurrency:
             self._inside[tenant_id] = left
         else:
             del self._inside[tenant_id]
-        full = self._all_inside == self._total
-        self._all_inside -= 1
-        if full:  # or nobody waits
+        all_inside = self._all_inside
+        self._all_inside = all_inside - 1
+        if all_inside == self._total:  # or nobody waits
             self._freed.append(self._clock())
             self._let_in()
 

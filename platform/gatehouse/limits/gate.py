@@ -192,6 +192,6 @@ def _tell(call: Call, decision: Decision, told: tuple[str, str]) -> None:
     """
     if not decision.limits:
         return
-    show(call, (told[0], told[1] % numbers(decision)))
+    show(call, told[0], told[1] % numbers(decision))
     if not decision.admitted:
         refuse(decision)

@@ -187,6 +187,8 @@ class Decision(NamedTuple):
 
 _LIMIT = itemgetter(0)
 """Of an ask."""
+_tuple = tuple.__new__
+"""Makes a Decision without the Python function that a NamedTuple has for it: each call needs two."""
 _NOTHING = _State(RateLimit("", "nothing", "tenant", "requests", 0, 1, 0), 0)
 """Of a limit that nobody asks for."""
 
@@ -235,7 +237,8 @@ class MemoryRates:
                 state = self._known(limit, now_us)
                 if amount:
                     new.append(state)
-            now, ticks = now_us * limit.ticks, amount * limit.cost
+            now = now_us * limit.ticks
+            ticks = amount * limit.cost
             full_at = state.full_at
             if full_at < now:
                 full_at = now
@@ -249,7 +252,7 @@ class MemoryRates:
                 claims.append((state, self._claimed, ticks, full_at, state.returned))
         for state in new:
             states[state.limit.id] = state
-        return Decision(True, tuple(map(_LIMIT, asks)), tuple(backlogs), None, 0, tuple(claims))
+        return _tuple(Decision, (True, tuple(map(_LIMIT, asks)), tuple(backlogs), None, 0, tuple(claims), ()))
 
     def _refused(self, asks: Sequence[tuple[RateLimit, int]], now_us: int, taken: int) -> Decision:
         """By the limit with the longest wait, which is the smallest that suffices, or by the first one that could never let so much in.

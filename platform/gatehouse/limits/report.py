@@ -26,10 +26,10 @@ def state_field(decision: Decision) -> str:
 
 def numbers(decision: Decision) -> tuple[int, ...]:
     """Of each limit what is left (as `RateLimit.left` says) and the seconds until its burst is whole again."""
-    found: list[int] = []
+    found: tuple[int, ...] = ()
     for limit, backlog in zip(decision.limits, decision.backlogs):  # noqa: B905 - as many by nature, and on every call
         found += (0 if limit.closed else (limit.depth - backlog) // limit.cost, -(-backlog // limit.ticks_a_second))
-    return tuple(found)
+    return found
 
 
 def refuse(decision: Decision) -> NoReturn:

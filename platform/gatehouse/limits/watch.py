@@ -43,7 +43,7 @@ class Watch:
             self._ask(principal, limits_of(principal).observed_rows, rows, rows)
         standing = self._standings.count(principal, metered)
         if standing is not None:
-            show(call, standing.fields)
+            show(call, *standing.fields)
             if metered and standing.over and principal.plan.quota_mode == "soft":
                 self._observed.count(principal, NAME, metered)
 
@@ -51,7 +51,7 @@ class Watch:
         """The same rows, where they are not metered."""
         standing = self._standings.count(principal, -rows)
         if standing is not None:
-            show(call, standing.fields)
+            show(call, *standing.fields)
 
     def refused(self, call: Call, principal: Principal, error: BaseException) -> None:
         """A call whose rows were not let in."""
@@ -63,7 +63,7 @@ class Watch:
             self.unavailable += 1
         standing = self._standings.count(principal, 0, left)
         if standing is not None:
-            show(call, standing.fields)
+            show(call, *standing.fields)
 
     def _ask(self, principal: Principal, limits: Sequence[RateLimit], amount: int, rows: int) -> None:
         for limit in limits:  # each for itself: what one of them would refuse takes nothing from the others
@@ -83,7 +83,7 @@ class Watch:
             self._observed.count(principal, decision.refused_by.name, rows)
 
 
-def show(call: Call, fields: tuple[str, str]) -> None:
+def show(call: Call, policy: str, state: str) -> None:
     """Have the answer say this too, in `RateLimit-Policy` and `RateLimit`."""
     before = call.limit_fields
-    call.limit_fields = fields if before is None else (f"{before[0]}, {fields[0]}", f"{before[1]}, {fields[1]}")
+    call.limit_fields = (policy, state) if before is None else (f"{before[0]}, {policy}", f"{before[1]}, {state}")
