@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from gatehouse.server.connection import Connection
 from gatehouse.server.connections import ConnectionLimits, Connections
-from gatehouse.server.exchange import MOST_COPIED_BYTES, MOST_PLAIN_NAMES, _plain_names
+from gatehouse.server.exchange import MOST_COPIED_BYTES, MOST_KNOWN_HEADS, _known_heads
 
 GET, HEAD = (method + b" / HTTP/1.1\r\nHost: a\r\n\r\n" for method in (b"GET", b"HEAD"))
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
@@ -187,6 +189,8 @@ REFUSED: dict[str, list[Message]] = {
     **{f"value {value!r}": [start(length(1), (b"a", value)), part(b"a")] for value in VALUES},
     **{f"name {name!r}": [start(length(1), (name, b"b")), part(b"a")] for name in NAMES},
     **{f"{name!r}: {value!r}": [start((name, value)), part(b"a")] for name, value in FRAMED_TWICE},
+    "two lengths": [start(length(1), length(1)), part(b"a")],
+    "two lengths that differ": [start(length(1), (b"Content-Length", b"2")), part(b"a")],
 }
 
 
@@ -217,11 +221,32 @@ def test_nothing_follows_an_answer_that_has_ended(more: Message) -> None:
     assert line.said.endswith(b"\r\n\r\na")
 
 
+NAMES_SENT = st.sampled_from([b"a", b"b", b"A", b"content-length", b"Content-Length", b"connection", b"transfer-encoding", b"a b", b""])
+VALUES_SENT = st.sampled_from([b"1", b"2", b"close", b"keep-alive", b"b\tc", b"b\nc", b"\xe4", b""])
+
+
+@given(st.lists(st.tuples(NAMES_SENT, VALUES_SENT), max_size=4), st.sampled_from([200, 204]), st.booleans(), st.booleans())
+def test_a_head_whose_names_are_known_leaves_as_it_did_the_first_time(fields: list[Field], status: int, closing: bool, head: bool) -> None:
+    request = (HEAD if head else GET).replace(b"a\r\n", b"a\r\nConnection: close\r\n" if closing else b"a\r\n")
+
+    def outcome(values: list[bytes]) -> Any:
+        sent = [(name, value) for (name, _), value in zip(fields, values, strict=True)]
+        line = answered(start(*sent, status=status), part(b"a"), request=request)
+        return line.kept.written, line.kept.closed, [str(error) for error in line.raised]
+
+    _known_heads.clear()
+    first = outcome([value for _, value in fields])
+    _known_heads.clear()
+    outcome([b"1"] * len(fields))
+    assert outcome([value for _, value in fields]) == first
+
+
 def test_ever_new_names_are_all_sent_and_not_all_kept() -> None:
-    fields = [(b"x-%d" % n, b"b") for n in range(MOST_PLAIN_NAMES + 50)]
-    line = answered(start(length(0), *fields), part())
-    assert all(b"%b: b\r\n" % name in line.said for name, _ in fields)
-    assert len(_plain_names) <= MOST_PLAIN_NAMES
+    _known_heads.clear()
+    for n in range(MOST_KNOWN_HEADS + 9):
+        assert b"\r\nx-%d: b\r\n" % n in answered(start(length(0), (b"x-%d" % n, b"b")), part()).said
+    assert len(_known_heads) == MOST_KNOWN_HEADS
+    assert _known_heads[b"content-length", b"x-0"] == 0
 
 
 # ------------------------------------------------------------------ Connection: close
@@ -373,6 +398,80 @@ async def test_who_listens_beside_its_answer_is_told_when_that_has_ended() -> No
     await line.send(GET)
     await settled()
     assert (told, line.raised) == (["http.disconnect"], [])
+
+
+@in_loop
+async def test_two_who_listen_at_once_are_both_told() -> None:
+    told: list[str] = []
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        await receive()
+        told.extend(message["type"] for message in await asyncio.gather(receive(), receive()))
+
+    line = Line(app)
+    await line.send(GET)
+    assert told == []
+    line.connection.connection_lost(None)
+    await settled()
+    assert told == ["http.disconnect"] * 2
+
+
+@in_loop
+async def test_of_a_body_that_nobody_reads_only_so_much_is_read_until_somebody_does() -> None:
+    ask = asyncio.Event()
+    given: list[int] = []
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        await ask.wait()
+        given.extend([len((await receive())["body"]), len((await receive())["body"])])
+
+    line = Line(app)
+    flow: Any = line.connection.flow
+    await line.send(POST.replace(b"4", b"200000") + b"\r\n", b"a" * 60_000)
+    assert not flow.read_paused
+    await line.send(b"a" * 6_000)
+    assert flow.read_paused
+    ask.set()
+    await settled()
+    assert not flow.read_paused
+    await line.send(b"a" * 5)
+    assert given == [66_000, 5]
+
+
+@in_loop
+async def test_what_follows_an_answer_of_a_body_that_nobody_read_is_still_read_away() -> None:
+    line = Line(sends(start(length(0)), part()))
+    await line.send(POST.replace(b"4", b"130000") + b"\r\n" + b"a" * 70_000)
+    for _ in range(6):
+        await line.send(b"a" * 10_000)
+        assert not line.connection.flow.read_paused
+    await line.send(GET)
+    assert line.said.count(OK) == 2
+
+
+TARGETS = st.sampled_from([b"/", b"/a", b"/a?b=c", b"/a?b=d", b"/a%2Fb", b"/%C3%A9", b"/%", b"/a#b", b"//a", b"http://b/a", b"http://c/a"])
+
+
+@given(st.lists(TARGETS, max_size=5))
+def test_a_call_behind_others_has_the_scope_that_it_has_alone(targets: list[bytes]) -> None:
+    async def scopes(of: list[bytes]) -> list[dict[str, Any]]:
+        seen: list[Scope] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            assert not scope["state"]
+            scope["state"]["seen"] = True
+            seen.append(scope)
+            await sends(start(length(0)), part())(scope, receive, send)
+
+        line = Line(app)
+        for target in of:
+            await line.send(GET.replace(b" / ", b" %b " % target))
+        return [{name: value for name, value in scope.items() if not name.startswith("gatehouse.")} for scope in seen]
+
+    async def compared() -> None:
+        assert await scopes(targets) == [(await scopes([target]))[0] for target in targets]
+
+    asyncio.run(compared())
 
 
 # ------------------------------------------------------------------ order and pace

@@ -1,6 +1,7 @@
 """Headers that every answer carries, refusals included (OWASP ASVS 3.4, 14.3.2)."""
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
@@ -14,9 +15,12 @@ _UNLESS_SET = (
 )
 _DEFAULTS = (*_ALWAYS, *_UNLESS_SET)
 _SETTABLE = frozenset(name for name, _ in _UNLESS_SET)
+_name_of = itemgetter(0)
 
 
 def beside(given: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
     """What goes out beside the headers of an answer, which may have a policy or a time to be kept of its own."""
+    if _SETTABLE.isdisjoint(map(_name_of, given)):
+        return _DEFAULTS
     own = [name for name, _ in given if name in _SETTABLE]
-    return _DEFAULTS if not own else [field for field in _DEFAULTS if field[0] not in own]
+    return [field for field in _DEFAULTS if field[0] not in own]

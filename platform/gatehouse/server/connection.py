@@ -6,11 +6,13 @@ bytes that are no HTTP, silence, and a caller that has gone.
 
 import asyncio
 from collections.abc import Callable
+from operator import itemgetter
 from time import monotonic
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gatehouse.call import CONNECTION_KEY, EXCHANGE_KEY, REFUSAL_KEY
@@ -25,11 +27,13 @@ MAX_UNFINISHED_HEAD_BYTES = 64 * 1024
 
 MAX_BYTES_BETWEEN_BODY = 64 * 1024
 """That bring none of a body: extensions of a chunk, fields behind the last one, and the rest of a body that nobody wants."""
+_name_of = itemgetter(0)
 
 
 class Connection(HttpToolsProtocol):
     """One TCP connection; it serves one call at a time."""
 
+    cycle: Exchange
     when_lost: Callable[[], None] | None = None
     """Called once, when the connection has ended. Whoever sets it takes it back."""
 
@@ -56,6 +60,9 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._outgoing = cast(asyncio.Transport, Outgoing(transport, self))
         self.address = self.client[0] if self.client else ""
+        super().on_message_begin()
+        self._blank_scope: dict[str, Any] = {**self.scope, "method": "", "path": "", "raw_path": b"", "query_string": b""}
+        self._scope_of_url, self._url_before = self._blank_scope, b""
         refusal = self.held_by.admit(self, self.address, self.loop)
         if refusal is not None:
             self.refuse(refusal)
@@ -85,50 +92,83 @@ class Connection(HttpToolsProtocol):
         self._chunk = b""
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope[CONNECTION_KEY] = self  # type: ignore[literal-required]  # an extension of ours
+        """uvicorn's, without the scope: it is made when all of it is known."""
+        self.url = b""
+        self.headers = []
         self.held_by.silent.pop(self, None)
         self._head_open = True
-        self._head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """uvicorn's, which asks each one whether it is an expectation."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        if self.url + b" HTTP/1." not in self._chunk:
-            check_protocol(self.url, self._head_so_far + self._chunk)
-        if not self.url.startswith(b"/"):
-            address_by_target(self.url, self.headers)
-        self._begin_exchange()
+        """uvicorn's, without what is judged in `middleware/framing`: a request is answered when those before it have been."""
+        url, parser = self.url, self.parser
+        if url + b" HTTP/1." not in self._chunk:
+            check_protocol(url, self._head_so_far + self._chunk)
+        if url != self._url_before:
+            self._read_target(url)
+        exchange, version = Exchange(self, self._outgoing), parser.get_http_version()
+        if version == "1.0" or not parser.should_keep_alive() or self.held_by.draining:
+            exchange.keep_alive = False
+        if b"expect" in map(_name_of, self.headers):
+            exchange.waiting_for_100_continue = any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers)
+        exchange.scope = {
+            **self._scope_of_url,
+            "http_version": version,
+            "method": parser.get_method().decode("ascii"),
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            CONNECTION_KEY: self,
+            EXCHANGE_KEY: exchange,
+        }
+        self._take_up(exchange)
         self.headers = DROPPED
         self._goes_on = True
         self._head_open = False
         if self._head_bytes:
-            self.held_by.heads.pop(self, None)
+            self._head_bytes = 0
             self._head_so_far = b""
+            self.held_by.heads.pop(self, None)
 
-    def _begin_exchange(self) -> None:
-        """uvicorn's, without what is judged in `middleware/framing`: a request is answered when those before it have been."""
-        version, target = self.parser.get_http_version(), httptools.parse_url(self.url)
+    def _read_target(self, url: bytes) -> None:
+        """What it says goes into the scope of this call, and of those behind it for the same one."""
+        target = httptools.parse_url(url)
         path = target.path.decode("ascii")
-        self.scope["method"] = self.parser.get_method().decode("ascii")
-        self.scope["http_version"] = version
-        self.scope["path"] = unquote(path) if "%" in path else path
-        self.scope["raw_path"], self.scope["query_string"] = target.path, target.query or b""
-        before, self.cycle = self.cycle, self._exchange(self.expect_100_continue, version != "1.0" and self.parser.should_keep_alive())
-        if self.held_by.draining:
-            self.cycle.keep_alive = False
+        own = {"path": unquote(path) if "%" in path else path, "raw_path": target.path, "query_string": target.query or b""}
+        self._scope_of_url = self._blank_scope | own
+        self._url_before = url
+        if not url.startswith(b"/"):
+            address_by_target(url, self.headers)
+            self._url_before = b""  # the headers of each call are to be changed
+
+    def _take_up(self, exchange: Exchange) -> None:
+        before, self.cycle = self.cycle, exchange
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._start_asgi_task(exchange, self.app)
         else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            if not self._deaf:
+                self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
 
     def on_body(self, body: bytes) -> None:
-        super().on_body(body)
+        """uvicorn's, which looks at how much is kept with each part; `_await_body` does where more is to come."""
         self._goes_on = True
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        if cycle.body:
+            cycle.body += body
+        else:
+            cycle.body = bytearray(body)
+        if cycle.waited_for:
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """uvicorn's, which also notes the end of a body that nobody wanted."""
         self.cycle.more_body = False
-        if not self.cycle.response_complete:
+        if self.cycle.waited_for:
             self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
@@ -139,12 +179,13 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             self.held_by.falls_silent(self, monotonic())  # until the caller has taken the answer
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
         elif not self._head_open:
-            self.held_by.falls_silent(self, monotonic())
+            self.held_by.silent[self] = monotonic()  # the newest of them: the beginning of the call has taken it out
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -159,16 +200,13 @@ class Connection(HttpToolsProtocol):
         """Answer this when the calls before it have been answered, read nothing more, and close."""
         self._deaf = True
         self.held_by.waits_no_more(self)
-        self.on_message_begin()
         self._head_open = False
+        exchange = Exchange(self, self._outgoing)
+        exchange.keep_alive = False
         # nothing that came is taken over: not whole, or not HTTP
-        refused: dict[str, Any] = {"method": "", "path": "", "raw_path": b"", "query_string": b"", REFUSAL_KEY: problem}
-        self.scope.update(refused)  # type: ignore[typeddict-item]
-        before, self.cycle = self.cycle, self._exchange(False, False)
-        if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
-        else:
-            self.pipeline.appendleft((self.cycle, self.app))
+        own = {"headers": [], "state": self.app_state.copy(), CONNECTION_KEY: self, EXCHANGE_KEY: exchange, REFUSAL_KEY: problem}
+        exchange.scope = self._blank_scope | own
+        self._take_up(exchange)
 
     def answer_is_the_last(self) -> None:
         """The server is about to end: the answer under way closes this connection if it has not begun."""
@@ -234,6 +272,8 @@ class Connection(HttpToolsProtocol):
 
     def _await_body(self, data: bytes) -> None:
         wanted = self._goes_on and not self.cycle.response_complete
+        if wanted and len(self.cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
         self._bytes_between = 0 if wanted else self._bytes_between + len(data)
         self._goes_on = False
         if self._bytes_between > MAX_BYTES_BETWEEN_BODY:
@@ -248,8 +288,7 @@ class Connection(HttpToolsProtocol):
         if cycle.response_complete:  # the rest of a body that nobody wanted
             self._linger()
             return
-        found: dict[str, Any] = {REFUSAL_KEY: MalformedRequest("The body is not framed as its headers say.", reason="body_malformed")}
-        cycle.scope.update(found)  # type: ignore[typeddict-item]
+        cycle.scope[REFUSAL_KEY] = MalformedRequest("The body is not framed as its headers say.", reason="body_malformed")
         cycle.keep_alive = False
         cycle.more_body = False
         cycle.message_event.set()
@@ -269,21 +308,3 @@ class Connection(HttpToolsProtocol):
         self.held_by.waits_no_more(self)
         self.held_by.falls_silent(self, monotonic())  # until the caller has taken the answer
         Lingering(self, self.transport, self.held_by.turns).begin()
-
-    def _exchange(self, expect_100_continue: bool, keep_alive: bool) -> Exchange:
-        exchange = Exchange(
-            scope=self.scope,
-            transport=self._outgoing,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=expect_100_continue,
-            keep_alive=keep_alive,
-            on_response=self.on_response_complete,
-        )
-        exchange.under_way = self.tasks
-        self.scope[EXCHANGE_KEY] = exchange  # type: ignore[literal-required]  # an extension of ours
-        return exchange
