@@ -15,6 +15,7 @@ import pytest
 from hostile_model import HOSTILE, NAMES, ROW, UNIT, publish_hostile
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from powershell import PowerShellError, Session
 from stage import WIDE, Live, Stage, instances, problem
 
 from gatehouse.api.admin.welcome import WelcomeBody
@@ -104,20 +105,22 @@ def test_the_python_of_a_refused_row_shows_the_whole_answer(flowers: Welcomed) -
     assert '"/instances/0/sepal_length_mm"' in done.stderr
 
 
-def test_the_powershell_is_of_the_shape_that_sends_the_example(live: Live, welcomed: Welcomed) -> None:
-    """It is not run: there is no PowerShell here. Its texts are read by PowerShell's rule of single quotes, and sent."""
-    program = welcomed.programs("powershell")[1]
-    assert program.isascii()
-    literal = "'((?:[^']|'')*)'"
-    shape = (
-        rf"\$call = @{{\n  Method = 'Post'\n  Uri = {literal}\n  Headers = @{{ Authorization = \"Bearer \$env:PARTNER_KEY\" }}\n"
-        rf"  ContentType = 'application/json'\n  Body = {literal}\n}}\n\(Invoke-RestMethod @call\)\.predictions \| ConvertTo-Json "
-        r"-Depth 5\n"
-    )
-    found = re.fullmatch(shape, program)
-    assert found is not None, program
-    body = found[2].replace("''", "'").encode("ascii")
-    assert live.predict(welcomed.key, body, found[1].removeprefix(live.base_url)).json()["predictions"] == asked(live, welcomed)
+def test_the_powershell_runs_as_pasted_once_the_key_is_read(live: Live, welcomed: Welcomed) -> None:
+    """Not by PowerShell, which is not here: by `powershell.py`, an evaluator of ours over the syntax tree of an independent grammar.
+
+    It sends what the script says. One prediction comes out of the pipeline without its array.
+    """
+    read_key, program = welcomed.programs("powershell")
+    [expected] = asked(live, welcomed)
+    assert json.loads(Session({"PARTNER_KEY": welcomed.key}).run(program)) == expected
+    told = Session({}, typed=[welcomed.key])
+    assert (told.run(read_key), json.loads(told.run(program))) == ("", expected)
+
+
+def test_the_powershell_of_a_refused_row_shows_the_whole_answer(flowers: Welcomed) -> None:
+    program = flowers.programs("powershell")[1].replace("52", "-52")
+    with pytest.raises(PowerShellError, match=r'"code":"invalid_input".*"/instances/0/sepal_length_mm"'):
+        Session({"PARTNER_KEY": flowers.key}).run(program)
 
 
 def test_each_body_on_the_page_is_valid_as_it_stands(live: Live, flowers: Welcomed, hostile: Welcomed) -> None:
