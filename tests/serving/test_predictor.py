@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,8 +38,35 @@ REGRESSION = Output(task="regression", labels=(), returns=("value",), decimals=2
 
 
 def _answer(scores, outputs=ALL, output=None, classes=(0, 1)):
+    """What is told, and that the texts say the same to the byte."""
     count = len(scores) if not isinstance(scores, Exception) else 1
-    return Predictor(FakeEngine(scores, classes), output or Output()).answer(np.zeros((count, 2)), outputs)
+    predictor, values = Predictor(FakeEngine(scores, classes), output or Output()), np.zeros((count, 2))
+    texts = _ended(lambda: predictor.texts(predictor.score(values), outputs))
+    told = _ended(lambda: predictor.answer(values, outputs))
+    if isinstance(told, PredictionFailed):
+        assert (type(texts), texts.reason) == (type(told), told.reason)
+        raise told
+    assert texts == [msgspec.json.encode(row) for row in told]
+    return told
+
+
+def _ended(does):
+    try:
+        return does()
+    except PredictionFailed as error:
+        return error
+
+
+@given(st.data())
+def test_texts_say_what_is_told_whatever_labels_are_called(data):
+    names = data.draw(
+        st.lists(st.text(min_size=1, max_size=5) | st.sampled_from(["%", "%b", '"', "\\", "é"]), min_size=2, max_size=4, unique=True)
+    )
+    output = Output(labels=tuple(Label(cls, name) for cls, name in enumerate(names)), decimals=data.draw(st.integers(0, 6)))
+    row = st.lists(st.floats(0, 1), min_size=len(names), max_size=len(names))
+    scores = data.draw(st.lists(row, min_size=1, max_size=5))
+    outputs = data.draw(st.sampled_from([ALL, ("label",), ("confidence", "label"), ("probabilities",)]))
+    _answer(scores, outputs, output, tuple(range(len(names))))
 
 
 def test_labels_confidence_and_probabilities_are_named_by_the_contract():

@@ -1,6 +1,7 @@
 """The answer to a prediction: made at once or some rows at a time, and sent in parts that never hold the event loop for long."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -8,7 +9,7 @@ from starlette.types import Send
 
 from gatehouse.call import Call
 from gatehouse.serving.engine import Scores
-from gatehouse.serving.predictor import Predictor, Told
+from gatehouse.serving.predictor import Predictor
 from gatehouse.serving.registry import Served
 from gatehouse.serving.turns import Pause
 
@@ -22,24 +23,22 @@ _JSON = (b"content-type", b"application/json")
 
 def written(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores) -> Answer:
     """The answer to rows whose scores are these. Raises PredictionFailed."""
-    return answer_of(call, predictor.told(scores, outputs))
+    return answer_of(call, predictor.texts(scores, outputs))
 
 
-def answer_of(call: Call, predictions: Told) -> Answer:
-    """The answer whose predictions these are."""
-    head = head_of(call)
-    head["predictions"] = predictions
-    return [_ENCODER.encode(head)]
+def answer_of(call: Call, predictions: Sequence[bytes]) -> Answer:
+    """The answer whose predictions these are, each a text of JSON."""
+    return [b'%b,"predictions":[%b]}' % (_ENCODER.encode(head_of(call))[:-1], b",".join(predictions))]
 
 
 def written_in_steps(predictor: Predictor, outputs: tuple[str, ...], call: Call, scores: Scores, pause: Pause) -> Answer:
     """The same bytes, made some rows at a time. `pause` is called between them. Raises PredictionFailed."""
-    (frame,) = answer_of(call, [])
+    (frame,) = answer_of(call, ())
     rows = max(1, SCORES_A_STEP * len(scores) // scores.size)
     parts = [frame[:-2]]
     for at in range(0, len(scores), rows):
-        encoded = msgspec.json.encode(predictor.told(scores[at : at + rows], outputs))
-        parts.append(b"," + encoded[1:-1] if at else encoded[1:-1])
+        texts = b",".join(predictor.texts(scores[at : at + rows], outputs))
+        parts.append(b"," + texts if at else texts)
         pause()
     parts.append(frame[-2:])
     return parts

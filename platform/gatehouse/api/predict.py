@@ -201,7 +201,7 @@ class Predict:
         if not large and predictor.fits_inline(rows.rows):
             joined = predictor.joins and not call.alone
             scores = await self._rounds.score(predictor, rows.values) if joined else predictor.score(rows.values)
-            return answer_of(call, predictor.told(keep(call, scores), rows.outputs))
+            return written(predictor, rows.outputs, call, keep(call, scores))
         write = partial(self._written, predictor, rows.outputs, call)
         lane = f"{call.model}/{call.api_version}"
         # the body has been read whole: the next thing to be received is that the caller has gone

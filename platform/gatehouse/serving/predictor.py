@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gatehouse.errors import PredictionFailed
-from gatehouse.serving.answers import Answers, answers_of
+from gatehouse.serving.answers import Answers, answers_of, form_of
 from gatehouse.serving.classes import by_target, columns_of
 from gatehouse.serving.engine import Engine, Scores, Values
 from gatehouse.serving.shape import OutputShape
@@ -64,6 +64,16 @@ class Predictor:
         asked = [self._targets[name] for name in outputs]
         columns = [answers.told(scores[:, segment], returns) for segment, answers, returns in asked]
         return [dict(zip(outputs, row, strict=False)) for row in zip(*columns, strict=True)]
+
+    def texts(self, scores: Scores, outputs: tuple[str, ...]) -> list[bytes]:
+        """What is told of each row, as JSON. Raises PredictionFailed as `told` does."""
+        if not self._targets:
+            return self._answers.texts(scores, outputs)
+        if not np.isfinite(scores).all():
+            raise PredictionFailed(reason="model_answered_not_finite")
+        asked = [self._targets[name] for name in outputs]
+        columns = [answers.texts(scores[:, segment], returns) for segment, answers, returns in asked]
+        return list(map(form_of(outputs).__mod__, zip(*columns, strict=True)))
 
 
 def _answers(engine: Engine, outputs: list[OutputShape]) -> list[Answers]:

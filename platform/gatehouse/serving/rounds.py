@@ -10,7 +10,7 @@ import numpy as np
 
 from gatehouse.errors import PredictionFailed
 from gatehouse.serving.engine import Scores, Values
-from gatehouse.serving.predictor import Predictor, Told
+from gatehouse.serving.predictor import Predictor
 
 Outputs = tuple[str, ...]
 Waiting = tuple[Values, Outputs | None, "asyncio.Future[Any]"]
@@ -31,7 +31,7 @@ class Rounds:
         return self.answer(predictor, values, None)
 
     def answer(self, predictor: Predictor, values: Values, outputs: Outputs | None) -> "asyncio.Future[Any]":
-        """The same, and of the scores what `Predictor.told` makes of them, unless `outputs` are None."""
+        """The same, and of the scores what `Predictor.texts` makes of them, unless `outputs` are None."""
         loop = asyncio.get_running_loop()
         waiting = self._waiting.get(predictor)
         if waiting is None:
@@ -82,12 +82,12 @@ def _scored_together(predictor: Predictor, matrices: Sequence[Values]) -> Scores
         return None
 
 
-def _told_together(predictor: Predictor, scores: Scores, outputs: Sequence[Outputs | None]) -> Scores | Told | None:
+def _told_together(predictor: Predictor, scores: Scores, outputs: Sequence[Outputs | None]) -> Scores | list[bytes] | None:
     """None where they ask for different things, or one of them cannot be told."""
     if len(set(outputs)) > 1:
         return None
     try:
-        return scores if outputs[0] is None else predictor.told(scores, outputs[0])
+        return scores if outputs[0] is None else predictor.texts(scores, outputs[0])
     except Exception:
         return None
 
@@ -96,7 +96,7 @@ def _settle_one(predictor: Predictor, call: Waiting, scores: Scores | None) -> N
     values, outputs, found = call
     try:
         scores = predictor.score(values) if scores is None else scores
-        found.set_result(scores if outputs is None else predictor.told(scores, outputs))
+        found.set_result(scores if outputs is None else predictor.texts(scores, outputs))
     except PredictionFailed as error:
         found.set_exception(error)
     except Exception as error:  # nobody is left waiting, whatever it is
