@@ -124,8 +124,9 @@ class Predict:
         if call.generation != self._recognition.generation:  # it may have sent its body for half a minute
             principal = await self._still_granted(call, endpoint)
         if key is None:
-            read = self._rows(contract, served.contract, body, principal)
-            rows, large = read if isinstance(read, tuple) else await read
+            rows, large = self._small(contract, served.contract, body, principal), False
+            if rows is None:
+                rows, large = await self._rows(contract, served.contract, body, principal)
             self._meter.ensure_room()
             answer = await self._score(call, principal, receive, served, rows, large)
         else:
@@ -142,14 +143,17 @@ class Predict:
         self._endpoints.find(call, principal, Route(endpoint.api_version, endpoint.model), again=True)
         return principal
 
-    def _rows(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Rows | Awaitable[Rows]:
-        """What a body holds, and whether it was too large for the event loop: then it is to be awaited."""
+    def _small(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Decoded | None:
+        """What a body holds; None where it is too large for the event loop."""
         if (len(parts) == 1 or sum(map(len, parts)) <= INLINE_BYTES) and own.decoder.fits_inline(body := b"".join(parts)):
-            return read_rows(contract, own, body, principal.plan.rows_per_call), False
-        return self._large_rows(contract, own, parts, principal)
+            return read_rows(contract, own, body, principal.plan.rows_per_call)
+        return None
 
-    async def _large_rows(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Rows:
-        most = principal.plan.rows_per_call
+    async def _rows(self, contract: CompiledContract, own: CompiledContract, parts: list[bytes], principal: Principal) -> Rows:
+        """What a body holds, and whether it was too large for the event loop."""
+        rows, most = self._small(contract, own, parts, principal), principal.plan.rows_per_call
+        if rows is not None:
+            return rows, False
         read = partial(self._turns.run, lambda pause: read_rows_in_steps(contract, own, parts, most, pause))
         return await self._workers.run(read, self._deadline_s, tenant=principal.tenant_id), True
 
@@ -166,13 +170,11 @@ class Predict:
     ) -> Answer:
         """The same of a call that is metered once, however often it is repeated with this key."""
         self._meter.ensure_room()
-
-        async def read(version: Served[CompiledContract]) -> Rows:
+        steps = Steps(
             # the version of a first call reads by its own contract where it does not answer this key any more
-            rows = self._rows(contract if version is served else version.contract, version.contract, body, principal)
-            return rows if isinstance(rows, tuple) else await rows
-
-        steps = Steps(read, partial(self._score, call, principal, receive))
+            lambda version: self._rows(contract if version is served else version.contract, version.contract, body, principal),
+            partial(self._score, call, principal, receive),
+        )
         return await self._once.answer(key, call, principal, endpoint, served, body, steps)
 
     async def _score(
