@@ -3,12 +3,13 @@
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gatehouse.db.tables import UsageEventTable
-from gatehouse.usage.event import EventInvalid, UsageEvent, decode_events, decode_line, encode_line, month_name, uuid7
+from gatehouse.usage.event import EventInvalid, UsageEvent, decode_events, decode_line, encode_line, encode_lines, month_name, uuid7
 from gatehouse.usage.outcomes import metered_rows
 
 
@@ -94,3 +95,8 @@ def test_row_60_only_answered_rows_are_metered(status: int, metered: int) -> Non
 def test_months_turn_in_utc() -> None:
     turn = 1_796_083_200_000_000  # 2026-12-01 00:00 UTC
     assert (month_name(turn - 1), month_name(turn)) == ("2026-11", "2026-12")
+
+
+def test_lines_at_once_are_the_lines_of_each(make_event: Any) -> None:
+    events = [make_event(code=code) for code in (None, "é\n", "second")]
+    assert encode_lines(events) == b"".join(map(encode_line, events)) == b"".join(msgspec.json.encode(each) + b"\n" for each in events)

@@ -105,6 +105,13 @@ def test_a_call_that_was_cancelled_before_leaves_no_event(open_spool: Callable[.
     assert written(spool) == [events[0].request_id, events[2].request_id]
 
 
+def test_an_event_that_cannot_be_written_as_json_fails_its_own_call_alone(open_spool: Callable[..., Spool], make_event: Any) -> None:
+    spool, events = open_spool(), [make_event(), make_event(code="\ud800"), make_event()]
+    first, failed, last = asyncio.run(appended(spool, events))
+    assert (first, type(failed), last) == (None, UnicodeEncodeError, None)
+    assert written(spool) == [events[0].request_id, events[2].request_id]
+
+
 def test_a_round_of_cancelled_calls_writes_nothing(open_spool: Callable[..., Spool], make_event: Any, writes: Writes) -> None:
     asyncio.run(appended(open_spool(), [make_event()], cancel=0))
     assert writes.sizes == []
