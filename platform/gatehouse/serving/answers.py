@@ -12,6 +12,7 @@ from gatehouse.errors import PredictionFailed
 from gatehouse.serving.engine import Scores
 from gatehouse.serving.shape import ClassValue, OutputShape
 
+_ALL = ("label", "confidence", "probabilities")
 _ENCODER = msgspec.json.Encoder()
 _EXACT = 2.0**52
 """Doubles of this size and beyond have no decimals to round."""
@@ -41,8 +42,7 @@ class ValueAnswers:
         return [{"value": value} for value in _rounded(scores.reshape(-1, 1), self._scale)[0]]
 
     def texts(self, scores: Scores, outputs: tuple[str, ...]) -> list[bytes]:
-        (values,) = _rounded_texts(scores.reshape(-1, 1), self._scale)
-        return list(map(form_of(["value"]).__mod__, values))
+        return list(map(_VALUE.__mod__, _number_texts(_rounded(scores.reshape(-1, 1), self._scale)[0])))
 
 
 class LabelAnswers:
@@ -57,13 +57,18 @@ class LabelAnswers:
         self._own_labels = own_labels
         self._scale = 10.0**output.decimals
         self._top_k = output.top_k
+        self._all_of_one = output.top_k is None and not own_labels
         self._labels = [names[cls] for cls in classes]
         self._label_texts = list(map(_ENCODER.encode, self._labels))
         self._places = [(label.name, classes.index(label.cls)) for label in output.labels]
         probabilities = form_of([name for name, _ in self._places])
         self._forms = {"label": b"%b", "confidence": b"%b", "probabilities": probabilities}
+        self._row_forms: dict[tuple[str, ...], bytes] = {}
+        """By the outputs asked for, of which a contract has few choices."""
 
     def told(self, scores: Scores, outputs: tuple[str, ...]) -> list[dict[str, Any]]:
+        if len(scores) == 1 and self._all_of_one and outputs == _ALL:
+            return [self._one(scores[0].tolist())]
         columns = _rounded(scores, self._scale)  # before the arg max, since it refuses NaN
         best, scores = self._best(scores)
         made: dict[str, list[Any]] = {}
@@ -79,9 +84,9 @@ class LabelAnswers:
         return _records(made, outputs)
 
     def texts(self, scores: Scores, outputs: tuple[str, ...]) -> list[bytes]:
-        if self._top_k is not None and "probabilities" in outputs:
+        if len(scores) == 1 or (self._top_k is not None and "probabilities" in outputs):
             return list(map(_ENCODER.encode, self.told(scores, outputs)))
-        columns = _rounded_texts(scores, self._scale)
+        columns = list(map(_number_texts, _rounded(scores, self._scale)))
         best, _ = self._best(scores)
         cells: list[Iterable[bytes]] = []
         for output in outputs:
@@ -91,13 +96,24 @@ class LabelAnswers:
                 cells.append([columns[place][row] for row, place in enumerate(best)])
             else:
                 cells += [columns[place] for _, place in self._places]
-        form = form_of(outputs, self._forms)
-        return list(map(form.__mod__, zip(*cells, strict=False)))  # strict takes half as long again
+        if outputs not in self._row_forms:
+            self._row_forms[outputs] = form_of(outputs, self._forms)
+        return list(map(self._row_forms[outputs].__mod__, zip(*cells, strict=False)))  # strict takes half as long again
+
+    def _one(self, row: list[float]) -> dict[str, Any]:
+        """Everything of a single row, which is what most callers ask for."""
+        shown = _rounded_row(row, self._scale)
+        best = row.index(max(row))
+        probabilities = {name: shown[place] for name, place in self._places}
+        return {"label": self._labels[best], "confidence": shown[best], "probabilities": probabilities}
 
     def _best(self, scores: Scores) -> tuple[list[int], Scores]:
         """The class of each row, by its place, and the scores without the engine's own labels."""
         if self._own_labels:
             return scores[:, -1].astype(int).tolist(), scores[:, :-1]
+        if len(scores) == 1:
+            row = scores[0].tolist()
+            return [row.index(max(row))], scores
         return scores.argmax(axis=1).tolist(), scores
 
     def _most_probable(self, scores: Scores, columns: list[list[float]], count: int) -> list[dict[str, float]]:
@@ -123,6 +139,8 @@ def form_of(members: Sequence[str], forms: Mapping[str, bytes] | None = None) ->
 
 def _records(made: dict[str, list[Any]], outputs: tuple[str, ...]) -> list[dict[str, Any]]:
     cells = zip(*(made[name] for name in outputs), strict=True)
+    if outputs == _ALL:  # most callers; a literal takes less than half of the general way
+        return [{"label": label, "confidence": confidence, "probabilities": each} for label, confidence, each in cells]
     return [dict(zip(outputs, row, strict=False)) for row in cells]
 
 
@@ -146,12 +164,9 @@ def _rounded(scores: Scores, scale: float) -> list[list[float]]:
     return columns
 
 
-def _rounded_texts(scores: Scores, scale: float) -> list[list[bytes]]:
-    """The same columns, each number as JSON: a list of them is written at once, and taken apart."""
-    if len(scores) == 1:
-        return [[text] for text in _number_texts(_rounded_row(scores[0].tolist(), scale))]
-    return list(map(_number_texts, _rounded(scores, scale)))
-
-
 def _number_texts(numbers: list[float]) -> list[bytes]:
+    """Each number as JSON: they are written at once, and taken apart."""
     return _ENCODER.encode(numbers)[1:-1].split(b",")
+
+
+_VALUE = form_of(["value"])
