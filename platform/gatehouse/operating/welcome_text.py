@@ -16,7 +16,11 @@ TITLES = {"curl": "curl", "powershell": "PowerShell", "python": "Python", "panda
 LANGUAGES = {"curl": "sh", "powershell": "powershell", "python": "python", "pandas": "python", "javascript": "javascript"}
 HOW: dict[str, Line] = {
     "curl": ["In bash or zsh."],
-    "powershell": ["Version 5.1 or later. A refusal is an error there; ", Code("$Error[0].ErrorDetails.Message"), " says why."],
+    "powershell": [
+        "Version 5.1 or later; 5.1 reads letters beyond ASCII in an answer wrongly, 7 does not. A refusal is an error there; ",
+        Code("$Error[0].ErrorDetails.Message"),
+        " says why.",
+    ],
     "python": ["Version 3.9 or later, with nothing installed. A refusal raises ", Code("RuntimeError"), " with the whole answer."],
     "pandas": ["A whole frame in one line, below the code above. Its columns are the fields, in any order."],
     "javascript": [
