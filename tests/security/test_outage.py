@@ -69,12 +69,15 @@ def test_row_100_under_load_the_outage_drops_no_call_of_a_known_key_and_lets_in_
         try:
             with database_away(live.app.database, stage.values["GATEHOUSE_DATABASE_URL"]):
                 wait_until(lambda: live.app.identity.authenticator.stale_for_s() > 1)
-                unavailable(live.predict(revoked, GOOD))
+                for credential in (revoked, unknown):
+                    unavailable(live.predict(credential, GOOD))
             wait_until(lambda: live.app.identity.authenticator.stale_for_s() < 0.3)
             wait_until(lambda: live.predict(unknown, GOOD).status_code == 401)
         finally:
             over.set()
-        assert [call.result() for call in calls] == [{200}, {401, 503}]
+        of_known, of_unknown = (call.result() for call in calls)
+        assert of_known == {200}
+        assert of_unknown <= {401, 503}, "which of them it met depends on when its turn to be refused came"
 
 
 @pytest.mark.parametrize("kind", ["key", "tenant", "grant"])
