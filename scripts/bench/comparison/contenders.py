@@ -63,7 +63,7 @@ def tutorial(folder: Path, estimator: Path) -> Contender:
 
 
 def flask(folder: Path, estimator: Path, packages: Path) -> Contender:
-    """gunicorn as it comes: one worker that takes one connection after the other."""
+    """gunicorn as it comes, but for its time-out: one worker that takes one connection after the other."""
 
     def start(cores: set[int]) -> ProcessGroup:
         port = free_port()
@@ -75,6 +75,8 @@ def flask(folder: Path, estimator: Path, packages: Path) -> Contender:
             str(BASELINES),
             "--log-level",
             "warning",
+            "--timeout",  # 0 is none: a worker that was frozen for longer would be taken for one that hangs
+            "0",
             "--bind",
             f"127.0.0.1:{port}",
             "flask_tutorial:app",
