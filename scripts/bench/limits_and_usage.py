@@ -19,7 +19,7 @@ from gatehouse.db.session import open_database
 from gatehouse.limits.allowance import limits_of
 from gatehouse.limits.quota import QuotaBook
 from gatehouse.limits.rate import MemoryRates
-from gatehouse.limits.report import state_field
+from gatehouse.limits.report import numbers
 from gatehouse.limits.store import QuotaStore
 from gatehouse.principal import Plan, Principal, Rate
 from gatehouse.usage.event import UsageEvent, month_name, uuid7
@@ -79,7 +79,7 @@ def steps(folder: Path) -> tuple[dict[str, Callable[[], object]], Spool]:
     named: dict[str, Callable[[], object]] = {
         "baseline: dict update, json.dumps, write": baseline,
         "one decision of 4 limits": lambda: rates.decide(four),
-        "RateLimit field of 2 limits": lambda: state_field(decision),
+        "RateLimit field of 2 limits": lambda: limits.requests_told[1] % numbers(decision),
         "one row of a hard quota": lambda: quota.try_take("tenant", PLAN, 1),
         "making one event": event,
         "appending one event": lambda: spool.append(ready),

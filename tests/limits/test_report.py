@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gatehouse.errors import LimitShareTooSmall, RateLimited, RowsExceedLimit
 from gatehouse.limits.rate import Decision, LimitUnit, MemoryRates, RateLimit
-from gatehouse.limits.report import numbers, policy_field, refuse, state_field
+from gatehouse.limits.report import numbers, policy_field, refuse, state_template
 from gatehouse.limits.shares import ShareRates
 
 ITEM = re.compile(r'"(?P<name>[ !#-\[\]-~]*)"(?P<parameters>(?:;[a-z*][a-z0-9_.*-]*=(?:-?[0-9]{1,15}|"[ !#-\[\]-~]*"))*)')
@@ -28,6 +28,11 @@ def parse(field: str) -> dict[str, dict[str, str]]:
 
 def rule(count: int = 5, period_s: int = 1, burst: int = 20, unit: LimitUnit = "requests", scope: str = "tenant") -> RateLimit:
     return RateLimit(f"{scope}:{unit}", f"{scope}-{unit}", scope, unit, count, period_s * 1_000_000, burst)  # type: ignore[arg-type]
+
+
+def state_field(decision: Decision) -> str:
+    """What `RateLimit` says of a decision, as the gate fills it in."""
+    return state_template(decision.limits) % numbers(decision)
 
 
 @settings(max_examples=300, deadline=None)

@@ -15,13 +15,8 @@ def policy_field(limits: Iterable[RateLimit]) -> str:
 
 
 def state_template(limits: Iterable[RateLimit]) -> str:
-    """The value of `RateLimit`, to be filled in with the numbers of a decision on these limits or on their shares."""
+    """The value of `RateLimit`, to be filled in with the `numbers` of a decision on these limits or on their shares."""
     return ", ".join([limit.state for limit in limits])
-
-
-def state_field(decision: Decision) -> str:
-    """The value of `RateLimit`: of each limit what is left and the seconds until its burst is whole again."""
-    return state_template(decision.limits) % numbers(decision)
 
 
 def numbers(decision: Decision) -> tuple[int, ...]:
