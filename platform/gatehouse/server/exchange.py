@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from operator import itemgetter
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 MOST_COPIED_BYTES = 64 * 1024
 """Of a first part: a larger one is not copied to stand behind its head."""
@@ -14,6 +14,8 @@ MOST_KNOWN_HEADS = 256
 _known_heads: dict[tuple[bytes, ...], int] = {}
 """Where the one header that says how an answer is framed, its length, stands in heads of these names, all of them checked before."""
 _BODILESS = (204, 304)
+_FIT = bytes({*range(256)} - {*range(32), 127} | set(b"\t"))
+"""What a line of a head may hold."""
 _FIRST_LINE = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
 _name_of, _line_of = itemgetter(0), b": ".join
 """Of a header."""
@@ -126,10 +128,10 @@ class Exchange(RequestResponseCycle):
             self.expected_content_length = int(headers[place][1])  # which is all that `_heeded` would find
         else:
             headers = self._heeded(headers, message["status"])
-        lines = [_FIRST_LINE[message["status"]], *map(_line_of, headers)]
-        if HEADER_VALUE_RE.search(b"".join(lines)):
+        head = b"\r\n".join([_FIRST_LINE[message["status"]], *map(_line_of, headers)])
+        if len(head.translate(None, _FIT)) != 2 * len(headers):  # more than what ends their lines
             raise RuntimeError("A header of an answer holds a control character.")
-        self._head = b"\r\n".join(lines) + b"\r\n\r\n"
+        self._head = head + b"\r\n\r\n"
         return _OVER
 
     def _heeded(self, headers: Headers, status: int) -> Headers:
