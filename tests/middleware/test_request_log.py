@@ -3,12 +3,25 @@
 import json
 import logging
 import sys
+import time
 
 import pytest
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from gatehouse.call import Call
 from gatehouse.identity.api_keys import mint_key
-from gatehouse.middleware.request_log import MAX_LOGGED_PATH, JsonLines, ReadableLines, begin_call, configure_logging, facts
+from gatehouse.middleware.log_pace import LogPace
+from gatehouse.middleware.request_log import (
+    LOGGER,
+    MAX_LOGGED_PATH,
+    JsonLines,
+    ReadableLines,
+    RequestLog,
+    begin_call,
+    configure_logging,
+    facts,
+)
 from gatehouse.principal import Plan, Principal, Rate, Scope
 
 PLAN = Plan("p", Rate(1, 1, 1), Rate(1, 1, 1), 1, "soft", 1, 1)
@@ -107,3 +120,29 @@ def test_the_style_is_chosen_and_auto_means_json_where_nobody_looks(style: str, 
         root.handlers, _, _ = kept
         root.setLevel(kept[1])
         package.setLevel(kept[2])
+
+
+def test_a_calls_record_is_what_the_logger_would_make_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    log, begun = RequestLog(nothing, LogPace(9)), time.time()
+    calls = [answered(), Call(request_id="req_2", started_ns=0)]
+    with caplog.at_level(logging.INFO, LOGGER.name):
+        for left_out, call in enumerate(calls):
+            log.write_line(call, left_out)
+            LOGGER.info("call", extra={"call": call, "left_out": left_out})
+    made = [vars(each) for each in caplog.records]
+    told_by_place = {"pathname", "filename", "module", "lineno", "funcName"}
+    told_by_time = {"created", "msecs", "relativeCreated"}
+    for ours, logged, call in zip(made[::2], made[1::2], calls, strict=True):
+        assert set(ours) == set(logged)
+        assert ours["call"] is call
+        same = set(logged) - told_by_place - told_by_time
+        assert {name: ours[name] for name in same} == {name: logged[name] for name in same}
+        assert begun <= ours["created"] <= logged["created"]
+        assert ours["msecs"] == pytest.approx(ours["created"] % 1 * 1000, abs=1)
+        assert logged["relativeCreated"] - ours["relativeCreated"] == pytest.approx((logged["created"] - ours["created"]) * 1000, abs=1)
+    with caplog.at_level(logging.WARNING, LOGGER.name):
+        log.write_line(calls[0], 0)
+    assert len(caplog.records) == len(made)
+
+
+async def nothing(_scope: AsgiScope, _receive: Receive, _send: Send) -> None: ...

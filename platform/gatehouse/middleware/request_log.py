@@ -6,7 +6,9 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from time import perf_counter_ns
+from functools import lru_cache
+from time import perf_counter_ns, time
+from typing import Any
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -35,6 +37,8 @@ class RequestLog:
         self.pace = pace
         self.trusted = trusted
         self.on_ended = on_ended
+        self._same = vars(LOGGER.makeRecord(LOGGER.name, logging.INFO, __file__, 0, "call", (), None))
+        """What the records of all calls have in common."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = scope[SCOPE_KEY] = begin_call(scope, self.trusted)
@@ -48,7 +52,7 @@ class RequestLog:
             self.on_ended(call)
             left_out = self.pace.take(call)
             if left_out is not None:
-                write_line(call, left_out)
+                self.write_line(call, left_out)
 
     def close(self) -> None:
         """One last line where answers got none since the last one. For when no call is under way."""
@@ -56,13 +60,20 @@ class RequestLog:
         if left_out:
             LOGGER.info("answered predictions without a line since the last one: %d", left_out, extra={"left_out": left_out})
 
-
-def write_line(call: Call, left_out: int) -> None:
-    """What `LOGGER.info` would write, without looking through the stack for where it was said."""
-    if LOGGER.isEnabledFor(logging.INFO):
-        LOGGER.handle(
-            LOGGER.makeRecord(LOGGER.name, logging.INFO, __file__, 0, "call", (), None, extra={"call": call, "left_out": left_out})
-        )
+    def write_line(self, call: Call, left_out: int) -> None:
+        """What `LOGGER.info` would write, without finding out for each call what is the same for all."""
+        if not LOGGER.isEnabledFor(logging.INFO):
+            return
+        record, created, same = logging.LogRecord.__new__(logging.LogRecord), time(), self._same
+        own = {
+            "created": created,
+            "msecs": created % 1 * 1000,
+            "relativeCreated": same["relativeCreated"] + (created - same["created"]) * 1000,
+            "call": call,
+            "left_out": left_out,
+        }
+        record.__dict__ = same | own
+        LOGGER.handle(record)
 
 
 def begin_call(scope: Scope, trusted: Networks = ()) -> Call:
@@ -93,65 +104,101 @@ def _take_over(call: Call, fields: Fields) -> None:
         call.traceparent = traceparent.decode("ascii")
 
 
-def facts(call: Call) -> dict[str, str | int | float]:
-    """What the log says of a call: never a credential, a query string or a feature value."""
+class CallLine(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the log says of a call, in this order: never a credential, a query string or a feature value."""
+
+    at: str | None = None
+    level: str | None = None
+    logger: str | None = None
+    request_id: str
+    method: str
+    path: str
+    status: int
+    code: str | None = None
+    reason: str | None = None
+    tenant: str | None = None
+    key: str | None = None
+    person: str | None = None
+    address: str
+    model: str | None = None
+    model_version: str | None = None
+    rows: int = 0
+    replayed: bool = False
+    ms: float
+    bytes_in: int
+    bytes_out: int
+    traceparent: str | None = None
+    left_out: int = 0
+    exception: str | None = None
+
+
+def line_of(call: Call) -> CallLine:
+    """What is known of a call that has just ended."""
+    line = CallLine(
+        request_id=call.request_id,
+        method=call.method,
+        path=loggable_path(call.path),
+        status=call.status or CLIENT_GONE,
+        code=call.code,
+        reason=call.reason,
+        address=call.address,
+        model=call.model,
+        model_version=call.model_version,
+        rows=call.rows,
+        replayed=call.replayed,
+        ms=round((perf_counter_ns() - call.started_ns) / 1e6, 2),
+        bytes_in=call.bytes_in,
+        bytes_out=call.bytes_out,
+        traceparent=call.traceparent,
+    )
     principal = call.principal
-    known: dict[str, str | int | float | None] = {
-        "request_id": call.request_id,
-        "method": call.method,
-        "path": loggable_path(call.path),
-        "status": call.status or CLIENT_GONE,
-        "code": call.code,
-        "reason": call.reason,
-        "tenant": principal.tenant if principal else None,
-        "key": (principal.key_id or None) if principal else None,
-        "person": (principal.person_id or None) if principal else None,
-        "address": call.address,
-        "model": call.model,
-        "model_version": call.model_version,
-        "rows": call.rows or None,
-        "replayed": call.replayed or None,
-        "ms": round((perf_counter_ns() - call.started_ns) / 1e6, 2),
-        "bytes_in": call.bytes_in,
-        "bytes_out": call.bytes_out,
-        "traceparent": call.traceparent,
-    }
-    return {name: value for name, value in known.items() if value is not None}
+    if principal is not None:
+        line.tenant, line.key, line.person = principal.tenant, principal.key_id or None, principal.person_id or None
+    return line
+
+
+def facts(call: Call) -> dict[str, str | int | float]:
+    """The same by name, without what is not known."""
+    known: dict[str, str | int | float] = msgspec.to_builtins(line_of(call))
+    return known
 
 
 def loggable_path(path: str) -> str:
     """The path, cut, and without what looks like a key or a token: some send theirs in the address."""
-    return _CREDENTIAL.sub("[credential]", path[:MAX_LOGGED_PATH])
+    path = path[:MAX_LOGGED_PATH]
+    return _CREDENTIAL.sub("[credential]", path) if "_" in path or "eyJ" in path else path
 
 
 class JsonLines(logging.Formatter):
     """One JSON object a line, in ASCII, so that nothing a caller sends can begin a line of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        entry: dict[str, object] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-        }
-        call = getattr(record, "call", None)
+        at = f"{_second(int(record.created))}.{int(record.msecs):03d}+00:00"
+        level, call, left_out = record.levelname.lower(), getattr(record, "call", None), getattr(record, "left_out", 0)
+        exception = _trace(self, record) if record.exc_info else None
         if isinstance(call, Call):
-            entry.update(facts(call))
-        else:
-            entry["message"] = record.getMessage()
-        entry.update({"left_out": left_out} if (left_out := getattr(record, "left_out", 0)) else {})
-        if record.exc_info:
-            entry["exception"] = _trace(self, record)
-        return _json_line(entry)
+            line = line_of(call)
+            line.at, line.level, line.logger, line.left_out, line.exception = at, level, record.name, left_out, exception
+            return _json_line(line)
+        entry = {"at": at, "level": level, "logger": record.name, "message": record.getMessage()}
+        more = {"left_out": left_out, "exception": exception}
+        return _json_line(entry | {name: value for name, value in more.items() if value})
 
 
-def _json_line(entry: dict[str, object]) -> str:
+@lru_cache(maxsize=1)
+def _second(since_1970: int) -> str:
+    return datetime.fromtimestamp(since_1970, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _json_line(entry: CallLine | dict[str, Any]) -> str:
     try:
         line = msgspec.json.encode(entry).decode("ascii")
     except UnicodeError:
         line = ""
     if line and DELETE not in line:
         return line
-    return json.dumps(entry, ensure_ascii=True, separators=(",", ":"))  # several times as slow; writes what is not printable by numbers
+    # several times as slow; writes what is not printable by numbers
+    return json.dumps(msgspec.to_builtins(entry), ensure_ascii=True, separators=(",", ":"))
 
 
 class ReadableLines(logging.Formatter):
