@@ -4,6 +4,8 @@ import csv
 import errno
 import io
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -145,6 +147,31 @@ def test_with_fsync_an_answer_has_waited_for_the_disk(stage: Stage, monkeypatch:
         wait_until(lambda: live.get("/account/usage", key).json()["rows"] == 4)
         answered = [line for line in lines(live, key, "by=status") if line["status"] == 200]
         assert [line["calls"] for line in answered] == [4]
+
+
+@pytest.mark.parametrize("works", [True, False], ids=["the disk works", "the disk fails"])
+def test_with_fsync_calls_that_are_scored_together_wait_for_the_disk_as_well(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    key, let_go, really = stage.tenant("careful", "iris"), threading.Event(), os.fdatasync
+
+    def slow(file: int) -> None:
+        let_go.wait(20)
+        (really if works else broken)(file)
+
+    with stage.serving(usage_fsync="true") as live, ThreadPoolExecutor(6) as pool:
+        monkeypatch.setattr(os, "fdatasync", slow)
+        spool = live.app.metering.spool
+        calls = [pool.submit(live.predict, key, instances(IRIS_ROW))]
+        wait_until(lambda: spool.backlog_bytes > 0)
+        calls += [pool.submit(live.predict, key, instances(IRIS_ROW)) for _ in range(5)]
+        wait_until(lambda: live.app.rounds.calls == 5)  # all but the one that was alone
+        assert not any(each.done() for each in calls)
+        let_go.set()
+        assert {each.result().status_code for each in calls} == {200 if works else 503}
+        monkeypatch.setattr(os, "fdatasync", really)
+        wait_until(lambda: live.predict(key, instances(IRIS_ROW)).status_code == 200)
+        wait_until(lambda: live.get("/account/usage", key).json()["rows"] == (7 if works else 1))
 
 
 def broken(_file: int) -> None:

@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
-from gatehouse.call import SCOPE_KEY, Call
-from gatehouse.errors import BodyTooLarge, ClientGone, Overloaded
+from gatehouse.call import EXCHANGE_KEY, REFUSAL_KEY, SCOPE_KEY, Call
+from gatehouse.errors import BodyTooLarge, ClientGone, MalformedRequest, Overloaded
 from gatehouse.middleware.body_limit import BodyLimit
 from gatehouse.principal import Plan, Principal, Rate
 
 STANDARD = Plan("standard", Rate(50, 1, 200), Rate(1000, 1, 1000), 1000, "soft", 1000, 1000)
 
 
-def call(limit_of: dict[str, BodyLimit], *parts: Any, tenant: str | None = None) -> tuple[Any, Call]:
+def call(
+    limit_of: dict[str, BodyLimit], *parts: Any, tenant: str | None = None, exchange: Any = None, refusal: Any = None
+) -> tuple[Any, Call]:
     """A call whose body comes in these parts (bytes, or a message)."""
     waiting = list(parts)
     own = Call(request_id="req_1", started_ns=0)
@@ -27,7 +29,9 @@ def call(limit_of: dict[str, BodyLimit], *parts: Any, tenant: str | None = None)
     async def send(_message: Any) -> None:
         return None
 
-    return limit_of["limit"]({"type": "http", "headers": [], SCOPE_KEY: own}, receive, send), own
+    scope = {"type": "http", "headers": [], SCOPE_KEY: own}
+    scope |= {key: value for key, value in ((EXCHANGE_KEY, exchange), (REFUSAL_KEY, refusal)) if value is not None}
+    return limit_of["limit"](scope, receive, send), own
 
 
 def limited(app: Any, cap: int, all_bytes: int) -> dict[str, BodyLimit]:
@@ -116,3 +120,68 @@ def test_a_tenant_holds_as_many_bytes_as_are_left_free_and_the_next_tenant_finds
         assert (limit.held_by, limit.held_bytes) == ({}, 0)
 
     asyncio.run(scene())
+
+
+class Come:
+    """An exchange that says whether the whole body is here."""
+
+    def __init__(self, body: bytes | None) -> None:
+        self.body = body
+        self.more_body = body is None
+
+    def take(self) -> bytes | None:
+        return self.body
+
+
+@pytest.mark.parametrize("declared", [0, 11], ids=["not declared", "declared"])
+def test_row_50_a_body_that_is_here_is_held_to_the_same_bounds(declared: int) -> None:
+    async def take(_scope: Any, receive: Any, _send: Any) -> None:
+        receive.here()
+
+    held = limited(take, 10, 1_000)
+    running, own = call(held, exchange=Come(b"x" * 11))
+    own.declared_bytes = declared
+    with pytest.raises(BodyTooLarge):
+        asyncio.run(running)
+    assert own.body_pending == (not declared), "of one that was declared no byte was read"
+    assert held["limit"].held_bytes == 0
+
+    held = limited(take, 100, 10)
+    running, own = call(held, exchange=Come(b"x" * 11), tenant="one")
+    with pytest.raises(Overloaded):
+        asyncio.run(running)
+    assert (held["limit"].held_bytes, held["limit"].held_by) == (0, {})
+
+
+def test_a_body_that_is_here_is_taken_once_and_counted_while_the_call_lasts() -> None:
+    seen: list[Any] = []
+
+    async def take(_scope: Any, receive: Any, _send: Any) -> None:
+        seen.append((receive.here(), receive.here(), held["limit"].held_by.copy()))
+
+    held = limited(take, 10, 1_000)
+    running, own = call(held, exchange=Come(b"x" * 10), tenant="one")
+    own.body_pending = True
+    asyncio.run(running)
+    assert seen == [(b"x" * 10, None, {"one": 10})]
+    assert (own.bytes_in, own.body_pending, held["limit"].held_by) == (10, False, {})
+
+
+@pytest.mark.parametrize("why", ["not all of it has come", "another server", "its framing is wrong"])
+def test_a_body_that_is_not_here_or_not_right_is_received(why: str) -> None:
+    seen: list[Any] = []
+
+    async def take(_scope: Any, receive: Any, _send: Any) -> None:
+        seen.append(receive.here())
+        seen.append((await receive())["body"])
+
+    held = limited(take, 10, 1_000)
+    wrong = MalformedRequest("The body is not framed as its headers say.") if why == "its framing is wrong" else None
+    running, own = call(held, b"abc", exchange=None if why == "another server" else Come(b"abc" if wrong else None), refusal=wrong)
+    if wrong is None:
+        asyncio.run(running)
+    else:
+        with pytest.raises(MalformedRequest):
+            asyncio.run(running)
+    assert seen == ([None] if wrong else [None, b"abc"])
+    assert own.bytes_in == (0 if wrong else 3)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from gatehouse.call import EXCHANGE_KEY
 from gatehouse.server.connection import Connection
 from gatehouse.server.connections import ConnectionLimits, Connections
 from gatehouse.server.exchange import MOST_COPIED_BYTES, MOST_KNOWN_HEADS, _known_heads
@@ -350,6 +351,47 @@ async def test_a_body_that_came_with_its_head_is_given_without_waiting() -> None
     await line.send(POST + b"\r\nabcd")
     assert not line.raised
     assert given == [{"type": "http.request", "body": b"abcd", "more_body": False}]
+
+
+EXPECTING = POST + b"Expect: 100-continue\r\n"
+TAKEN: dict[str, tuple[list[bytes], bytes | None]] = {
+    "whole": ([POST + b"\r\nabcd"], b"abcd"),
+    "none at all": ([GET], b""),
+    "in chunks that came with the head": (
+        [POST.replace(b"Content-Length: 4", b"Transfer-Encoding: chunked") + b"\r\n2\r\nab\r\n0\r\n\r\n"],
+        b"ab",
+    ),
+    "some of it": ([POST + b"\r\nab", b"cd"], None),
+    "announced": ([POST + b"\r\n", b"abcd"], None),
+    "asked for by 100 Continue": ([EXPECTING + b"\r\nabcd"], None),
+}
+
+
+@pytest.mark.parametrize(("parts", "taken"), TAKEN.values(), ids=TAKEN)
+def test_a_body_is_taken_in_one_step_only_where_nothing_of_it_is_missing_or_told(parts: list[bytes], taken: bytes | None) -> None:
+    found: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = scope[EXCHANGE_KEY]
+        found.append(exchange.take())
+        found.append(exchange.take())  # nothing is given twice
+        while found[0] is None:
+            message = await receive()
+            found.append(message["body"])
+            if not message["more_body"]:
+                break
+        await sends(start(length(0)), part())(scope, receive, send)
+
+    async def asked() -> Line:
+        line = Line(app)
+        for each in parts:
+            await line.send(each)
+        return line
+
+    line = asyncio.run(asked())
+    assert not line.raised
+    assert found[:2] == [taken, None]
+    assert b"".join(found[2:]) == (b"abcd" if taken is None else b"")
 
 
 @in_loop

@@ -219,3 +219,43 @@ def test_telling_fails_no_other_call_of_its_round_and_leaves_none_waiting(monkey
     first, second = asyncio.run(both())
     assert first == [(("value",), 2)]
     assert (type(second), second.reason) == (PredictionFailed, "round_failed:KeyError")
+
+
+def test_what_is_done_first_settles_its_own_call_when_it_likes_and_fails_nobody_elses() -> None:
+    rounds, predictor = Rounds(), Predictor(Doubler(), OUTPUT)
+    later: list[tuple[Any, asyncio.Future[Any]]] = []
+
+    def fails(_told: Any, _waiter: asyncio.Future[Any]) -> None:
+        raise LookupError("this call's own")
+
+    async def all_of_them() -> list[Any]:
+        at_once = rounds.answer(predictor, rows(1), ("value",), lambda told, waiter: waiter.set_result([b"first", *told]))
+        plain = rounds.answer(predictor, rows(2), ("value",))
+        failed = rounds.answer(predictor, rows(3), ("value",), fails)
+        waits = rounds.answer(predictor, rows(4), ("value",), lambda told, waiter: later.append((told, waiter)))
+        found = await asyncio.gather(at_once, plain, failed, return_exceptions=True)
+        assert not waits.done()
+        ((told, waiter),) = later
+        waiter.set_result(told)
+        return [*found, await waits]
+
+    first, plain, failed, last = asyncio.run(all_of_them())
+    assert (first, plain, last) == ([b"first", b'{"value":2.0}'], [b'{"value":4.0}'], [b'{"value":8.0}'])
+    assert isinstance(failed, LookupError)
+
+
+def test_what_is_done_first_is_not_done_for_a_call_that_fails_or_has_gone() -> None:
+    rounds, predictor, done = Rounds(), Predictor(Doubler(), OUTPUT), []
+
+    def then(told: Any, waiter: asyncio.Future[Any]) -> None:
+        done.append(told)
+        waiter.set_result(told)
+
+    async def all_of_them() -> list[Any]:
+        calls = [rounds.answer(predictor, each, ("value",), then) for each in (rows(RAISES), rows(1), rows(2))]
+        calls[2].cancel()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    failed, right, gone = asyncio.run(all_of_them())
+    assert (type(failed), right, type(gone)) == (PredictionFailed, [b'{"value":2.0}'], asyncio.CancelledError)
+    assert done == [[b'{"value":2.0}']]

@@ -114,6 +114,29 @@ def test_a_sync_that_fails_takes_back_all_that_was_not_answered(
     assert "the spool cannot be synced to its disk (Input/output error)" in caplog.text
 
 
+def test_who_waits_already_gets_its_result_with_the_others_or_what_refused_it(
+    spool: Spool, disk: Disk, threads: ThreadPoolExecutor, make_event: Any, spool_dir: Path
+) -> None:
+    events = [make_event() for _ in range(3)]
+
+    async def waited(sync: GroupSync, *some: Any) -> list[Any]:
+        waiters = [asyncio.get_running_loop().create_future() for _ in some]
+        for event, waiter in zip(some, waiters, strict=True):
+            spool.append(event)
+            sync.wait_for(waiter, event.request_id)
+        return await asyncio.gather(*waiters, return_exceptions=True)
+
+    async def calls() -> None:
+        sync = GroupSync(spool, threads)
+        assert await waited(sync, *events[:2]) == [each.request_id for each in events[:2]]
+        assert written(spool_dir) == events[:2]
+        disk.fails = True
+        (refused,) = await waited(sync, events[2])
+        assert isinstance(refused, UsageUnavailable)
+
+    asyncio.run(calls())
+
+
 def test_what_nobody_waits_for_is_synced_as_well(
     spool: Spool, disk: Disk, threads: ThreadPoolExecutor, make_event: Any, sqlite_database: Database, record: Callable[..., Recorder]
 ) -> None:

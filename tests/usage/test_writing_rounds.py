@@ -112,6 +112,28 @@ def test_an_event_that_cannot_be_written_as_json_fails_its_own_call_alone(open_s
     assert written(spool) == [events[0].request_id, events[2].request_id]
 
 
+def test_who_waits_already_gets_the_result_once_the_event_is_written_or_what_refused_it(
+    open_spool: Callable[..., Spool], make_event: Any, writes: Writes
+) -> None:
+    spool, events = open_spool(), [make_event() for _ in range(3)]
+
+    async def waited() -> list[Any]:
+        rounds, loop = WritingRounds(spool), asyncio.get_running_loop()
+        waiters = [loop.create_future() for _ in events]
+        for event, waiter in zip(events, waiters, strict=True):
+            rounds.append_for(event, waiter, f"the answer to {event.request_id}")
+        waiters[1].cancel()
+        assert not waiters[0].done()
+        return await asyncio.gather(*waiters, return_exceptions=True)
+
+    first, gone, last = asyncio.run(waited())
+    assert (first, last) == (f"the answer to {events[0].request_id}", f"the answer to {events[2].request_id}")
+    assert isinstance(gone, asyncio.CancelledError)
+    assert written(spool) == [events[0].request_id, events[2].request_id]
+    writes.fails_after = 0
+    assert {type(each) for each in asyncio.run(waited())} == {UsageUnavailable, asyncio.CancelledError}
+
+
 def test_a_round_of_cancelled_calls_writes_nothing(open_spool: Callable[..., Spool], make_event: Any, writes: Writes) -> None:
     asyncio.run(appended(open_spool(), [make_event()], cancel=0))
     assert writes.sizes == []

@@ -7,6 +7,13 @@ from gatehouse.contracts.pause import Pause
 BLANK = b" \t\n\r"
 
 
+def body_here(receive: Receive) -> list[bytes] | None:
+    """The whole body, as `read_body` returns it, where all of it has come and the middleware can say so. Raises what the limit raises."""
+    here = getattr(receive, "here", None)
+    body = None if here is None else here()
+    return None if body is None else [body]
+
+
 async def read_body(receive: Receive) -> list[bytes]:
     """The whole body, in the parts in which it came: to join a large one is work for a thread. Raises what the limit raises."""
     message = await receive()

@@ -1,5 +1,6 @@
 """The prediction endpoint: from an admitted call to its answer, each step once, in this order."""
 
+import asyncio
 from collections.abc import Awaitable
 from functools import partial
 from typing import Protocol
@@ -8,7 +9,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from gatehouse.api.answer import SCORES_A_STEP, Answer, answer_of, note_version, send_answer, written, written_in_steps
-from gatehouse.api.body import read_body
+from gatehouse.api.body import body_here, read_body
 from gatehouse.api.once import Once, Rows, Steps
 from gatehouse.api.rows import CompiledContract, read_rows, read_rows_in_steps
 from gatehouse.call import SCOPE_KEY, Call, Fields, Kept, Route
@@ -39,6 +40,9 @@ class Meter(Protocol):
 
     def record(self, call: Call) -> Awaitable[None] | None:
         """Write the call down; returns what is to be awaited before the answer leaves, if anything. Both raise UsageUnavailable."""
+
+    def record_for(self, call: Call, waiter: "asyncio.Future[Answer]", answer: Answer) -> None:
+        """Write it down, and settle `waiter` then, with its answer or with UsageUnavailable, which it may also raise."""
 
 
 class Recognition(Protocol):
@@ -120,7 +124,7 @@ class Predict:
         if endpoint.shadow is not None:
             call.kept = self._shadows.kept(endpoint)
         key = sent_key(call.fields)
-        body = await read_body(receive)
+        body = body_here(receive) or await read_body(receive)
         if call.generation != self._recognition.generation:  # it may have sent its body for half a minute
             principal = await self._still_granted(call, endpoint)
         if key is None:
@@ -186,15 +190,24 @@ class Predict:
         try:
             if large or call.alone or call.kept is not None or not predictor.joins or not predictor.fits_inline(count):
                 answer = await self._answer(predictor, rows, call, principal, receive, large)
+                _note_answer(call, count, taken.month, answer)
+                if not call.replayed and (metered := self._meter.record(call)) is not None:
+                    await metered
             else:
-                answer = answer_of(call, await self._rounds.answer(predictor, rows.values, rows.outputs))
-            call.rows, call.status, call.month, call.bytes_out = count, 200, taken.month, sum(map(len, answer))
-            if not call.replayed and (metered := self._meter.record(call)) is not None:
-                await metered
+                answer = await self._rounds.answer(predictor, rows.values, rows.outputs, partial(self._told, call, count, taken.month))
         except BaseException:
             self._gate.give_back(taken)
             raise
         return answer
+
+    def _told(self, call: Call, count: int, month: str, predictions: list[bytes], waiter: "asyncio.Future[Answer]") -> None:
+        """The rest for a call of a round, which wakes up once it is metered."""
+        answer = answer_of(call, predictions)
+        _note_answer(call, count, month, answer)
+        if call.replayed:
+            waiter.set_result(answer)
+        else:
+            self._meter.record_for(call, waiter, answer)
 
     async def _answer(self, predictor: Predictor, rows: Decoded, call: Call, principal: Principal, receive: Receive, large: bool) -> Answer:
         """The answer of a call that is scored alone or in a worker thread, or whose scores are to be kept."""
@@ -217,6 +230,10 @@ class Predict:
         if scores.size <= SCORES_A_STEP:
             return written(predictor, outputs, call, scores)
         return self._turns.run(lambda pause: written_in_steps(predictor, outputs, call, scores, pause))
+
+
+def _note_answer(call: Call, rows: int, month: str, answer: Answer) -> None:
+    call.rows, call.status, call.month, call.bytes_out = rows, 200, month, sum(map(len, answer))
 
 
 def keep(call: Call, scores: Scores) -> Scores:

@@ -32,7 +32,7 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = _Body(self, scope, receive)
         try:
-            await self.app(scope, body.receive, send)
+            await self.app(scope, body, send)
         finally:
             if body.call.bytes_in:
                 self._release(body.tenant, body.call.bytes_in)
@@ -53,7 +53,7 @@ class BodyLimit:
 
 
 class _Body:
-    """The body of one call on its way in."""
+    """The body of one call on its way in: what the road below receives it by."""
 
     cap = -1
     """Bytes that it may have, once somebody has asked for it."""
@@ -68,7 +68,20 @@ class _Body:
         self.call: Call = scope[SCOPE_KEY]
         self.receive_next = receive
 
-    async def receive(self) -> Message:
+    def here(self) -> bytes | None:
+        """The whole body, where all of it has come before anybody asked; None where it is to be received. Raises what that raises."""
+        exchange = self.scope.get(EXCHANGE_KEY)
+        if exchange is None or self.cap >= 0 or REFUSAL_KEY in self.scope:
+            return None
+        call = self.call
+        self._begin(call)
+        body: bytes | None = exchange.take()
+        if body is not None:
+            self._count(call, len(body))
+            self._end(call)
+        return body
+
+    async def __call__(self) -> Message:
         """The next part. Raises BodyTooLarge, BodyTimeout, Overloaded, ClientGone, or what the server found wrong in its framing."""
         if self.whole:
             return await self.receive_next()
@@ -83,13 +96,9 @@ class _Body:
         if REFUSAL_KEY in self.scope:
             call.body_pending = True
             raise self.scope[REFUSAL_KEY]
-        size = len(message.get("body", b""))
-        call.bytes_in += size
-        if not self.limit.hold(self.tenant, size) or call.bytes_in > self.cap:
-            self._refuse(call)
+        self._count(call, len(message.get("body", b"")))
         if not message.get("more_body", False):
-            self.whole = True
-            call.body_pending = False
+            self._end(call)
         return message
 
     def _begin(self, call: Call) -> None:
@@ -99,6 +108,15 @@ class _Body:
         self.cap = cap = self.limit.cap_of(call)
         if call.declared_bytes > cap:
             raise too_large(cap)
+
+    def _count(self, call: Call, size: int) -> None:
+        call.bytes_in += size
+        if not self.limit.hold(self.tenant, size) or call.bytes_in > self.cap:
+            self._refuse(call)
+
+    def _end(self, call: Call) -> None:
+        self.whole = True
+        call.body_pending = False
 
     async def _next_in_time(self) -> Message:
         if not self.ends_at:

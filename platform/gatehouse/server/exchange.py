@@ -75,6 +75,16 @@ class Exchange(RequestResponseCycle):
         self._told_whole = not self.more_body
         return {"type": "http.request", "body": bytes(body), "more_body": self.more_body}
 
+    def take(self) -> bytes | None:
+        """The whole body, where all of it is here and nothing is to be said first; None where `receive` is to be asked."""
+        if self.more_body or self._told_whole or self.waiting_for_100_continue or self.disconnected or self.response_complete:
+            return None
+        if self.connection.flow.read_paused:
+            self.connection.flow.resume_reading()
+        body, self.body = self.body, b""
+        self._told_whole = True
+        return bytes(body)
+
     async def _wait(self) -> None:
         """Until some of the body comes, or the call ends."""
         if self.disconnected or self.response_complete:

@@ -1,9 +1,11 @@
 """The meter: turns an ended call into its usage event, or into one more of a count."""
 
+import asyncio
 import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from gatehouse.call import CLIENT_GONE, Call
 from gatehouse.errors import UsageUnavailable
@@ -57,6 +59,21 @@ class Meter:
             return self._rounds.append(event)
         self._spool.append(event)
         return self._sync.wait() if self._sync else None
+
+    def record_for(self, call: Call, waiter: "asyncio.Future[Any]", answer: Any) -> None:
+        """Write down a call that somebody waits for already: `waiter` is settled with its answer, then. Raises, or settles it with,
+        UsageUnavailable, and then nothing is written.
+        """
+        principal = call.principal
+        if principal is None or call.route is None:
+            waiter.set_result(answer)
+            return
+        event = self._event(call, principal, call.event_id)
+        if self._sync is None:
+            self._rounds.append_for(event, waiter, answer)
+        else:
+            self._spool.append(event)
+            self._sync.wait_for(waiter, answer)
 
     def record_refused(self, call: Call) -> None:
         """Write down a refused call, or count it; where even that fails the refusal goes out all the same, since it owes no rows."""

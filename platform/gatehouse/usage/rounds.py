@@ -2,11 +2,13 @@
 
 import asyncio
 from operator import methodcaller
+from typing import Any
 
 from gatehouse.usage.event import Entry, encode_lines
 from gatehouse.usage.spool import Spool
 
-Waiting = tuple[Entry, "asyncio.Future[None]"]
+Waiting = tuple[Entry, "asyncio.Future[Any]", Any]
+"""An entry, whose future is settled with what stands behind it."""
 _done = methodcaller("done")
 
 
@@ -22,23 +24,26 @@ class WritingRounds:
 
         An entry whose future was cancelled before is left out.
         """
-        loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._write)  # behind all that is ready by now
-        written: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((entry, written))
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.append_for(entry, written, None)
         return written
+
+    def append_for(self, entry: Entry, waiter: "asyncio.Future[Any]", result: Any) -> None:
+        """The same for somebody who waits already, for a result that holds once the entry is written."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write)  # behind all that is ready by now
+        self._waiting.append((entry, waiter, result))
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
-        _, futures = zip(*waiting, strict=True)
+        _, futures, _ = zip(*waiting, strict=True)
         if any(map(_done, futures)):
             waiting = [each for each in waiting if not each[1].done()]
         if waiting:
             self._write_all(waiting)
 
     def _write_all(self, waiting: list[Waiting]) -> None:
-        entries, futures = zip(*waiting, strict=True)
+        entries, futures, results = zip(*waiting, strict=True)
         try:
             self._spool.append_lines(encode_lines(entries))
         except Exception as error:  # nobody is left waiting, whatever it is
@@ -48,5 +53,5 @@ class WritingRounds:
             else:
                 futures[0].set_exception(error)
         else:
-            for written in futures:
-                written.set_result(None)
+            for waiter, result in zip(futures, results, strict=True):
+                waiter.set_result(result)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from concurrent.futures import Executor
+from typing import Any
 
 from gatehouse.usage.spool import Mark, Spool
 
@@ -13,15 +14,20 @@ class GroupSync:
     def __init__(self, spool: Spool, threads: Executor) -> None:
         self._spool = spool
         self._threads = threads
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[tuple[asyncio.Future[Any], Any]] = []
+        """Futures, and what each is settled with."""
         self._wanted = self._under_way = False
 
     def wait(self) -> asyncio.Future[None]:
         """Done when all that was appended so far is on the disk. Its exception is UsageUnavailable, and then none of it counts."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        self.nudge()
+        self.wait_for(waiter, None)
         return waiter
+
+    def wait_for(self, waiter: asyncio.Future[Any], result: Any) -> None:
+        """The same for somebody who waits already, for a result that holds then."""
+        self._waiting.append((waiter, result))
+        self.nudge()
 
     def nudge(self) -> None:
         """Have what was appended so far synced; nobody waits for it."""
@@ -36,7 +42,7 @@ class GroupSync:
         syncing = asyncio.get_running_loop().run_in_executor(self._threads, os.fdatasync, mark.file)
         syncing.add_done_callback(lambda done: self._end(mark, waiters, done.exception()))
 
-    def _end(self, mark: Mark, waiters: list[asyncio.Future[None]], error: BaseException | None) -> None:
+    def _end(self, mark: Mark, waiters: list[tuple[asyncio.Future[Any], Any]], error: BaseException | None) -> None:
         os.close(mark.file)
         self._under_way = False
         if error is None:
@@ -44,11 +50,11 @@ class GroupSync:
         else:  # whoever has appended meanwhile is taken back with the others
             waiters, self._waiting = waiters + self._waiting, []
             refusal = self._spool.fail_sync(error if isinstance(error, OSError) else OSError(0, str(error)))
-        for waiter in waiters:
+        for waiter, result in waiters:
             if waiter.done():  # its call was cancelled
                 continue
             if error is None:
-                waiter.set_result(None)
+                waiter.set_result(result)
             else:
                 waiter.set_exception(refusal)
         if self._wanted and error is None:
