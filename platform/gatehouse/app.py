@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -127,9 +127,9 @@ class Application:
         self._compose_metrics()
         self._compose_road()
 
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
         """Calls go down the road; the lifespan is FastAPI's."""
-        await (self._road if scope["type"] == "http" else self._api)(scope, receive, send)
+        return (self._road if scope["type"] == "http" else self._api)(scope, receive, send)
 
     @property
     def live_processes(self) -> int:

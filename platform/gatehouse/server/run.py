@@ -55,6 +55,7 @@ def server_for(
     connections.at_once = room_for(connections.limits.at_once)
     config = uvicorn.Config(
         app,
+        interface="asgi3",  # also where its `__call__` is a plain function that returns what is to be awaited
         loop="uvloop",
         http=cast(type[asyncio.Protocol], partial(Connection, connections=connections)),
         ws="none",
