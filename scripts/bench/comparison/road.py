@@ -46,7 +46,7 @@ STAGES = (
             "gatehouse.api.predict:check_content",
         ),
     ),
-    Stage("body", ("gatehouse.api.predict:read_body",)),
+    Stage("body", ("gatehouse.api.predict:body_here",)),
     Stage("strict decode", ("gatehouse.api.predict:read_rows",), VALIDATION),
     Stage(
         "engine",
@@ -56,12 +56,12 @@ STAGES = (
             "gatehouse.serving.rounds:Rounds._score",
         ),
     ),
-    Stage("answer written", ("gatehouse.api.predict:answer_of",)),
+    Stage("answer written", ("gatehouse.api.predict:answer_of", "gatehouse.api.predict:Predict._told")),
     Stage(
         "event and spool",
         (
             "gatehouse.usage.spool:Spool.ensure_room",
-            "gatehouse.usage.meter:Meter.record",
+            "gatehouse.usage.meter:Meter.record_for",
             "gatehouse.usage.rounds:WritingRounds._write",
         ),
         METERING,
@@ -69,7 +69,7 @@ STAGES = (
     Stage("answer sent: headers of all middleware", ("gatehouse.api.predict:send_answer",)),
     Stage("answer written to the connection", ("gatehouse.server.exchange:Exchange.send",)),
     Stage("metrics", ("gatehouse.metrics.calls:CallCounts.count",)),
-    Stage("line in the log", ("gatehouse.middleware.log_pace:LogPace.take", "gatehouse.middleware.request_log:write_line")),
+    Stage("line in the log", ("gatehouse.middleware.log_pace:LogPace.take", "gatehouse.middleware.request_log:RequestLog.write_line")),
 )
 REST = "the road between them"
 
