@@ -16,7 +16,7 @@ import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stage import IRIS_ROW, MIXED_ROW, Live, Stage, instances, problem
+from stage import IRIS_ROW, MIXED_ROW, Live, Stage, instances, problem, wait_until
 from wire import head, post, wire
 
 from gatehouse.middleware.request_log import JsonLines
@@ -394,6 +394,7 @@ def test_row_77_a_path_cannot_forge_a_log_line(live: Live, key: str, log_lines: 
     with wire(live.port) as connection:
         connection.send(head(f"GET /v1/models/iris{mark}forged", f"Authorization: Bearer {key}", "X-Request-Id: req-forged"))
         assert connection.answer("GET").status == 404
+    wait_until(lambda: any("req-forged" in line for line in log_lines))  # it is written when the answer has been
     (line,) = [line for line in log_lines if "req-forged" in line]
     assert line.isascii()
     assert line.isprintable()
@@ -406,6 +407,7 @@ def test_row_77_a_credential_or_request_id_cannot_forge_a_log_line(live: Live, l
     with wire(live.port) as connection:
         connection.send(head("GET /account", "Authorization: Bearer @", "X-Request-Id: @").replace(b"@", value))
         assert connection.answer("GET").status in (400, 401)
+    wait_until(lambda: any('"/account"' in line for line in log_lines))
     for line in log_lines:
         assert line.isascii()
         assert line.isprintable()
