@@ -1,5 +1,6 @@
 """Single rows of one tenant at half of what the server can answer, alone and beside others' calls, in turns."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,19 +14,23 @@ from comparison.workbench import Workbench
 
 CONNECTIONS = 64
 LOAD = 0.5
+LEAD_S = 0.5
+"""So long before it the noise begins: all of its connections call at one moment then, which is another question."""
+ALONE, BEGUN, BESIDE = "alone", "from the first moment", "beside"
 Noise = Sequence[tuple[tuple[Exchange, ...], int]]
 """What others send, each over so many connections."""
 
 
 def beside(bench: Workbench, running: Running, single: tuple[Exchange, ...], noise: Noise, what: str) -> Finding:
-    """The bar is that of the p99 of all rounds."""
-    times: dict[str, list[float]] = {"alone": [], "beside": []}
+    """The bar is that of the p99 of all rounds, beside noise that is under way; what its beginning does is shown as well."""
+    times: dict[str, list[float]] = {ALONE: [], BEGUN: [], BESIDE: []}
     with awake(running.server):
         most = len(called(bench, running, single, None).times) / bench.longer.seconds
         for _ in range(bench.turns.rounds):
-            times["alone"] += called(bench, running, single, most * LOAD).times
-            times["beside"] += called(bench, running, single, most * LOAD, noise).times
-    (p50, p99), (beside_p50, beside_p99) = quantiles_ms(times["alone"]), quantiles_ms(times["beside"])
+            times[ALONE] += called(bench, running, single, most * LOAD).times
+            times[BEGUN] += called(bench, running, single, most * LOAD, noise, lead_s=0.0).times
+            times[BESIDE] += called(bench, running, single, most * LOAD, noise).times
+    (p50, p99), (beside_p50, beside_p99) = quantiles_ms(times[ALONE]), quantiles_ms(times[BESIDE])
     title = f"Single rows of another tenant at half load, {what}"
     rows = [["", "calls", "p50", "p99"]]
     for name, taken in times.items():
@@ -36,18 +41,23 @@ def beside(bench: Workbench, running: Running, single: tuple[Exchange, ...], noi
     return Finding(title, rows, figures, [p99_bar(f"p99 of another tenant {what}", p99, beside_p99)])
 
 
-def called(bench: Workbench, running: Running, single: tuple[Exchange, ...], rate: float | None, noise: Noise = ()) -> Answered:
-    """One stretch of single rows; the noise has begun before it and ends after it."""
+def called(
+    bench: Workbench, running: Running, single: tuple[Exchange, ...], rate: float | None, noise: Noise = (), lead_s: float = LEAD_S
+) -> Answered:
+    """One stretch of single rows; the noise has begun so long before it and ends after it."""
     seconds, cores, settle = bench.longer.seconds, bench.on.load, running.contender.settle
     answered: Counter[int] = Counter()
     with ExitStack() as stack:
-        others = [stack.enter_context(load_process(noisy(running, each, seconds), cores, nice=10)) for each in noise]
+        others = [stack.enter_context(load_process(noisy(running, each, lead_s + seconds), cores, nice=10)) for each in noise]
         orders = Orders(running.server.port, single, CONNECTIONS, seconds, 0.3, rate)
         own = stack.enter_context(load_process(orders, cores))
         for load in (*others, own):
             answered += load.read()
-        for load in (*others, own):
+        for load in others:
             load.go()
+        if others:
+            time.sleep(lead_s)
+        own.go()
         found: Answered = own.read()
         answered += found.statuses
         for load in others:
