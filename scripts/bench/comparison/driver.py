@@ -12,6 +12,8 @@ from comparison.exchange import Answered, Exchange, Orders, WrongAnswer, whole_a
 PATIENCE_S = 60.0
 SPIN_S = 0.002
 """epoll counts whole milliseconds: what is due sooner is waited for awake."""
+IDLE_S = 1.0
+"""A connection on which nobody has called for longer may have been ended by its server: then it is made anew (RFC 9112, 9.3.1)."""
 READ, READ_ON = 16 * 1024, 1024 * 1024
 """Bytes at a time, of a new answer and of one that has begun: a large buffer would cost a small answer its making."""
 USUAL, NEVER = b"HTTP/1.1 200 ", b"\0"
@@ -20,13 +22,14 @@ USUAL, NEVER = b"HTTP/1.1 200 ", b"\0"
 class Line:
     """One connection with at most one call under way."""
 
-    __slots__ = ("begun", "exchange", "head", "port", "received", "socket", "tail", "turn")
+    __slots__ = ("begun", "exchange", "head", "idle_since", "port", "received", "socket", "tail", "turn", "under_way")
 
     def __init__(self, port: int, turn: int) -> None:
         self.port = port
         self.turn = turn
         self.received = b""
         self.begun = 0.0
+        self.under_way = False
         self.head = b""
         self.tail: bytes | None = None
         self.exchange: Exchange
@@ -35,6 +38,14 @@ class Line:
     def connect(self) -> None:
         self.socket = socket.create_connection(("127.0.0.1", self.port), PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.idle_since = time.perf_counter()
+
+    def next_bytes(self) -> bytes:
+        """What has come; none where the connection is over."""
+        try:
+            return self.socket.recv(READ_ON if self.received else READ)
+        except ConnectionError:
+            return b""
 
 
 class Driver:
@@ -63,6 +74,12 @@ class Driver:
         statuses = self._statuses + Counter({200: self._usual})
         return Answered(time.perf_counter() - begun, self._times, statuses, time.process_time() - cpu)
 
+    def close(self) -> None:
+        """End all lines."""
+        for line in self._lines.values():
+            line.socket.close()
+        self._epoll.close()
+
     def _as_many_as_there_can_be(self) -> None:
         lines, free, times, clock, poll = self._lines, self._free, self._times, time.perf_counter, self._epoll.poll
         until, most = self._until, self._most
@@ -74,17 +91,18 @@ class Driver:
                 raise WrongAnswer(f"no answer for {PATIENCE_S:.0f} s")
             for number, _ in events:
                 line = lines[number]
-                data = line.socket.recv(READ_ON if line.received else READ)
+                data = line.next_bytes()
                 tail = line.tail
                 if tail is not None and not line.received and data.startswith(line.head) and data.endswith(tail):
                     self._usual += 1
                 elif not self._read(line, data):
                     continue
-                now = clock()
+                line.idle_since = now = clock()
                 times.append(now - line.begun)
                 if now < until and len(times) < most:
                     self._send(line, now)
                 else:
+                    line.under_way = False
                     free.append(line)
 
     def _at_even_distances(self, rate: float, due: float) -> None:
@@ -97,8 +115,10 @@ class Driver:
             wait = max(0.0, due - now - SPIN_S) if free and due < self._until else SPIN_S
             for number, _ in self._epoll.poll(wait):
                 line = self._lines[number]
-                if self._read(line, line.socket.recv(READ_ON if line.received else READ)):
-                    self._times.append(clock() - line.begun)
+                if self._read(line, line.next_bytes()):
+                    line.idle_since = clock()
+                    self._times.append(line.idle_since - line.begun)
+                    line.under_way = False
                     free.append(line)
 
     def _send(self, line: Line, now: float) -> None:
@@ -109,12 +129,17 @@ class Driver:
         line.tail = self._tails.get(place)
         line.head = USUAL if exchange.status == 200 else NEVER
         line.begun = now
-        line.socket.sendall(exchange.sent)
+        line.under_way = True
+        try:
+            line.socket.sendall(exchange.sent)
+        except ConnectionError:
+            self._call_again(line)
 
     def _read(self, line: Line, data: bytes) -> bool:
         """Whether the answer is whole now."""
         if not data:
-            raise WrongAnswer(f"the connection was closed after {line.received[:300]!r}")
+            self._call_again(line)
+            return False
         line.received += data
         answer = whole_answer(line.received)
         if answer is None:
@@ -128,6 +153,15 @@ class Driver:
         if answer.closes:
             self._connect_again(line)
         return True
+
+    def _call_again(self, line: Line) -> None:
+        """Its connection has been closed. Raises WrongAnswer where it was not for having been idle."""
+        until = line.begun if line.under_way else time.perf_counter()
+        if line.received or until - line.idle_since < IDLE_S:
+            raise WrongAnswer(f"the connection was closed after {line.received[:300]!r}")
+        self._connect_again(line)
+        if line.under_way:
+            line.socket.sendall(line.exchange.sent)
 
     def _keep_tail(self, line: Line, tail: bytes | None) -> None:
         if tail is not None:
