@@ -15,9 +15,11 @@ CONNECTION_KEY = "gatehouse.connection"
 """Where the server puts what tells that the caller has gone."""
 EXCHANGE_KEY = "gatehouse.exchange"
 """Where the server puts what tells, by `more_body`, whether some of the body has still to come, and by `alone`, whether this is the only
-call under way in the process."""
+call under way in the process; and gives, by `take`, a body that is here."""
 REFUSAL_KEY = "gatehouse.refusal"
 """Where the server puts the problem that it found in the bytes of a request, in their head or later in their body."""
+CONTROLS = bytes({*range(32), 127} - set(b"\t"))
+"""What no header may hold, of a request or an answer."""
 CLIENT_GONE = 499
 """Status in log and usage of a call whose caller went away before there was an answer."""
 

@@ -6,7 +6,7 @@ from itertools import chain
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatehouse.call import REFUSAL_KEY, SCOPE_KEY, Call, Fields
+from gatehouse.call import CONTROLS, REFUSAL_KEY, SCOPE_KEY, Call, Fields
 from gatehouse.errors import HeadersTooLarge, MalformedRequest, MethodNotAllowed, TargetTooLong
 from gatehouse.middleware.allowed_hosts import AllowedHosts
 from gatehouse.middleware.problems import DISCARDED_BODY_BYTES
@@ -19,7 +19,6 @@ _STAY_AWAY = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 """Behind these a body may come or not, and behind the last nothing is read."""
 _VERSIONS = ("1.1", "1.0")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_CONTROLS = bytes({*range(32), 127} - set(b"\t"))
 
 
 class Framing:
@@ -56,7 +55,7 @@ def check_framing(scope: Scope, allowed: AllowedHosts) -> None:
         _check_host(scope, fields, allowed)
     if doubtful:
         _check_codings(call, fields, scope["http_version"])
-    if text.translate(None, _CONTROLS) != text:
+    if text.translate(None, CONTROLS) != text:
         raise MalformedRequest("A header holds a control character.", reason="header_control_character")
 
 

@@ -8,14 +8,14 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from gatehouse.call import CONTROLS
+
 MOST_COPIED_BYTES = 64 * 1024
 """Of a first part: a larger one is not copied to stand behind its head."""
 MOST_KNOWN_HEADS = 256
 _known_heads: dict[tuple[bytes, ...], int] = {}
 """Where the one header that says how an answer is framed, its length, stands in heads of these names, all of them checked before."""
 _BODILESS = (204, 304)
-_FIT = bytes({*range(256)} - {*range(32), 127} | set(b"\t"))
-"""What a line of a head may hold."""
 _FIRST_LINE = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
 _name_of, _line_of = itemgetter(0), b": ".join
 """Of a header."""
@@ -139,7 +139,7 @@ class Exchange(RequestResponseCycle):
         else:
             headers = self._heeded(headers, message["status"])
         head = b"\r\n".join([_FIRST_LINE[message["status"]], *map(_line_of, headers)])
-        if len(head.translate(None, _FIT)) != 2 * len(headers):  # more than what ends their lines
+        if len(head) - len(head.translate(None, CONTROLS)) != 2 * len(headers):  # more than what ends their lines
             raise RuntimeError("A header of an answer holds a control character.")
         self._head = head + b"\r\n\r\n"
         return _OVER
