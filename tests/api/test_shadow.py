@@ -199,9 +199,12 @@ def test_large_bodies_are_compared_whole_or_dropped_whole(live: Live) -> None:
 
 def test_the_process_that_scores_ends_with_the_last_shadow(live: Live) -> None:
     key = live.stage.tenant("joe", "line")
+    shadows = live.app.serving.shadows
+    wait_until(lambda: shadows.pid is None, SCORED_S)
     with shadowing(live, "line", "1.1.0"):
-        wait_until(lambda: live.app.serving.shadows.pid is not None)
-    wait_until(lambda: live.app.serving.shadows.pid is None)
+        wait_until(lambda: bool(shadows.comparing.pairs.all_ready()), SCORED_S)
+        assert shadows.pid is not None
+    wait_until(lambda: shadows.pid is None)
     before = calls_seen(live)
     predictions(live, key, [{"size": 10.0}], LINE)
     assert (calls_seen(live), live.app.serving.shadows.waiting) == (before, 0)

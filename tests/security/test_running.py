@@ -8,19 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import outgoing
 import pytest
 from access_table import access_table
 from estimators import RELEASE, SLOW_SIZE
+from outage import database_away
 from serving_process import refusal_of, serving_process
-from sqlalchemy import event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import text
 from stage import IRIS_ROW, MIXED_ROW, Live, Stage, instances, key_id, problem, wait_until
 from wire import Wire, head, post, wire
 
@@ -462,27 +460,13 @@ def test_row_101_sigterm_under_load_finishes_what_is_under_way_and_loses_no_even
 # -------------------------------------------------------- 100: the database is gone
 
 
-@contextmanager
-def database_gone(live: Live) -> Iterator[None]:
-    """Every transaction of the server fails meanwhile, as with a server that is down."""
-
-    def refuse(_connection: Any) -> None:
-        raise OperationalError("BEGIN", {}, Exception("the database is gone"))
-
-    event.listen(live.app.database.engine, "begin", refuse, insert=True)
-    try:
-        yield
-    finally:
-        event.remove(live.app.database.engine, "begin", refuse)
-
-
 def test_row_100_without_the_database_known_keys_go_on_and_unknown_ones_are_503_never_401(stage: Stage) -> None:
     known, unknown, soft = stage.tenant("acme", "iris"), stage.tenant("late", "iris"), 20
     stage.plan(Plan("hard", Rate(1000, 1, 1000), Rate(1000, 1, 1000), 100, "hard", 100, 4096))
     hard = stage.tenant("hard", "iris", plan="hard")
     with stage.serving() as live:
         assert [live.predict(key, GOOD).status_code for key in (known, hard)] == [200, 200]
-        with database_gone(live):
+        with database_away(live.app.database, stage.values["GATEHOUSE_DATABASE_URL"]):
             assert [live.predict(known, GOOD).status_code for _ in range(soft)] == [200] * soft
             refused = live.predict(unknown, GOOD)
             problem(refused, 503, "identity_unavailable")
@@ -507,7 +491,8 @@ def test_row_100_known_keys_end_when_changes_have_not_been_seen_for_too_long(sta
     key = stage.tenant("acme", "iris")
     with stage.serving(stale_identity_s="1") as live:
         assert live.predict(key, GOOD).status_code == 200
-        with database_gone(live):
+        live.caught_up()
+        with database_away(live.app.database, stage.values["GATEHOUSE_DATABASE_URL"]):
             wait_until(lambda: live.predict(key, GOOD).status_code == 503)
             problem(live.predict(key, GOOD), 503, "identity_unavailable")
         wait_until(lambda: live.predict(key, GOOD).status_code == 200)
