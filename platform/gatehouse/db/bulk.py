@@ -26,8 +26,8 @@ def insert_rows(session: Session, table: Table, rows: Sequence[tuple[Any, ...]])
 
 def add_to_rows(session: Session, table: Table, rows: Sequence[tuple[Any, ...]], sums: Sequence[str]) -> None:
     """Insert rows of all columns, in their order, each of another primary key; where one is there, its columns `sums` grow by these."""
-    columns, key = (", ".join(column.name for column in each) for each in (table.columns, table.primary_key))
-    grow = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in sums)
+    columns, key = (", ".join(f'"{column.name}"' for column in each) for each in (table.columns, table.primary_key))
+    grow = ", ".join(f'"{name}" = {table.name}."{name}" + excluded."{name}"' for name in sums)
     mark = "?" if session.connection().dialect.name == "sqlite" else "%s"
     head = f"INSERT INTO {table.name} ({columns}) VALUES "  # noqa: S608 - names of our own
     _insert(session, head, rows, f" ON CONFLICT ({key}) DO UPDATE SET {grow}", mark)

@@ -1,7 +1,9 @@
 """Usage written into the database: events, summaries, counts, and how far each spool segment has been taken."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -26,26 +28,36 @@ SEALING_LOCK = 0x6761_7475
 """Number of the PostgreSQL advisory lock that keeps events and the sealing of their day apart; SQLite has one writer."""
 
 
-def insert_into(session: Session, table: Table) -> Any:
-    """An insert that knows `on_conflict_…`, for the session's database."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+def _insert_into(dialect: str, table: Table) -> Any:
+    """An insert that knows `on_conflict_…`."""
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
+
+
+_TAKEN = select(SEGMENTS.c.taken_bytes).where(SEGMENTS.c.id == bindparam("id")).with_for_update()
+
+
+@cache
+def _segment(dialect: str, *, overwrite: bool) -> Any:
+    """The insert of a segment's row, made once: it takes longer to make than to run."""
+    statement = _insert_into(dialect, SEGMENTS)
+    if not overwrite:
+        return statement.on_conflict_do_nothing()
+    change = {"taken_bytes": statement.excluded.taken_bytes, "changed_at": statement.excluded.changed_at}
+    return statement.on_conflict_do_update(index_elements=[SEGMENTS.c.id], set_=change)
 
 
 def claim_segment(session: Session, segment_id: str, now: datetime) -> int:
     """How far the segment has been taken; nobody else takes of it until commit."""
-    if session.get_bind().dialect.name == "postgresql":  # two must have the same row to wait for
-        session.execute(insert_into(session, SEGMENTS).on_conflict_do_nothing(), {"id": segment_id, "taken_bytes": 0, "changed_at": now})
-    taken = session.execute(select(SEGMENTS.c.taken_bytes).where(SEGMENTS.c.id == segment_id).with_for_update()).scalar()
-    return taken or 0
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":  # two must have the same row to wait for
+        connection.execute(_segment("postgresql", overwrite=False), {"id": segment_id, "taken_bytes": 0, "changed_at": now})
+    return connection.execute(_TAKEN, {"id": segment_id}).scalar() or 0
 
 
 def set_taken_bytes(session: Session, segment_id: str, taken: int, now: datetime) -> None:
     """Record how far the segment has been taken, within the transaction that took it."""
-    statement = insert_into(session, SEGMENTS)
-    change = {"taken_bytes": statement.excluded.taken_bytes, "changed_at": statement.excluded.changed_at}
-    statement = statement.on_conflict_do_update(index_elements=[SEGMENTS.c.id], set_=change)
-    session.execute(statement, {"id": segment_id, "taken_bytes": taken, "changed_at": now})
+    connection = session.connection()
+    connection.execute(_segment(connection.dialect.name, overwrite=True), {"id": segment_id, "taken_bytes": taken, "changed_at": now})
 
 
 def forget_segment(session: Session, segment_id: str) -> None:
@@ -72,17 +84,10 @@ def insert_batch(session: Session, events: Sequence[UsageEvent]) -> int:
 
 def add_refused(session: Session, counts: Sequence[RefusedCalls]) -> None:
     """Add counts of refused calls to those of their second."""
-    if not counts:
-        return
-    statement = insert_into(session, REFUSED)
-    more = {"calls": REFUSED.c.calls + statement.excluded.calls}
-    statement = statement.on_conflict_do_update(index_elements=list(REFUSED.primary_key), set_=more)
-    rows = [
-        {"calls": each.refused, "second": each.second, "tenant_id": each.tenant_id, "key_id": each.key_id}
-        | {"status": each.status, "limit": each.limit}
-        for each in counts
-    ]
-    session.execute(statement, sorted(rows, key=lambda row: (row["tenant_id"], row["second"], row["key_id"], row["status"], row["limit"])))
+    calls: Counter[tuple[str, int, str, int, str]] = Counter()
+    for each in counts:
+        calls[each.tenant_id, each.second, each.key_id, each.status, each.limit] += each.refused
+    add_to_rows(session, REFUSED, [(*of, more) for of, more in sorted(calls.items())], ["calls"])
 
 
 def make_durable(database: Database) -> bool:
@@ -110,7 +115,7 @@ def _insert_all(session: Session, events: Sequence[UsageEvent]) -> list[UsageEve
 def _insert_new(session: Session, events: Sequence[UsageEvent]) -> list[UsageEvent]:
     """Those that are not there yet."""
     by_id = {event.id: event for event in events}
-    statement = insert_into(session, EVENTS).on_conflict_do_nothing().returning(EVENTS.c.id)
+    statement = _insert_into(session.get_bind().dialect.name, EVENTS).on_conflict_do_nothing().returning(EVENTS.c.id)
     rows = [msgspec.structs.asdict(event) for event in by_id.values()]
     return [by_id[id] for id in session.execute(statement, rows).scalars()]
 
