@@ -159,9 +159,11 @@ class _Past:
 
     def backlog(self, limit: RateLimit, now_us: int) -> int:
         """Ticks until the burst is whole, never fewer than the truth."""
-        before = limit.depth if self.filled_us is None else min(limit.depth, self.filled_us * limit.ticks)
-        left = before * self.kept.numerator // self.kept.denominator + (now_us - self.at_us) * limit.ticks
-        return max(0, limit.depth - left)
+        backlog = limit.depth - (now_us - self.at_us) * limit.ticks
+        if self.filled_us != 0:
+            before = limit.depth if self.filled_us is None else min(limit.depth, self.filled_us * limit.ticks)
+            backlog -= before * self.kept.numerator // self.kept.denominator
+        return backlog if backlog > 0 else 0
 
 
 class Decision(NamedTuple):
@@ -263,18 +265,24 @@ class MemoryRates:
             state = self._states.get(limit.id)
             if state is not None:  # one that is new has not been kept
                 state.full_at -= amount * limit.cost
+        states = self._states
         refused_by: RateLimit | None = None
         wait_us: int | None = 0
-        backlogs = []
+        backlogs: list[int] = []
         for limit, amount in asks:
-            backlog = max(0, self._known(limit, now_us).full_at - now_us * limit.ticks)
-            backlogs.append(min(limit.depth, backlog))
+            state = states.get(limit.id)
+            if state is None or state.limit is not limit:
+                state = self._known(limit, now_us)
+            backlog = state.full_at - now_us * limit.ticks
+            if backlog < 0:
+                backlog = 0
+            backlogs.append(backlog if backlog < limit.depth else limit.depth)
             if limit.closed or amount > limit.burst:
                 if amount and wait_us is not None:
                     refused_by, wait_us = limit, None
             elif wait_us is not None and (wait := -((limit.depth - backlog - amount * limit.cost) // limit.ticks)) > wait_us:
                 refused_by, wait_us = limit, wait
-        return Decision(False, tuple(map(_LIMIT, asks)), tuple(backlogs), refused_by, wait_us)
+        return _tuple(Decision, (False, tuple(map(_LIMIT, asks)), tuple(backlogs), refused_by, wait_us, (), ()))
 
     def give_back(self, decision: Decision) -> None:
         """Take back what a returnable decision let in, once.
