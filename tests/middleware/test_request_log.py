@@ -1,7 +1,9 @@
 """The log: one line a call, for people and for programs, with nothing of what was sent."""
 
+import io
 import json
 import logging
+import re
 import sys
 import time
 
@@ -16,6 +18,7 @@ from gatehouse.middleware.request_log import (
     LOGGER,
     MAX_LOGGED_PATH,
     JsonLines,
+    Lines,
     ReadableLines,
     RequestLog,
     begin_call,
@@ -120,6 +123,31 @@ def test_the_style_is_chosen_and_auto_means_json_where_nobody_looks(style: str, 
         root.handlers, _, _ = kept
         root.setLevel(kept[1])
         package.setLevel(kept[2])
+
+
+def test_lines_are_what_the_usual_handler_writes() -> None:
+    written: dict[type[logging.Handler], str] = {}
+    for kind in (logging.StreamHandler, Lines):
+        stream = io.StringIO()
+        handler = kind(stream)
+        handler.setFormatter(JsonLines())
+        assert handler.handle(record(answered()))
+        handler.addFilter(lambda made: made.levelno > logging.INFO)
+        assert not handler.handle(record(answered()))
+        written[kind] = re.sub(r'"(at|ms)":[^,]*', "", stream.getvalue())
+    assert written[Lines] == written[logging.StreamHandler]
+    assert written[Lines].count("\n") == 1
+
+
+def test_a_line_that_cannot_be_written_ends_no_call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    full = io.StringIO()
+    handler = Lines(full)
+    full.close()
+    assert handler.handle(record())
+    assert "--- Logging error ---" in capsys.readouterr().err
+    monkeypatch.setattr(handler, "stream", again := io.StringIO())
+    assert handler.handle(record())
+    assert again.getvalue() == "call\n", "the lock is free"
 
 
 def test_a_calls_record_is_what_the_logger_would_make_of_it(caplog: pytest.LogCaptureFixture) -> None:

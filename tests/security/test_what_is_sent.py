@@ -414,6 +414,50 @@ def test_row_77_a_credential_or_request_id_cannot_forge_a_log_line(live: Live, l
         assert "gate_" not in line
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/health", b"", 200),
+        ("GET", "/account", b"", 401),
+        ("GET", "/nowhere", b"", 401),
+        ("POST", IRIS, GOOD, 401),
+        ("POST", IRIS, b"{}", 401),
+    ],
+)
+def test_a_log_line_says_how_many_bytes_were_sent(
+    live: Live, log_lines: list[str], method: str, path: str, body: bytes, status: int
+) -> None:
+    _says_what_was_sent(log_lines, live.client.request(method, path, content=body), status)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/account", b"", 200),
+        ("GET", "/v1/models/other", b"", 404),
+        ("GET", IRIS, b"", 405),
+        ("HEAD", "/nowhere", b"", 404),
+        ("POST", IRIS, GOOD, 200),
+        ("POST", IRIS, b"{}", 422),
+        ("POST", IRIS, b"{", 400),
+        ("POST", "/v1/models/other/predict", GOOD, 404),
+    ],
+)
+def test_a_log_line_says_how_many_bytes_were_sent_to_whom_it_knows(
+    live: Live, key: str, log_lines: list[str], method: str, path: str, body: bytes, status: int
+) -> None:
+    sent = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    _says_what_was_sent(log_lines, live.client.request(method, path, content=body, headers=sent), status)
+
+
+def _says_what_was_sent(log_lines: list[str], answer: httpx2.Response, status: int) -> None:
+    assert answer.status_code == status
+    mine = answer.headers["x-request-id"]
+    wait_until(lambda: any(mine in line for line in log_lines))
+    (line,) = [json.loads(line) for line in log_lines if mine in line]
+    assert (line["status"], line["bytes_out"]) == (status, len(answer.content))
+
+
 # -------------------------------------------------------- 78: ids taken over
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

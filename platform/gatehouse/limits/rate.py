@@ -163,7 +163,7 @@ class _Past:
         if self.filled_us != 0:
             before = limit.depth if self.filled_us is None else min(limit.depth, self.filled_us * limit.ticks)
             backlog -= before * self.kept.numerator // self.kept.denominator
-        return backlog if backlog > 0 else 0
+        return max(0, backlog)
 
 
 class Decision(NamedTuple):
@@ -276,7 +276,7 @@ class MemoryRates:
             backlog = state.full_at - now_us * limit.ticks
             if backlog < 0:
                 backlog = 0
-            backlogs.append(backlog if backlog < limit.depth else limit.depth)
+            backlogs.append(min(limit.depth, backlog))
             if limit.closed or amount > limit.burst:
                 if amount and wait_us is not None:
                     refused_by, wait_us = limit, None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter_ns, time
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -227,10 +227,26 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     return formatter.formatException(record.exc_info) if record.exc_info else ""
 
 
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes each line in one piece and holds its lock for nothing else: what the usual handler does, in a third of the steps."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        if self.filters:  # of which it has none, unless somebody gives it one
+            return super().handle(record)
+        try:
+            line = self.format(record) + self.terminator
+            with self.lock:  # type: ignore[union-attr]
+                self.stream.write(line)
+                self.stream.flush()
+        except Exception:  # as the usual handler: a line that cannot be written ends no call
+            self.handleError(record)
+        return True
+
+
 def configure_logging(style: str) -> None:
     """Log to standard error: `text`, `json`, or `auto` (text on a terminal)."""
     readable = style == "text" or (style == "auto" and sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Lines(sys.stderr)
     handler.setFormatter(ReadableLines() if readable else JsonLines())
     root = logging.getLogger()
     root.handlers = [handler]
