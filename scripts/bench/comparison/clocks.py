@@ -13,6 +13,7 @@ from typing import Any
 from comparison.road import REST, STAGES, WHOLE, StageGone, owner_of
 
 CALIBRATED = 20_000
+BATCHES = 40
 INTERRUPTED = 20
 """A step that takes so many times as long as most of its stage has been interrupted by another process: it counts as they do."""
 
@@ -84,14 +85,16 @@ class Clocks:
     def _calibrated(self) -> int:
         """Nanoseconds that a clock adds to what it is nested in."""
         empty = self._clocked(REST, "", lambda: None)
-        begun = perf_counter_ns()
-        for _ in range(CALIBRATED):
-            empty()
-        whole = perf_counter_ns() - begun
-        own = (whole - sum(self._taken[REST])) // CALIBRATED
-        del self._taken[REST][:]
+        own = []
+        for _ in range(BATCHES):  # the median of them: another process interrupts some
+            begun = perf_counter_ns()
+            for _ in range(CALIBRATED // BATCHES):
+                empty()
+            whole = perf_counter_ns() - begun
+            own.append((whole - sum(self._taken[REST])) * BATCHES // CALIBRATED)
+            del self._taken[REST][:]
         self._called.clear()
-        return own
+        return int(statistics.median(own))
 
 
 class _Stepping:
