@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pytest
 from dev_server import DevServer, dev_server
 from documents import ROOT, blocks, languages, run_block
 from quick_start import Programs
@@ -35,6 +36,7 @@ def test_bodies_that_are_shown_are_json() -> None:
             json.loads(text)
 
 
+@pytest.mark.timeout(1200)  # all pages one after the other: ten times what it takes on a machine of its own
 def test_the_documents_commands_work_as_they_stand(tmp_path: Path, programs: Programs) -> None:
     first, *rest = blocks(ROOT / "README.md", "sh")
     assert first == START
