@@ -36,7 +36,7 @@ def test_bodies_that_are_shown_are_json() -> None:
             json.loads(text)
 
 
-@pytest.mark.timeout(1200)  # all pages one after the other: ten times what it takes on a machine of its own
+@pytest.mark.timeout(1200)  # it follows all pages, one after the other
 def test_the_documents_commands_work_as_they_stand(tmp_path: Path, programs: Programs) -> None:
     first, *rest = blocks(ROOT / "README.md", "sh")
     assert first == START
