@@ -44,6 +44,22 @@ def test_row_14_after_the_limit_the_named_wait_is_exactly_enough(failures: Faile
     assert refused(failures, "203.0.113.7") == 0
 
 
+def test_row_14_a_credential_known_to_be_wrong_fails_as_one_that_is_looked_up(clock: Clock) -> None:
+    apart, at_once = (FailedCredentials(MemoryRates(lambda: clock.now_us), PER_MINUTE) for _ in range(2))
+    for gap_us in [0] * (PER_MINUTE + 2) + [10_000_000 - 1, 0, 1, 0, 25_000_001, 0, 0, 0, 3_000_000, 60_000_000, 0]:
+        clock.now_us += gap_us
+        wait, told = refused(apart, "203.0.113.7"), 0
+        if not wait:
+            apart.count("203.0.113.7")
+        try:
+            at_once.fail("203.0.113.7")
+        except TooManyFailures as refusal:
+            told = int(dict(refusal.headers)["Retry-After"])
+        assert told == wait
+        assert (at_once.counted, at_once.refused) == (apart.counted, apart.refused)
+    assert apart.refused > 5 < apart.counted
+
+
 def test_row_14_credentials_that_are_looked_up_and_good_reset_nothing(failures: FailedCredentials) -> None:
     for _ in range(PER_MINUTE):
         for _ in range(50):

@@ -30,8 +30,7 @@ class FailedCredentials:
             wait = decision.backlogs[0] - (limit.depth - limit.cost)
             self.refused += wait > 0
         if wait > 0:
-            seconds = -(-wait // (limit.ticks * 1_000_000))
-            raise TooManyFailures(headers=[("Retry-After", str(seconds))])
+            raise _too_many(-(-wait // limit.ticks))
 
     def count(self, address: str) -> None:
         """One more failure from there."""
@@ -39,8 +38,22 @@ class FailedCredentials:
             self.counted += 1
             self._rates.decide([(self._limit(address), 1)])
 
+    def fail(self, address: str) -> None:
+        """`check` and `count` in one: a credential that is known to be wrong fails once more, if one may. Raises TooManyFailures."""
+        with self._lock:
+            decision = self._rates.decide([(self._limit(address), 1)])
+            if decision.admitted:
+                self.counted += 1
+                return
+            self.refused += 1
+        raise _too_many(decision.wait_us or 0)
+
     def _limit(self, address: str) -> RateLimit:
         return _limit_of(network_of(address), self._per_minute, self._processes())
+
+
+def _too_many(wait_us: int) -> TooManyFailures:
+    return TooManyFailures(headers=[("Retry-After", str(-(-wait_us // 1_000_000)))])
 
 
 @lru_cache(maxsize=1024)

@@ -34,8 +34,8 @@ class Failures(Protocol):
     def check(self, address: str) -> None:
         """Raises TooManyFailures when no more credential from there is to be looked up."""
 
-    def count(self, address: str) -> None:
-        """One more failure from there."""
+    def fail(self, address: str) -> None:
+        """One more failure from there. Raises TooManyFailures when there may be none."""
 
 
 class Recognition:
@@ -58,8 +58,7 @@ class Recognition:
         try:
             return self._credentials.recall(call.credential, call.address)
         except CredentialEnded as refusal:  # counts, and is answered, as where it was looked up
-            self._failures.check(call.address)
-            self._failures.count(call.address)
+            self._failures.fail(call.address)
             raise challenged(refusal) from None
         except CredentialInvalid as refusal:
             raise challenged(refusal) from None

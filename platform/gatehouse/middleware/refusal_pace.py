@@ -1,6 +1,7 @@
 """How fast calls are refused beyond a limit or for their credential: whoever sends the next at once must not cost the other callers."""
 
 import asyncio
+from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -43,7 +44,7 @@ class RefusalPace:
         self.app = app
         self.turn_s = turn_s
         self.waiting = 0
-        self._turns: FairQueue[asyncio.Event] = FairQueue()
+        self._turns: FairQueue[asyncio.Future[None]] = FairQueue()
         self._paid_until = 0.0
         """The refusals so far, a turn's time each, on the clock of the event loop."""
 
@@ -63,11 +64,11 @@ class RefusalPace:
         turn = self._queue(caller_of(scope[SCOPE_KEY]), loop)
         connection = scope.get(CONNECTION_KEY)
         if connection is None:  # another server than ours
-            await turn.wait()
+            await turn
             return
-        connection.when_lost = turn.set
+        connection.when_lost = partial(_let_go, turn)
         try:
-            await turn.wait()
+            await turn
         finally:
             connection.when_lost = None
 
@@ -79,8 +80,8 @@ class RefusalPace:
         self._paid_until = begin + self.turn_s
         return True
 
-    def _queue(self, caller: str, loop: asyncio.AbstractEventLoop) -> asyncio.Event:
-        turn = asyncio.Event()
+    def _queue(self, caller: str, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        turn: asyncio.Future[None] = loop.create_future()
         self._turns.add(caller, turn)
         self.waiting += 1
         if self.waiting == 1:
@@ -93,11 +94,16 @@ class RefusalPace:
         while self._turns and given < TOGETHER:
             _, turn = self._turns.take()
             self.waiting -= 1
-            given += not turn.is_set()
-            turn.set()
+            given += not turn.done()
+            _let_go(turn)
         self._paid_until = loop.time() + AT_ONCE * self.turn_s
         if self.waiting:
             loop.call_later(TOGETHER * self.turn_s, self._next, loop)
+
+
+def _let_go(turn: "asyncio.Future[None]") -> None:
+    if not turn.done():
+        turn.set_result(None)
 
 
 def caller_of(call: Call) -> str:
