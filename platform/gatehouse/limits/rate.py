@@ -247,7 +247,7 @@ class MemoryRates:
             full_at += ticks
             backlog = full_at - now
             if backlog > limit.most and (amount or not limit.closed):
-                return self._refused(asks, now_us, len(backlogs))
+                return self._refused(asks, now_us, len(backlogs), state)
             backlogs.append(backlog)
             state.full_at = full_at  # taken back where one of the next limits refuses
             if returnable and amount:
@@ -256,10 +256,10 @@ class MemoryRates:
             states[state.limit.id] = state
         return _tuple(Decision, (True, tuple(map(_LIMIT, asks)), tuple(backlogs), None, 0, tuple(claims), ()))
 
-    def _refused(self, asks: Sequence[tuple[RateLimit, int]], now_us: int, taken: int) -> Decision:
+    def _refused(self, asks: Sequence[tuple[RateLimit, int]], now_us: int, taken: int, first: _State) -> Decision:
         """By the limit with the longest wait, which is the smallest that suffices, or by the first one that could never let so much in.
 
-        What the first `taken` limits have let in by then is taken back.
+        What the first `taken` limits have let in by then is taken back; `first` is the state of the next one, which refuses.
         """
         for limit, amount in asks[:taken]:
             state = self._states.get(limit.id)
@@ -270,8 +270,8 @@ class MemoryRates:
         wait_us: int | None = 0
         backlogs: list[int] = []
         for limit, amount in asks:
-            state = states.get(limit.id)
-            if state is None or state.limit is not limit:
+            state = states.get(limit.id, first)
+            if state.limit is not limit:
                 state = self._known(limit, now_us)
             backlog = state.full_at - now_us * limit.ticks
             if backlog < 0:
