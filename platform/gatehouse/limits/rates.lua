@@ -8,6 +8,7 @@
 -- a state is as if it had been spent then. It is set anew when the server was restarted or replaced, when its clock was set back
 -- behind it, and when the part of the processes that use this store changes.
 -- A state is "since at backlog ticks cost depth born number returns".
+-- What is asked of decisions is one text, and so is every reply: a client takes long to write and read one value after the other.
 
 local operation, run, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
@@ -47,7 +48,7 @@ if operation == 'attach' or marked_run ~= run or now >= ends_first or ends_first
   fraction, ends_first = counted, first
   redis.call('SET', KEYS[1], run .. ' ' .. whole(since) .. ' ' .. fraction .. ' ' .. whole(ends_first))
 end
-if operation == 'attach' then return {whole(now), fraction} end
+if operation == 'attach' then return whole(now) .. ' ' .. fraction end
 
 -- What is known of one limit, brought to now.
 local function known(key, ticks, cost, depth)
@@ -117,27 +118,30 @@ if operation == 'return' then
       end
     end
   end
-  return {whole(now), fraction}
+  return whole(now) .. ' ' .. fraction
 end
 
--- operation 'decide': ARGV 4 is the fraction that the limits were cut to; then for each limit ticks, cost, depth; then the decisions, one
--- after the other: how many limits, and for each of these its place among KEYS and the amount. A decision sees what those before it took.
-if fraction ~= ARGV[4] then return {whole(now), fraction} end
-local states, at = {}, 5
+-- operation 'decide': ARGV 4 is the fraction that the limits were cut to, ARGV 5 numbers with commas between: for each limit ticks, cost,
+-- depth; then the decisions, one after the other: how many limits, and for each of these its place among KEYS and the amount. A decision
+-- sees what those before it took. The reply goes on with, for each decision, whether it is admitted, and for each of its limits the
+-- backlog, and what a claim of it is known by.
+if fraction ~= ARGV[4] then return whole(now) .. ' ' .. fraction end
+local told = cjson.decode('[' .. ARGV[5] .. ']')
+local states, at = {}, 1
 for place = 3, #KEYS do
-  states[place] = known(KEYS[place], tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]))
+  states[place] = known(KEYS[place], told[at], told[at + 1], told[at + 2])
   at = at + 3
 end
 local reply = {whole(now), fraction}
-while at <= #ARGV do
-  local first, last, admitted = at + 1, at + 2 * tonumber(ARGV[at]), true
+while at <= #told do
+  local first, last, admitted = at + 1, at + 2 * told[at], true
   for index = first, last, 2 do
-    local state, amount = states[tonumber(ARGV[index])], tonumber(ARGV[index + 1])
+    local state, amount = states[told[index]], told[index + 1]
     if state.backlog + amount > state.depth and amount > 0 then admitted = false end
   end
   reply[#reply + 1] = admitted and '1' or '0'
   for index = first, last, 2 do
-    local state, amount = states[tonumber(ARGV[index])], tonumber(ARGV[index + 1])
+    local state, amount = states[told[index]], told[index + 1]
     if admitted and amount > 0 then
       state.backlog = state.backlog + amount
       state.number = state.number + 1
@@ -152,4 +156,4 @@ end
 for place = 3, #KEYS do
   if states[place].changed then keep(KEYS[place], states[place]) end
 end
-return reply
+return table.concat(reply, ' ')

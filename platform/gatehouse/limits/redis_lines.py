@@ -86,9 +86,9 @@ class RedisLines:
         await self._answer("DEL", *keys)
 
     async def run(self, keys: Sequence[str], operation: str, *arguments: Any) -> list[str]:
-        """Run the script: `operation`, then the server's run, then `arguments`. Raises RedisUnavailable."""
-        answer: list[str] = await self._answer(None, keys, operation, arguments)
-        return answer
+        """The words that the script answers to `operation`, the server's run and `arguments`. Raises RedisUnavailable."""
+        answer: str = await self._answer(None, keys, operation, arguments)
+        return answer.split(" ")
 
     async def close(self) -> None:
         """Close what is open."""

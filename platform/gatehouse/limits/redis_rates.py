@@ -33,6 +33,22 @@ class _Question(NamedTuple):
     decided: "asyncio.Future[Decision]"
 
 
+class _Cut(NamedTuple):
+    """What a question asks of the part of each limit that the processes with this Redis let in."""
+
+    parts: list[tuple[RateLimit, int]]
+    limits: tuple[RateLimit, ...]
+    """Of `parts`."""
+    never: RateLimit | None
+    """A limit that could never let its part in."""
+    told: str
+    """What the script is told of it."""
+
+
+_tuple = tuple.__new__
+"""Makes a NamedTuple without its Python function: each call needs several."""
+
+
 class RedisRates:
     """The rates of all processes that use one Redis. They hold as much of each limit as the processes are of all that serve."""
 
@@ -97,26 +113,30 @@ class RedisRates:
             part, of = (int(text) for text in self._fraction.split("/"))
             if not part:
                 raise RedisRefused("no process is attached")
-            cut = [[(storable(limit.share(part, of)), amount) for limit, amount in each.asks] for each in questions]
-            refused_by = [never_lets_in(each.asks) or never_lets_in(parts) for each, parts in zip(questions, cut, strict=True)]
-            keys, told = self._asked(cut, refused_by)
-            reply = await self._lines.run(keys, "decide", LEASE_US, self._fraction, *told)
+            keys, told, cuts = self._cut(questions, part, of)
+            reply = await self._lines.run(keys, "decide", LEASE_US, self._fraction, told)
             self.decided_at_us, self._fraction = int(reply[0]), reply[1]
             if len(reply) > 2:
-                return _decisions(questions, cut, refused_by, reply)
+                return _decisions(questions, cuts, reply)
         raise RedisRefused("processes come and go too quickly")
 
-    def _asked(self, cut: Sequence[_Asks], refused_by: Sequence[RateLimit | None]) -> tuple[list[str], list[int]]:
-        """The keys of all limits, and what the script is told of these and of the decisions."""
+    def _cut(self, questions: Sequence[_Question], part: int, of: int) -> tuple[list[str], str, list[_Cut]]:
+        """The keys of all limits, what the script is told of these and of the decisions, and what each question asks of the part.
+
+        Most calls of a tenant ask for the same object: it is cut once.
+        """
         places: dict[tuple[str, int, int, int], int] = {}
-        decisions: list[int] = []
-        for parts, never in zip(cut, refused_by, strict=True):
-            decisions.append(len(parts))
-            for limit, amount in parts:
-                place = places.setdefault((limit.id, limit.ticks, limit.cost, limit.depth), FIRST_PLACE + len(places))
-                decisions += (place, 0 if never else amount * limit.cost)
-        numbers = [number for _, *numbers in places for number in numbers]
-        return [*self._marks, *(f"{self._prefix}:{id}" for id, *_ in places)], numbers + decisions
+        known: dict[int, _Cut] = {}
+        cuts: list[_Cut] = []
+        for question in questions:
+            asks = question.asks
+            cut = known.get(id(asks))
+            if cut is None:
+                cut = known[id(asks)] = _cut_to(asks, part, of, places)
+            cuts.append(cut)
+        keys = [*self._marks, *[f"{self._prefix}:{id}" for id, *_ in places]]
+        told = [*[f"{ticks},{cost},{depth}" for _, ticks, cost, depth in places], *[cut.told for cut in cuts]]
+        return keys, ",".join(told), cuts
 
     async def give_back(self, decision: Decision) -> None:
         """Take back what a returnable decision let in, once. Raises RedisUnavailable."""
@@ -143,50 +163,60 @@ def storable(limit: RateLimit) -> RateLimit:
     return replace(limit, count=1, period_us=period_us, burst=min(limit.burst, EXACT_TICKS // period_us), whole=limit.whole or limit)
 
 
+def _cut_to(asks: _Asks, part: int, of: int, places: dict[tuple[str, int, int, int], int]) -> _Cut:
+    """What is asked of `part`/`of` of the limits; `places` are those of the keys, which grow by what is new."""
+    parts = [(storable(limit.share(part, of)), amount) for limit, amount in asks]
+    never = never_lets_in(asks) or never_lets_in(parts)
+    told = [str(len(parts))]
+    for limit, amount in parts:
+        place = places.setdefault((limit.id, limit.ticks, limit.cost, limit.depth), FIRST_PLACE + len(places))
+        told.append(f"{place},{0 if never else amount * limit.cost}")
+    return _Cut(parts, tuple([limit for limit, _ in parts]), never, ",".join(told))
+
+
 def _together(questions: Sequence[_Question]) -> Iterator[list[_Question]]:
     """Those that go in one run of the script, which knows each limit in one shape: never one from before an edit and from after it."""
     together: list[_Question] = []
     shapes: dict[str, RateLimit] = {}
+    seen: set[int] = set()
     for question in questions:
-        edited = any(shapes.get(limit.id, limit) != limit for limit, _ in question.asks)
+        asks = question.asks
+        edited = id(asks) not in seen and any(shapes.get(limit.id, limit) != limit for limit, _ in asks)
         if edited or len(together) == MOST_TOGETHER:
             yield together
-            together, shapes = [], {}
+            together, shapes, seen = [], {}, set()
         together.append(question)
-        shapes.update((limit.id, limit) for limit, _ in question.asks)
+        if id(asks) not in seen:
+            seen.add(id(asks))
+            shapes.update((limit.id, limit) for limit, _ in asks)
     if together:
         yield together
 
 
-def _decisions(
-    questions: Sequence[_Question], cut: Sequence[_Asks], refused_by: Sequence[RateLimit | None], reply: Sequence[str]
-) -> list[Decision]:
-    found, at = [], 2
-    for question, parts, never in zip(questions, cut, refused_by, strict=True):
-        end = at + 1 + 3 * len(parts)
-        found.append(_decision(parts, [*reply[:2], *reply[at:end]], never, returnable=question.returnable))
+def _decisions(questions: Sequence[_Question], cuts: Sequence[_Cut], reply: Sequence[str]) -> list[Decision]:
+    found, at, at_us = [], 2, reply[0]
+    for question, cut in zip(questions, cuts, strict=True):
+        end = at + 1 + 3 * len(cut.parts)
+        found.append(_decision(cut, reply[at:end], at_us, returnable=question.returnable))
         at = end
     return found
 
 
-def _decision(asks: Sequence[tuple[RateLimit, int]], reply: Sequence[str], refused_by: RateLimit | None, *, returnable: bool) -> Decision:
-    limits = tuple(limit for limit, _ in asks)
-    found = [reply[place : place + 3] for place in range(3, len(reply), 3)]
-    backlogs = tuple(int(backlog) for backlog, _, _ in found)
-    if refused_by is not None:
-        return Decision(False, limits, _within(limits, backlogs), refused_by, None)
-    if reply[2] != "1":
-        waits = [_wait_us(limit, backlog + amount * limit.cost) for (limit, amount), backlog in zip(asks, backlogs, strict=True)]
+def _decision(cut: _Cut, reply: Sequence[str], at_us: str, *, returnable: bool) -> Decision:
+    """`reply`: whether it is admitted, then of each limit the backlog, since when its state counts and the number of the claim."""
+    limits, backlogs = cut.limits, tuple(map(int, reply[1::3]))
+    if cut.never is not None:
+        return Decision(False, limits, _within(limits, backlogs), cut.never, None)
+    if reply[0] != "1":
+        waits = [_wait_us(limit, backlog + amount * limit.cost) for (limit, amount), backlog in zip(cut.parts, backlogs, strict=True)]
         longest = max(range(len(waits)), key=waits.__getitem__)
         return Decision(False, limits, _within(limits, backlogs), limits[longest], waits[longest])
-    stored: tuple[StoredClaim, ...] = ()
+    stored: list[StoredClaim] = []
     if returnable:
-        stored = tuple(
-            StoredClaim(limit, amount * limit.cost, born, number, reply[0], backlog)
-            for (limit, amount), (backlog, born, number) in zip(asks, found, strict=True)
-            if amount
-        )
-    return Decision(True, limits, backlogs, stored=stored)
+        for (limit, amount), backlog, born, number in zip(cut.parts, reply[1::3], reply[2::3], reply[3::3], strict=True):
+            if amount:
+                stored.append(_tuple(StoredClaim, (limit, amount * limit.cost, born, number, at_us, backlog)))
+    return _tuple(Decision, (True, limits, backlogs, None, 0, (), tuple(stored)))
 
 
 def _wait_us(limit: RateLimit, backlog: int) -> int:
