@@ -115,6 +115,26 @@ def test_what_a_process_gives_back_is_left_in_its_share() -> None:
     assert both.ask(0, (limit(), 0)).remaining() == (10,)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    burst=st.integers(0, 40),
+    steps=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2 * SECOND), st.booleans()), min_size=2, max_size=40),
+)
+def test_what_is_asked_for_again_and_again_is_cut_anew_when_shares_change(burst: int, steps: Sequence[tuple[int, int, bool]]) -> None:
+    now = SECOND
+    kept, anew = (ShareRates(lambda: now, 2) for _ in range(2))
+    rules = limit(burst=burst), limit(9, 30, "key:k:rows")
+    one, none = (tuple((rule, amount) for rule in rules) for amount in (1, 0))
+    for processes, gap, looks in steps:
+        now += gap
+        if kept._of != processes:
+            kept.count(processes)
+            anew.count(processes)
+        asks = none if looks else one
+        assert kept.decide(asks) == anew.decide([*asks])
+    assert len(kept._cuts) <= 2 >= len(anew._cuts)
+
+
 steps = st.lists(
     st.tuples(
         st.sampled_from(["call", "call", "call", "call", "join", "leave"]),

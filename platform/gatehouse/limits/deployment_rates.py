@@ -46,7 +46,8 @@ class DeploymentRates:
         self.decide: Decide = self._decide
         """All of it or nothing: a decision where this process makes it, else one to wait for.
 
-        While this is the only process, what decides in its memory itself: each call asks twice. Whatever ends that sets it back.
+        Without Redis the shares, and while this is the only process their memory itself: each call asks twice. Whatever ends that sets it
+        back.
         """
 
     @property
@@ -110,7 +111,7 @@ class DeploymentRates:
         self.decide = self._shares.memory.decide  # first: a `count` that comes from now on is either taken in below or undoes this
         decision = self._shares.decide(asks, returnable=returnable)
         if not self._shares.alone:
-            self.decide = self._decide
+            self.decide = self._shares.decide  # which takes in whatever `count` says
         return decision
 
     async def _ask(self, asks: Sequence[tuple[RateLimit, int]], *, returnable: bool) -> Decision:

@@ -14,8 +14,20 @@ Bursts are rounded down to whole units and rates are exact fractions.
 from collections import deque
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
+
+CUTS_KEPT = 8192
+
+
+class _Cut(NamedTuple):
+    """What is asked of the shares."""
+
+    asks: Sequence[tuple[RateLimit, int]]
+    parts: list[tuple[RateLimit, int]]
+    closed: RateLimit | None
+    """The limit that could never let its part in."""
 
 
 class ShareRates:
@@ -26,6 +38,8 @@ class ShareRates:
         self._of = max(1, processes)
         self._counts: deque[tuple[int, int]] = deque()
         """Changes of the number and when each was, not yet taken in: a process that decides on nothing meanwhile must miss none."""
+        self._cuts: dict[int, _Cut] = {}
+        """By the `id` of what was asked, which an entry holds: no other thing has it meanwhile."""
         self.memory = MemoryRates(clock_us)
         """Decides on shares; on whole limits as long as `alone`."""
 
@@ -46,14 +60,23 @@ class ShareRates:
         """As MemoryRates does, of each limit's share. `refused_by` is a share, unless the whole limit could never let so much in."""
         while self._counts:
             self._resize(*self._counts.popleft())
-        of = self._of
-        if of == 1:
+        if self._of == 1:
             return self.memory.decide(asks, returnable=returnable)
-        closed = never_lets_in(asks)
-        if closed is None:
-            return self.memory.decide([(limit.share(1, of), amount) for limit, amount in asks], returnable=returnable)
-        looked = self.memory.decide([(limit.share(1, of), 0) for limit, _ in asks])
-        return looked._replace(admitted=False, refused_by=closed, wait_us=None)
+        cut = self._cuts.get(id(asks))
+        if cut is None or cut.asks is not asks:
+            cut = self._cut(asks)
+        if cut.closed is None:
+            return self.memory.decide(cut.parts, returnable=returnable)
+        looked = self.memory.decide([(limit, 0) for limit, _ in cut.parts])
+        return looked._replace(admitted=False, refused_by=cut.closed, wait_us=None)
+
+    def _cut(self, asks: Sequence[tuple[RateLimit, int]]) -> _Cut:
+        cut = _Cut(asks, [(limit.share(1, self._of), amount) for limit, amount in asks], never_lets_in(asks))
+        if isinstance(asks, tuple):  # it cannot change, and a principal asks for the same one in most of its calls
+            if len(self._cuts) >= CUTS_KEPT:
+                self._cuts.clear()
+            self._cuts[id(asks)] = cut
+        return cut
 
     def give_back(self, decision: Decision) -> None:
         """Take back what a returnable decision let in, once."""
@@ -67,6 +90,7 @@ class ShareRates:
         if of != self._of:
             self.memory.resize(lambda limit: (limit.whole or limit).share(1, of), Fraction(self._of, of), at_us)
             self._of = of
+            self._cuts.clear()
 
 
 def never_lets_in(asks: Sequence[tuple[RateLimit, int]]) -> RateLimit | None:
