@@ -4,7 +4,7 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gatehouse.limits.rate import CHECKED_PER_SWEEP, DECISIONS_PER_SWEEP, Decision, MemoryRates, RateLimit
@@ -228,6 +228,33 @@ def test_a_refused_call_leaves_nothing_behind() -> None:
     assert (refused.admitted, refused.remaining()) == (False, (20, 16, 0, 20))
     assert ask(rates, (used, 0)).remaining() == (16,)
     assert not {"new", "last"} & set(rates._states)
+
+
+@pytest.mark.parametrize("most", [1, 2, 4096])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    shapes=st.tuples(limits_of_any_shape, limits_of_any_shape),
+    steps=st.lists(st.tuples(gaps, st.integers(0, 9), st.integers(0, 9), st.sampled_from(["ask"] * 6 + ["edit", "grow"])), max_size=30),
+)
+def test_what_follows_from_the_past_alone_is_the_same_however_often_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, most: int, shapes: tuple[RateLimit, RateLimit], steps: list[tuple[int, int, int, str]]
+) -> None:
+    monkeypatch.setattr("gatehouse.limits.rate.UNUSED_KEPT", most)
+    clock = Clock(SECOND)
+    kept, anew = MemoryRates(clock), MemoryRates(clock)
+    for rates in (kept, anew):
+        rates.forget(2 * SECOND)
+    one, other = (limit(each.count, each.period_us, each.burst, id=str(number)) for number, each in enumerate(shapes))
+    for gap, first, second, what in steps:
+        clock.now += gap
+        if what == "edit":
+            one = limit(one.count, one.period_us, one.burst + first, id="0")
+        if what == "grow":
+            for rates in (kept, anew):
+                rates.resize(lambda each: each, Fraction(2), clock.now)
+        anew._unused.clear()
+        assert ask(kept, (one, first), (other, second)) == ask(anew, (one, first), (other, second))
+        assert len(kept._unused) <= most
 
 
 def test_an_ask_of_0_looks_without_counting() -> None:

@@ -14,6 +14,7 @@ DECISIONS_PER_SWEEP = 64
 CHECKED_PER_SWEEP = 512
 """More than twice the entries that can be added between two sweeps, so that old ones never pile up."""
 SHARES_KEPT = 8
+UNUSED_KEPT = 4096
 MOST_RETURNS = 2_000
 """Remembered of one limit. A claim since which more was given back is not given back any more: what stays taken comes again by its rate."""
 
@@ -202,6 +203,8 @@ class MemoryRates:
         self._clock_us = clock_us
         self._states: dict[str, _State] = {}
         self._past: _Past | None = None
+        self._unused: dict[str, _State] = {}
+        """Of limits of which nothing was used here: what follows from the past, while that is asked for again and again."""
         self._unchecked: list[str] = []
         self._until_sweep = DECISIONS_PER_SWEEP
         self._claimed = 0
@@ -254,6 +257,7 @@ class MemoryRates:
                 claims.append((state, self._claimed, ticks, full_at, state.returned))
         for state in new:
             states[state.limit.id] = state
+            self._unused.pop(state.limit.id, None)
         return _tuple(Decision, (True, tuple(map(_LIMIT, asks)), tuple(backlogs), None, 0, tuple(claims), ()))
 
     def _refused(self, asks: Sequence[tuple[RateLimit, int]], now_us: int, taken: int, first: _State) -> Decision:
@@ -262,8 +266,8 @@ class MemoryRates:
         What the first `taken` limits have let in by then is taken back; `first` is the state of the next one, which refuses.
         """
         for limit, amount in asks[:taken]:
-            state = self._states.get(limit.id)
-            if state is not None:  # one that is new has not been kept
+            state = self._states.get(limit.id) or self._unused.get(limit.id)
+            if state is not None:  # one that was dropped meanwhile is made anew from the past
                 state.full_at -= amount * limit.cost
         states = self._states
         refused_by: RateLimit | None = None
@@ -299,11 +303,13 @@ class MemoryRates:
     def forget(self, spent_at_us: int) -> None:
         """Everything is as spent at that moment, which may lie ahead: what had been let in by then is not known."""
         self._states.clear()
+        self._unused.clear()
         self._unchecked.clear()
         self._past = _Past(spent_at_us)
 
     def resize(self, size: Callable[[RateLimit], RateLimit], grown: Fraction, now_us: int) -> None:
         """All limits became `size` of what they were, `grown` times as large; what each had left stays, as far as the new one holds it."""
+        self._unused.clear()
         for id, state in self._states.items():
             limit = size(state.limit)
             self._states[id] = _State(limit, self._carried(state, limit, now_us))
@@ -319,7 +325,13 @@ class MemoryRates:
             self._sweep(now_us)
         state = self._states.get(limit.id)
         if state is None:
-            return _State(limit, now_us * limit.ticks + (0 if self._past is None else self._past.backlog(limit, now_us)))
+            state = self._unused.get(limit.id)
+            if state is None or state.limit is not limit:
+                if len(self._unused) >= UNUSED_KEPT:
+                    self._unused.clear()
+                full_at = now_us * limit.ticks + (0 if self._past is None else self._past.backlog(limit, now_us))
+                state = self._unused[limit.id] = _State(limit, full_at)
+            return state
         if state.limit is not limit and state.limit != limit:
             # kept at once: a refusal writes nothing, and a wait that is told must begin now
             state = self._states[limit.id] = _State(limit, self._carried(state, limit, now_us))
