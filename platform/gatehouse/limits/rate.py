@@ -265,16 +265,16 @@ class MemoryRates:
 
         What the first `taken` limits have let in by then is taken back; `first` is the state of the next one, which refuses.
         """
+        states, unused = self._states, self._unused
         for limit, amount in asks[:taken]:
-            state = self._states.get(limit.id) or self._unused.get(limit.id)
+            state = states.get(limit.id) or unused.get(limit.id)
             if state is not None:  # one that was dropped meanwhile is made anew from the past
                 state.full_at -= amount * limit.cost
-        states = self._states
         refused_by: RateLimit | None = None
         wait_us: int | None = 0
         backlogs: list[int] = []
         for limit, amount in asks:
-            state = states.get(limit.id, first)
+            state = states.get(limit.id) or unused.get(limit.id, first)
             if state.limit is not limit:
                 state = self._known(limit, now_us)
             backlog = state.full_at - now_us * limit.ticks
