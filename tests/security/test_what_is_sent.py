@@ -437,6 +437,7 @@ def test_a_log_line_says_how_many_bytes_were_sent(
         ("GET", "/v1/models/other", b"", 404),
         ("GET", IRIS, b"", 405),
         ("HEAD", "/nowhere", b"", 404),
+        ("HEAD", IRIS, b"", 405),
         ("POST", IRIS, GOOD, 200),
         ("POST", IRIS, b"{}", 422),
         ("POST", IRIS, b"{", 400),

@@ -109,7 +109,11 @@ class DeploymentRates:
         if self._attached:
             return self._ask(asks, returnable=returnable)
         self.decide = self._shares.memory.decide  # first: a `count` that comes from now on is either taken in below or undoes this
-        decision = self._shares.decide(asks, returnable=returnable)
+        try:
+            decision = self._shares.decide(asks, returnable=returnable)
+        except BaseException:
+            self.decide = self._decide
+            raise
         if not self._shares.alone:
             self.decide = self._shares.decide  # which takes in whatever `count` says
         return decision

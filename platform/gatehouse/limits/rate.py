@@ -204,7 +204,7 @@ class MemoryRates:
         self._states: dict[str, _State] = {}
         self._past: _Past | None = None
         self._unused: dict[str, _State] = {}
-        """Of limits of which nothing was used here: what follows from the past, while that is asked for again and again."""
+        """Of limits of which nothing was used here and that are not whole yet: what follows from the past."""
         self._unchecked: list[str] = []
         self._until_sweep = DECISIONS_PER_SWEEP
         self._claimed = 0
@@ -268,7 +268,7 @@ class MemoryRates:
         states, unused = self._states, self._unused
         for limit, amount in asks[:taken]:
             state = states.get(limit.id) or unused.get(limit.id)
-            if state is not None:  # one that was dropped meanwhile is made anew from the past
+            if state is not None and state.limit is limit:  # one that is not kept is made anew
                 state.full_at -= amount * limit.cost
         refused_by: RateLimit | None = None
         wait_us: int | None = 0
@@ -325,17 +325,24 @@ class MemoryRates:
             self._sweep(now_us)
         state = self._states.get(limit.id)
         if state is None:
-            state = self._unused.get(limit.id)
-            if state is None or state.limit is not limit:
-                if len(self._unused) >= UNUSED_KEPT:
-                    self._unused.clear()
-                full_at = now_us * limit.ticks + (0 if self._past is None else self._past.backlog(limit, now_us))
-                state = self._unused[limit.id] = _State(limit, full_at)
-            return state
+            return self._unused_state(limit, now_us)
         if state.limit is not limit and state.limit != limit:
             # kept at once: a refusal writes nothing, and a wait that is told must begin now
             state = self._states[limit.id] = _State(limit, self._carried(state, limit, now_us))
         state.limit = limit
+        return state
+
+    def _unused_state(self, limit: RateLimit, now_us: int) -> _State:
+        now, past, state = now_us * limit.ticks, self._past, self._unused.get(limit.id)
+        if past is None:
+            return _State(limit, now)
+        if state is None or state.limit is not limit:
+            backlog = past.backlog(limit, now_us)
+            state = _State(limit, now + backlog)
+            if backlog:
+                if len(self._unused) >= UNUSED_KEPT:
+                    del self._unused[next(iter(self._unused))]
+                self._unused[limit.id] = state
         return state
 
     def _carried(self, state: _State, limit: RateLimit, now_us: int) -> int:

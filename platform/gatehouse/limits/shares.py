@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from gatehouse.limits.rate import Decision, MemoryRates, RateLimit
 
-CUTS_KEPT = 8192
+CUTS_KEPT = 2048
 
 
 class _Cut(NamedTuple):
@@ -74,7 +74,7 @@ class ShareRates:
         cut = _Cut(asks, [(limit.share(1, self._of), amount) for limit, amount in asks], never_lets_in(asks))
         if isinstance(asks, tuple):  # it cannot change, and a principal asks for the same one in most of its calls
             if len(self._cuts) >= CUTS_KEPT:
-                self._cuts.clear()
+                del self._cuts[next(iter(self._cuts))]
             self._cuts[id(asks)] = cut
         return cut
 

@@ -66,10 +66,11 @@ class Problems:
         call.status = problem.status
         page = self.page(scope, problem)
         headers, body = problem_response(call, problem, self.base_url) if page is None else with_headers_of(call, problem, *page)
-        call.bytes_out = 0 if call.route is None else len(body)  # `Sending` counts what is no prediction's
+        sent = b"" if scope["method"] == "HEAD" else body
+        call.bytes_out = 0 if call.route is None else len(sent)  # `Sending` counts what is no prediction's
         self.on_refused(call_refused(call, problem))
         await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        await send({"type": "http.response.body", "body": sent})
 
 
 def _as_problem(error: Exception, call: Call) -> Problem:

@@ -238,6 +238,8 @@ class Lines(logging.StreamHandler[TextIO]):
             with self.lock:  # type: ignore[union-attr]
                 self.stream.write(line)
                 self.stream.flush()
+        except RecursionError:
+            raise
         except Exception:  # as the usual handler: a line that cannot be written ends no call
             self.handleError(record)
         return True
