@@ -63,7 +63,7 @@ class ShareRates:
         if self._of == 1:
             return self.memory.decide(asks, returnable=returnable)
         cut = self._cuts.get(id(asks))
-        if cut is None or cut.asks is not asks:
+        if cut is None:
             cut = self._cut(asks)
         if cut.closed is None:
             return self.memory.decide(cut.parts, returnable=returnable)
