@@ -1,6 +1,7 @@
 """The end of a server under load: no call is dropped, whoever calls is told to go elsewhere, and a setting bounds it."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -77,6 +78,32 @@ def test_a_request_that_has_begun_is_read_and_answered_and_an_idle_connection_is
         assert [(answer.status, answer.header("connection")) for answer in answers] == [(200, "close")] * 2
         RELEASE.set()
         assert slow.answer().status == 200
+
+
+def test_a_new_connection_has_time_for_its_first_request_when_the_server_ends(stage: Stage) -> None:
+    key = stage.tenant("acme", "iris")
+    with draining(stage, "0") as (live, begin), wire(live.port) as connected, wire(live.port) as silent:
+        wait_until(lambda: live.app.connections.held == 2)
+        begin()
+        time.sleep(0.4)  # a proxy that is slow between its handshake and its request
+        answer = connected.send(post(key, GOOD)).answer()
+        assert (answer.status, answer.header("connection")) == (200, "close")
+        assert connected.closed()
+        assert silent.closed()
+
+
+def test_the_time_in_which_a_server_stands_still_is_none_in_which_its_end_is_announced(stage: Stage) -> None:
+    key = stage.tenant("acme", "iris")
+    goes_on = threading.Event()
+    with draining(stage, "1.5") as (live, begin), wire(live.port) as kept:
+        assert kept.send(post(key, GOOD)).answer().status == 200
+        begin()
+        loop = next(iter(live.server.server_state.connections)).loop  # type: ignore[union-attr]
+        loop.call_soon_threadsafe(lambda: (time.sleep(2), goes_on.set()))  # a machine that has no time for it
+        assert goes_on.wait(20)
+        time.sleep(0.5)  # callers have stood still too
+        assert kept.send(post(key, GOOD)).answer().status == 200
+        assert kept.closed()
 
 
 def test_the_setting_bounds_how_long_calls_under_way_may_take_and_their_callers_are_told(stage: Stage) -> None:

@@ -19,7 +19,7 @@ from gatehouse.call import CONNECTION_KEY, EXCHANGE_KEY, REFUSAL_KEY
 from gatehouse.errors import HeadersTimeout, HeadersTooLarge, MalformedRequest, Problem
 from gatehouse.server.connections import Connections
 from gatehouse.server.exchange import Exchange
-from gatehouse.server.lingering import Lingering, Outgoing
+from gatehouse.server.lingering import Lingering, Outgoing, with_the_system
 from gatehouse.server.request_head import DROPPED, LINE_BYTES, address_by_target, check_protocol
 
 MAX_UNFINISHED_HEAD_BYTES = 64 * 1024
@@ -27,6 +27,9 @@ MAX_UNFINISHED_HEAD_BYTES = 64 * 1024
 
 MAX_BYTES_BETWEEN_BODY = 64 * 1024
 """That bring none of a body: extensions of a chunk, fields behind the last one, and the rest of a body that nobody wants."""
+
+FIRST_REQUEST_S = 1.0
+"""From the handshake on: a server that ends leaves a caller that has just connected this long to send what it connected for."""
 _name_of = itemgetter(0)
 
 
@@ -52,7 +55,8 @@ class Connection(HttpToolsProtocol):
         self._goes_on = False
         """Since that was last looked at headers have ended, or some of a body has come."""
         self._bytes_between = 0
-        self._unsent = 0
+        self._not_taken = 0
+        """Bytes of answers when it was last looked at why nothing comes."""
         self._lingers = False
         """The last answer has been given, and what still comes is thrown away."""
 
@@ -214,8 +218,12 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """The server ends. A request whose headers have begun is still read, and answered."""
+        """The server ends. A request whose headers have begun is still read, and answered; a new connection has time for its first one."""
         if self._head_open:
+            return
+        no_request_yet = self.cycle is None
+        if no_request_yet and (left := self.held_by.silent.get(self, 0.0) + FIRST_REQUEST_S - monotonic()) > 0:
+            self.loop.call_later(left, self.shutdown)
             return
         if self.is_idle() and self._more_comes():
             self._linger()
@@ -246,8 +254,8 @@ class Connection(HttpToolsProtocol):
     def silence_is_over(self) -> bool:
         """End it; False if its caller has taken some of its answer since the last time."""
         unsent = self.transport.get_write_buffer_size()
-        if unsent and unsent != self._unsent:
-            self._unsent = unsent
+        if unsent and (not_taken := unsent + with_the_system(self.transport)) != self._not_taken:
+            self._not_taken = not_taken
             return False
         if unsent or self.transport.is_closing():
             self.transport.abort()

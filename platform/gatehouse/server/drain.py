@@ -3,8 +3,8 @@
 1. It says so: `/health/ready` is 503, and every answer closes its connection, so that proxies and balancers go elsewhere by themselves.
 2. The door closes: no further handshake is begun, connections that were made are taken, then nobody listens. Where other workers listen on
    the same socket they go on, and this one alone stops taking connections.
-3. Idle connections are closed, and those that linger are not waited for; calls under way, and requests whose headers have begun to come,
-   are answered.
+3. Idle connections are closed, new ones when they have had time for their first request; those that linger are not waited for; calls under
+   way, and requests whose headers have begun to come, are answered.
 """
 
 import asyncio
@@ -49,22 +49,25 @@ class DrainingServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.answer_is_the_last()
-        await self._announce()
+        await self._wait(self._drain_s)
         if self._others_listen():  # the filter belongs to the socket, which is theirs too
             for server in self.servers:
                 server.close()
         else:
             begin_no_handshake(sockets or [])
-        await asyncio.sleep(HANDSHAKES_S)
+        await self._wait(HANDSHAKES_S)
         await super().shutdown(sockets)
         self._connections.end_lingering()
         await asyncio.sleep(0)  # for the system to be told
 
-    async def _announce(self) -> None:
+    async def _wait(self, seconds: float) -> None:
+        """So long, without the time in which this machine or this process stood still: nobody was answered in it."""
         loop = asyncio.get_running_loop()
-        begun = loop.time()
-        while loop.time() - begun < self._drain_s and not self.force_exit:  # noqa: ASYNC110  # a signal handler ends it
+        left, before = seconds, loop.time()
+        while left > 0 and not self.force_exit:  # a signal handler ends it
             await asyncio.sleep(TICK_S)
+            left -= min(loop.time() - before, 2 * TICK_S)
+            before = loop.time()
 
 
 def begin_no_handshake(listeners: Sequence[socket.socket]) -> None:
