@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -74,7 +74,7 @@ class _Body:
         if exchange is None or self.cap >= 0 or REFUSAL_KEY in self.scope:
             return None
         call = self.call
-        self._begin(call)
+        self._begin(call, exchange)
         body: bytes | None = exchange.take()
         if body is not None:
             self._count(call, len(body))
@@ -85,10 +85,9 @@ class _Body:
         """The next part. Raises BodyTooLarge, BodyTimeout, Overloaded, ClientGone, or what the server found wrong in its framing."""
         if self.whole:
             return await self.receive_next()
-        call = self.call
+        call, exchange = self.call, self.scope.get(EXCHANGE_KEY)
         if self.cap < 0:
-            self._begin(call)
-        exchange = self.scope.get(EXCHANGE_KEY)
+            self._begin(call, exchange)
         is_here = exchange is not None and not exchange.more_body  # all of it: then nothing is waited for, and no timer is set
         message = await (self.receive_next() if is_here else self._next_in_time())
         if message["type"] == "http.disconnect":
@@ -101,10 +100,12 @@ class _Body:
             self._end(call)
         return message
 
-    def _begin(self, call: Call) -> None:
+    def _begin(self, call: Call, exchange: Any) -> None:
         """Refuse by the declared size, before the first byte is read."""
         if call.principal is not None:
             self.tenant = call.principal.tenant_id
+            if exchange is not None:
+                exchange.let_in = True
         self.cap = cap = self.limit.cap_of(call)
         if call.declared_bytes > cap:
             raise too_large(cap)

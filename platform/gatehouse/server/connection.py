@@ -6,6 +6,7 @@ bytes that are no HTTP, silence, and a caller that has gone.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from operator import itemgetter
 from time import monotonic
 from typing import Any, cast
@@ -149,8 +150,10 @@ class Connection(HttpToolsProtocol):
 
     def _take_up(self, exchange: Exchange) -> None:
         before, self.cycle = self.cycle, exchange
-        if before is None or before.response_complete:
+        if before is not None and before.let_in and before.response_complete:
             self._start_asgi_task(exchange, self.app)
+        elif before is None or before.response_complete:
+            self.held_by.starts.begin(partial(self._start_asgi_task, exchange, self.app), self.loop)
         else:
             if not self._deaf:
                 self.flow.pause_reading()

@@ -14,6 +14,7 @@ from gatehouse.errors import Overloaded
 from gatehouse.limits.failed_credentials import network_of
 from gatehouse.principal import Network
 from gatehouse.server.lingering import LINGER_S, Turns
+from gatehouse.server.starts import Starts
 
 SWEEP_S = 0.25
 RETRY_AFTER_S = "1"
@@ -68,6 +69,7 @@ class Connections:
         self.turned_away: dict[Held, None] = {}
         """Beyond a limit and told so, oldest first; they count for none."""
         self.turns = Turns()
+        self.starts = Starts()
         self.draining = False
         """The process is about to end: each answer is the last one of its connection."""
         self.held = 0

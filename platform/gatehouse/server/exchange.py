@@ -40,6 +40,8 @@ class Exchange(RequestResponseCycle):
     logger = logging.getLogger("uvicorn.error")
     keep_alive = more_body = True
     disconnected = waiting_for_100_continue = response_started = response_complete = False
+    let_in = False
+    """Its caller is known and within the limits on calls: whoever asks for the body says so."""
     chunked_encoding: bool | None = None
     expected_content_length = 0
     body: Any = b""  # a bytearray when some has come

@@ -1,0 +1,135 @@
+"""Who has just been let in does not stand behind a crowd of others that call at the same moment."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from stage import IRIS_ROW, Live, Stage, instances, wait_until
+from wire import Wire, head, post, wire
+
+from gatehouse.call import Call
+from gatehouse.server.starts import MOST_STARTS
+
+GOOD = json.dumps(instances(IRIS_ROW)).encode()
+CROWD = 8 * MOST_STARTS
+LATE = "req-of-the-late-one"
+
+
+@contextmanager
+def standing_still(live: Live) -> Iterator[None]:
+    """All that is sent meanwhile has come when the event loop goes on."""
+    held, goes_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        goes_on.wait(20)
+
+    next(iter(live.server.server_state.connections)).loop.call_soon_threadsafe(hold)  # type: ignore[union-attr]
+    assert held.wait(20)
+    try:
+        yield
+    finally:
+        goes_on.set()
+
+
+class Calls(logging.Handler):
+    """Answered predictions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: list[Call] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        call = getattr(record, "call", None)
+        if isinstance(call, Call) and call.route is not None and call.status == 200:
+            self.ended.append(call)
+
+    def begun(self) -> list[str]:
+        """Their request ids, in the order in which they began."""
+        return [call.request_id for call in sorted(self.ended, key=lambda call: call.started_ns)]
+
+
+@pytest.fixture
+def calls() -> Iterator[Calls]:
+    handler, logger = Calls(), logging.getLogger("gatehouse.calls")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+
+
+def begun_before(live: Live, calls: Calls, connection: Wire, key: str) -> int:
+    """How many of a crowd's calls begin before a call of this connection that comes last."""
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(wire(live.port)) for _ in range(CROWD)]
+        for each in crowd:
+            assert each.send(head("GET /health/live")).answer("GET").status == 200  # from here on it is listened to
+        calls.ended.clear()
+        with standing_still(live):
+            for each in crowd:
+                each.send(post(key, GOOD))
+            connection.send(post(key, GOOD, f"X-Request-Id: {LATE}"))
+        assert connection.answer().status == 200
+        assert [each.answer().status for each in crowd] == [200] * CROWD
+    wait_until(lambda: len(calls.ended) == CROWD + 1)
+    return calls.begun().index(LATE)
+
+
+@pytest.fixture
+def live(stage: Stage) -> Iterator[Live]:
+    many = str(2 * CROWD)
+    own = {"max_connections_per_address": many, "max_calls_at_once": many, "max_calls_at_once_per_tenant": many}
+    with stage.serving(**own, log_answers_per_s="1000000") as running:
+        running.client.close()
+        yield running
+
+
+@pytest.mark.endpoints("iris v1")
+def test_a_call_of_who_was_let_in_before_begins_before_the_rest_of_a_crowd(live: Live, calls: Calls) -> None:
+    key = live.stage.tenant("acme", "iris")
+    with wire(live.port) as connection:
+        assert connection.send(post(key, GOOD)).answer().status == 200
+        assert begun_before(live, calls, connection, key) <= MOST_STARTS
+        assert connection.send(post(key, b'{"instances": 7}')).answer().status == 422  # who is known and within limits may be wrong
+        assert begun_before(live, calls, connection, key) <= MOST_STARTS
+
+
+TOKEN = b"grant_type=client_credentials&client_id=nobody&client_secret=wrong"
+FORM = ("Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(TOKEN)}")
+WITHOUT_PROOF = {
+    "nothing yet": None,
+    "no credential": post(None, GOOD),
+    "a wrong key": post("gate_wrong", GOOD),
+    "a public path": head("POST /health/live", "Content-Length: 0"),
+    "a token that is refused": head("POST /oauth/token", *FORM) + TOKEN,
+}
+
+
+@pytest.mark.endpoints("iris v1")
+@pytest.mark.parametrize("sent", WITHOUT_PROOF.values(), ids=WITHOUT_PROOF.keys())
+def test_who_was_not_let_in_waits_with_the_others(live: Live, calls: Calls, sent: bytes | None) -> None:
+    key = live.stage.tenant("acme", "iris")
+    with wire(live.port) as connection:
+        if sent:
+            assert connection.send(sent).answer().status in (400, 401, 404, 405)
+        assert begun_before(live, calls, connection, key) == CROWD
+
+
+@pytest.mark.endpoints("iris v1")
+def test_callers_that_go_while_they_wait_leave_nothing(live: Live) -> None:
+    key = live.stage.tenant("acme", "iris")
+    with wire(live.port) as connection:
+        crowd = [Wire(live.port) for _ in range(CROWD)]
+        wait_until(lambda: live.app.connections.held == CROWD + 1)
+        with standing_still(live):
+            for each in crowd:
+                each.send(post(key, GOOD))
+                each.reset()
+        wait_until(lambda: live.app.connections.held == 1 and not live.server.server_state.tasks)
+        assert live.app.limits.concurrency.all_inside == 0
+        assert connection.send(post(key, GOOD)).answer().status == 200
