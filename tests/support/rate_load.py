@@ -129,7 +129,7 @@ async def _load(load: Load, number: int) -> list[Entry]:
     await rates.attach()
     begin_s = await _start.wait()
     entries: list[Entry] = []
-    await asyncio.gather(*(_call(load, begin_s, number, caller, rates, redis, clock, entries) for caller in range(CALLERS)))
+    await asyncio.gather(*(_call(load, begin_s, number, caller, rates, clock, entries) for caller in range(CALLERS)))
     await rates.close()
     return entries
 
@@ -140,7 +140,6 @@ async def _call(
     number: int,
     caller: int,
     rates: DeploymentRates,
-    redis: RedisRates | None,
     clock: _Clock,
     entries: list[Entry],
 ) -> None:
@@ -157,9 +156,9 @@ async def _call(
         asked = rates.decide([(TENANT_LIMITS[tenant], 1), (KEY_LIMITS[tenant][key], 1)], returnable=True)
         decision = asked if isinstance(asked, Decision) else await asked
         if decision.admitted:
-            by_redis = bool(decision.stored)
-            at_us = redis.decided_at_us if by_redis and redis is not None else clock.said
-            entries.append(Entry(tenant, key, at_us, by_redis))
+            # answers of Redis that come together may have been decided one after the other
+            at_us = int(decision.stored[0].at_us) if decision.stored else clock.said
+            entries.append(Entry(tenant, key, at_us, bool(decision.stored)))
 
 
 def _part(routing: Routing, number: int, processes: int) -> tuple[Sequence[int], float]:
