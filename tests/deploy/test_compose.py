@@ -32,7 +32,7 @@ def test_the_replicas_have_settings_that_a_server_takes_and_time_to_end(services
         }
         plain["GATEHOUSE_DATABASE_URL"] = "postgresql://gatehouse:x@postgresql/gatehouse"
         settings = settings_from(plain | SECRETS, tmp_path)
-        assert int(services[name]["stop_grace_period"].rstrip("s")) >= settings.drain_s + longest_call_s(settings)
+        assert int(services[name]["stop_grace_period"].rstrip("s")) >= 2 * settings.drain_s + longest_call_s(settings) + 2
         assert settings.trusted_proxies == services["nginx"]["networks"]["inside"]["ipv4_address"]
 
 

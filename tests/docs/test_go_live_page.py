@@ -145,7 +145,7 @@ def test_the_unit_starts_the_server_as_the_pages_user_in_the_pages_folder(servic
 
 
 def test_the_unit_leaves_time_for_calls_and_room_for_connections(service: Any, settings: Settings) -> None:
-    assert int(service["TimeoutStopSec"]) >= settings.drain_s + longest_call_s(settings)
+    assert int(service["TimeoutStopSec"]) >= 2 * settings.drain_s + longest_call_s(settings) + 2
     assert int(service["LimitNOFILE"]) == settings.max_connections + FILES_BESIDE_CONNECTIONS
 
 

@@ -44,7 +44,10 @@ def in_own_time(told: Coroutine[Any, Any, list[T]]) -> list[T]:
 
 
 class Connection:
-    when_lost: Callable[[], None] | None = None
+    told: Callable[[], None] | None = None
+
+    def when_lost(self, told: Callable[[], None] | None) -> None:
+        self.told = told
 
 
 class Body:
@@ -143,11 +146,11 @@ def test_a_caller_that_has_gone_takes_no_turn() -> None:
         connections = [Connection(), Connection()]
         waiting = [asyncio.ensure_future(call(pace, "a", connection)) for connection in connections]
         await settle()
-        assert connections[0].when_lost is not None
-        connections[0].when_lost()
+        assert connections[0].told is not None
+        connections[0].told()
         await settle()
         assert [task.done() for task in waiting] == [True, False]
-        assert connections[0].when_lost is None
+        assert connections[0].told is None
         pace._next(asyncio.get_running_loop())  # one turn: it goes to the one that is still there
         await settle()
         assert waiting[1].done()

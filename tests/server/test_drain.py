@@ -95,11 +95,11 @@ def test_a_new_connection_has_time_for_its_first_request_when_the_server_ends(st
 def test_the_time_in_which_a_server_stands_still_is_none_in_which_its_end_is_announced(stage: Stage) -> None:
     key = stage.tenant("acme", "iris")
     goes_on = threading.Event()
-    with draining(stage, "1.5") as (live, begin), wire(live.port) as kept:
+    with draining(stage, "3") as (live, begin), wire(live.port) as kept:
         assert kept.send(post(key, GOOD)).answer().status == 200
         begin()
         loop = next(iter(live.server.server_state.connections)).loop  # type: ignore[union-attr]
-        loop.call_soon_threadsafe(lambda: (time.sleep(2), goes_on.set()))  # a machine that has no time for it
+        loop.call_soon_threadsafe(lambda: (time.sleep(3.5), goes_on.set()))  # a machine that has no time for it
         assert goes_on.wait(20)
         time.sleep(0.5)  # callers have stood still too
         assert kept.send(post(key, GOOD)).answer().status == 200

@@ -5,13 +5,18 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
-from stage import IRIS_ROW, Live, Stage, instances, wait_until
+from stage import IRIS_ROW, WIDE, Live, Stage, instances, wait_until
 from wire import Wire, head, post, wire
 
 from gatehouse.call import Call
-from gatehouse.server.starts import MOST_STARTS
+from gatehouse.middleware.refusal_pace import RefusalPace
+from gatehouse.principal import Rate
+from gatehouse.server.connection import Connection
+from gatehouse.server.starts import MOST_STARTS, Starts
 
 GOOD = json.dumps(instances(IRIS_ROW)).encode()
 CROWD = 8 * MOST_STARTS
@@ -80,12 +85,18 @@ def begun_before(live: Live, calls: Calls, connection: Wire, key: str) -> int:
     return calls.begun().index(LATE)
 
 
-@pytest.fixture
-def live(stage: Stage) -> Iterator[Live]:
+@contextmanager
+def serving(stage: Stage) -> Iterator[Live]:
     many = str(2 * CROWD)
     own = {"max_connections_per_address": many, "max_calls_at_once": many, "max_calls_at_once_per_tenant": many}
     with stage.serving(**own, log_answers_per_s="1000000") as running:
         running.client.close()
+        yield running
+
+
+@pytest.fixture
+def live(stage: Stage) -> Iterator[Live]:
+    with serving(stage) as running:
         yield running
 
 
@@ -118,6 +129,57 @@ def test_who_was_not_let_in_waits_with_the_others(live: Live, calls: Calls, sent
         if sent:
             assert connection.send(sent).answer().status in (400, 401, 404, 405)
         assert begun_before(live, calls, connection, key) == CROWD
+
+
+@pytest.mark.endpoints("iris v1")
+def test_a_limit_that_is_found_later_makes_a_caller_one_of_the_others(live: Live, calls: Calls) -> None:
+    plan = live.stage.plan(replace(WIDE, name="few", rows=Rate(1, 86_400, 2), rows_per_call=2))
+    few = live.stage.tenant("few", "iris", plan=plan)
+    with wire(live.port) as connection:
+        rows = json.dumps(instances(IRIS_ROW, IRIS_ROW)).encode()
+        assert [connection.send(post(few, rows)).answer().status for _ in range(2)] == [200, 429]
+        assert begun_before(live, calls, connection, live.stage.tenant("acme", "iris")) == CROWD
+
+
+@pytest.mark.endpoints("iris v1")
+def test_calls_that_are_sent_behind_others_wait_as_well(live: Live, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = live.stage.tenant("acme", "iris")
+    turns: list[int] = []
+    begin_turn, start = Starts._next_turn, Connection._start_asgi_task
+    monkeypatch.setattr(Starts, "_next_turn", lambda *given: (turns.append(0), begin_turn(*given)))
+
+    def counted(*given: Any) -> None:
+        turns[-1] += 1
+        start(*given)
+
+    turns.append(0)
+    monkeypatch.setattr(Connection, "_start_asgi_task", counted)
+    wrong = post(key, GOOD).replace(b"application/json", b"text/csv")
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(wire(live.port)) for _ in range(CROWD)]
+        for each in crowd:
+            assert each.send(wrong).answer().status == 415
+        with standing_still(live):
+            for each in crowd:
+                each.send(wrong * 4)
+        for each in crowd:
+            assert [each.answer().status for _ in range(4)] == [415] * 4
+    assert sum(turns) == 5 * CROWD
+    assert max(turns) <= MOST_STARTS
+
+
+@pytest.mark.endpoints("iris v1")
+def test_refusals_of_callers_that_have_gone_before_they_began_wait_for_no_turn(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RefusalPace.__init__, "__defaults__", (60.0,))  # a turn that no test waits for
+    with serving(stage) as live, wire(live.port) as connection:
+        crowd = [Wire(live.port) for _ in range(CROWD)]
+        for each in (connection, *crowd):
+            assert each.send(head("GET /health/live")).answer("GET").status == 200
+        with standing_still(live):
+            for each in crowd:
+                each.send(post(None, GOOD))
+                each.reset()
+        wait_until(lambda: live.app.connections.held == 1 and not live.server.server_state.tasks)
 
 
 @pytest.mark.endpoints("iris v1")

@@ -94,11 +94,11 @@ class Admission:
         if connection is None:  # another server than ours: then the deadline alone ends the waiting
             await self.door.turn(queued)
             return
-        connection.when_lost = queued.abandon
+        connection.when_lost(queued.abandon)
         try:
             await self.door.turn(queued)
         finally:
-            connection.when_lost = None
+            connection.when_lost(None)
 
 
 def credential_of(fields: Fields, *, optional: bool) -> str | None:

@@ -5,7 +5,7 @@ from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatehouse.call import CONNECTION_KEY, SCOPE_KEY, Call
+from gatehouse.call import CONNECTION_KEY, EXCHANGE_KEY, SCOPE_KEY, Call
 from gatehouse.errors import (
     CredentialInvalid,
     CredentialMalformed,
@@ -54,6 +54,8 @@ class RefusalPace:
         except PACED as refusal:
             # the frames that it came through hold the call's body and rows, which count for nobody any more
             refusal.__traceback__ = refusal.__context__ = refusal.__cause__ = None
+            if EXCHANGE_KEY in scope:
+                scope[EXCHANGE_KEY].let_in = False
             await self._take_turn(scope)
             raise
 
@@ -66,11 +68,11 @@ class RefusalPace:
         if connection is None:  # another server than ours
             await turn
             return
-        connection.when_lost = partial(_let_go, turn)
+        connection.when_lost(partial(_let_go, turn))
         try:
             await turn
         finally:
-            connection.when_lost = None
+            connection.when_lost(None)
 
     def _passes(self, now: float) -> bool:
         """Whether a refusal need not wait."""

@@ -38,8 +38,8 @@ class Connection(HttpToolsProtocol):
     """One TCP connection; it serves one call at a time."""
 
     cycle: Exchange
-    when_lost: Callable[[], None] | None = None
-    """Called once, when the connection has ended. Whoever sets it takes it back."""
+    _when_lost: Callable[[], None] | None = None
+    _lost = False
 
     def __init__(self, *, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
@@ -75,8 +75,15 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.held_by.forget(self, self.address)
-        if self.when_lost is not None:
-            self.when_lost()
+        self._lost = True
+        if self._when_lost is not None:
+            self._when_lost()
+
+    def when_lost(self, told: Callable[[], None] | None) -> None:
+        """`told` is called once, when the connection has ended: now, where it has. Whoever asks for it takes it back with None."""
+        self._when_lost = told
+        if self._lost and told is not None:
+            told()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -189,8 +196,7 @@ class Connection(HttpToolsProtocol):
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+            self.held_by.starts.begin(partial(self._start_asgi_task, *self.pipeline.pop()), self.loop)
         elif not self._head_open:
             self.held_by.silent[self] = monotonic()  # the newest of them: the beginning of the call has taken it out
 
@@ -222,7 +228,7 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server ends. A request whose headers have begun is still read, and answered; a new connection has time for its first one."""
-        if self._head_open:
+        if self._head_open or self._lingers:
             return
         no_request_yet = self.cycle is None
         if no_request_yet and (left := self.held_by.silent.get(self, 0.0) + FIRST_REQUEST_S - monotonic()) > 0:

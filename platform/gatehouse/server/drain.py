@@ -61,10 +61,11 @@ class DrainingServer(uvicorn.Server):
         await asyncio.sleep(0)  # for the system to be told
 
     async def _wait(self, seconds: float) -> None:
-        """So long, without the time in which this machine or this process stood still: nobody was answered in it."""
+        """So long, without the time in which this machine or this process stood still, when nobody was answered; at most twice as long."""
         loop = asyncio.get_running_loop()
         left, before = seconds, loop.time()
-        while left > 0 and not self.force_exit:  # a signal handler ends it
+        ends_at = before + 2 * seconds
+        while left > 0 and before < ends_at and not self.force_exit:  # a signal handler ends it
             await asyncio.sleep(TICK_S)
             left -= min(loop.time() - before, 2 * TICK_S)
             before = loop.time()
