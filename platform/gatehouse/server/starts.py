@@ -1,6 +1,6 @@
 """Which calls begin in a turn of the event loop: a thousand callers at one moment do not stand before one who has just been served.
 
-What a refusal costs is spent before it is known who calls. So connections are looked at: where the last call was let in, the next one begins
+What a refusal costs is spent before it is known who calls. So connections are looked at: where the last call was let in the next one begins
 at once; of all others only so many begin in a turn, in the order in which they came. A connection has one call that waits here.
 """
 
