@@ -7,12 +7,11 @@ from typing import Protocol
 
 from gatehouse.call import Call
 from gatehouse.errors import CredentialInvalid, CredentialMalformed, CredentialMissing, IdentityUnavailable, Problem
-from gatehouse.identity.proof import CredentialEnded
+from gatehouse.identity.proof import CredentialEnded, unavailable
 from gatehouse.principal import Principal, Verified
 
 CHALLENGE = 'Bearer realm="gatehouse"'
 LOOK_UP_DEADLINE_S = 5.0
-RETRY_AFTER_S = "5"
 
 
 class Credentials(Protocol):
@@ -46,6 +45,8 @@ class Recognition:
         self._prove = prove
         self._failures = failures
         self._threads = threads
+        self._under_way: dict[str, asyncio.Future[str | None]] = {}
+        """By credential: what others with the same one wait for; its result is why nothing could be looked up."""
 
     @property
     def generation(self) -> int:
@@ -64,7 +65,28 @@ class Recognition:
             raise challenged(refusal) from None
 
     async def look_up(self, call: Call) -> Principal:
-        """Raises CredentialInvalid, CredentialMalformed, IdentityUnavailable or TooManyFailures."""
+        """In the database, or by what another call with this credential, which is being looked up, has found.
+
+        Raises CredentialInvalid, CredentialMalformed, IdentityUnavailable or TooManyFailures.
+        """
+        other = self._under_way.get(call.credential)
+        if other is None:
+            answered = self._under_way[call.credential] = asyncio.get_running_loop().create_future()
+            try:
+                return await self._looked_up(call)
+            except IdentityUnavailable as refusal:
+                answered.set_result(refusal.reason)
+                raise
+            finally:
+                del self._under_way[call.credential]
+                if not answered.done():
+                    answered.set_result(None)
+        why_not = await asyncio.shield(other)
+        if why_not:
+            raise unavailable(why_not)
+        return self.recall(call) or await self._looked_up(call)
+
+    async def _looked_up(self, call: Call) -> Principal:
         self._failures.check(call.address)
         generation = self._credentials.generation
         try:
@@ -75,7 +97,7 @@ class Recognition:
                 self._credentials.remember_ended(call.credential, refusal, generation)
             raise challenged(refusal) from None
         except TimeoutError:  # a database that hangs answers nothing, not even an error
-            raise IdentityUnavailable(reason="identity_database_hangs", headers=[("Retry-After", RETRY_AFTER_S)]) from None
+            raise unavailable("identity_database_hangs") from None
         self._credentials.remember(call.credential, proven, generation)
         return proven.principal
 
