@@ -16,6 +16,8 @@ from comparison.load import Sample, Settle
 from comparison.process_group import ProcessGroup
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
+LEAST_S = 3
+"""It counts whole seconds, and only calls that are answered before its end: a slow server answers all of its connections in two."""
 RESULT = re.compile(r"^RESULT (\d+) (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+) ?(.*)$", re.MULTILINE)
 
 
@@ -39,7 +41,7 @@ def measure(server: ProcessGroup, orders: Orders, cores: set[int], settle: Settl
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "wrk.lua"
         script.write_bytes(filled_script(orders))
-        warm = ran(script, orders, 1.0, cores)
+        warm = ran(script, orders, 0.0, cores)
         settle(Counter({status: warm.calls}), orders.connections)
         before, own_before = server.cpu_s(), children_cpu_s()
         done = ran(script, orders, orders.seconds, cores)
@@ -70,7 +72,7 @@ def filled_script(orders: Orders) -> bytes:
 
 def ran(script: Path, orders: Orders, seconds: float, cores: set[int]) -> Done:
     """Raises SystemExit where an answer was wrong or a call broke off."""
-    words = ["wrk", "--threads", "1", "--connections", str(orders.connections), "--duration", f"{max(1, round(seconds))}s"]
+    words = ["wrk", "--threads", "1", "--connections", str(orders.connections), "--duration", f"{max(LEAST_S, round(seconds))}s"]
     words += ["--timeout", "60s", "--latency", "--script", str(script), f"http://127.0.0.1:{orders.port}/"]
     pin = partial(os.sched_setaffinity, 0, cores)
     said = subprocess.run(words, capture_output=True, text=True, check=False, preexec_fn=pin).stdout
@@ -78,6 +80,8 @@ def ran(script: Path, orders: Orders, seconds: float, cores: set[int]) -> Done:
     if found is None:
         raise SystemExit(f"wrk did not end well:\n{said}")
     calls, microseconds, broken, p50, p99, wrong, first = found.groups()
+    if not int(calls):
+        raise SystemExit(f"wrk: no answer before its end: {' '.join(words[:7])}")
     if int(broken) or int(wrong):
         raise SystemExit(f"wrk: {wrong} wrong answers, {broken} calls broke off: {first}")
     return Done(int(calls), int(microseconds) / 1e6, float(p50) / 1e3, float(p99) / 1e3)
