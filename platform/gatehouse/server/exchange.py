@@ -41,7 +41,7 @@ class Exchange(RequestResponseCycle):
     keep_alive = more_body = True
     disconnected = waiting_for_100_continue = response_started = response_complete = False
     let_in = False
-    """It is a prediction within the limits on calls, whose body was asked for; a refusal by any other limit takes it back."""
+    """Its caller is known and within the limits on calls, and its body was asked for; a refusal by any other limit takes it back."""
     chunked_encoding: bool | None = None
     expected_content_length = 0
     body: Any = b""  # a bytearray when some has come
