@@ -16,15 +16,15 @@ from gatehouse.migration.life_store import change_life
 from gatehouse.migration.report import MigrationReport
 from gatehouse.migration.report_standing import Moves, Pair
 from gatehouse.migration.report_store import read_report
+from gatehouse.migration.shadow_rows_store import day_number
 from gatehouse.migration.shadow_store import add_shadows
 from gatehouse.migration.shadow_sums import ShadowDay, ShadowSums, UpgradeFailure
 from gatehouse.migration.store import named_endpoint
 from gatehouse.migration.transitions import Announcement, deprecated, extended, retired
 from gatehouse.principal import Plan, Rate, Scope
 
-TODAY = datetime.now(UTC).date()
-SUNSET = TODAY + timedelta(days=200)
-LONGER = TODAY + timedelta(days=300)
+SUNSET = datetime.now(UTC).date() + timedelta(days=200)
+LONGER = SUNSET + timedelta(days=100)
 V1, V2 = "/v1/models/iris/predict", "/v2/models/iris/predict"
 GOOD, BAD = instances(IRIS_ROW), instances({**IRIS_ROW, "petal_length": -5})
 
@@ -60,7 +60,7 @@ def shadow(stage: Stage, tenant: str, **sums: Any) -> None:
     """What comparing its calls came to today."""
     with stage.database.write() as session:
         tenant_id = named_tenant(session, tenant).id
-        day = ShadowDay(tenant_id, "iris", "v1", "2.0.0", (TODAY - datetime(1970, 1, 1).date()).days)
+        day = ShadowDay(tenant_id, "iris", "v1", "2.0.0", day_number(datetime.now(UTC).date()))
         add_shadows(session, {day: ShadowSums(**sums)})
 
 

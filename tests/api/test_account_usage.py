@@ -14,8 +14,6 @@ from stage import IRIS_ROW, Live, Stage, instances, key_id, problem, wait_until
 
 from gatehouse.principal import Plan, Rate
 
-TODAY = datetime.now(UTC).date()
-
 
 @pytest.fixture(scope="module")
 def used(live: Live) -> tuple[str, str]:
@@ -36,10 +34,10 @@ def lines(live: Live, key: str, query: str) -> list[dict[str, Any]]:
 
 
 def test_usage_is_by_day_key_endpoint_and_status_unless_asked_otherwise(live: Live, used: tuple[str, str]) -> None:
-    usage = live.get("/account/usage", used[0]).json()
-    assert (usage["tenant"], usage["until"], usage["since"]) == ("metered", TODAY.isoformat(), (TODAY - timedelta(days=30)).isoformat())
+    usage, today = live.get("/account/usage", used[0]).json(), datetime.now(UTC).date()
+    assert (usage["tenant"], usage["until"], usage["since"]) == ("metered", today.isoformat(), (today - timedelta(days=30)).isoformat())
     assert (usage["calls"], usage["rows"], usage["refused"]) == (4, 4, [])
-    endpoint = {"day": TODAY.isoformat(), "model": "iris", "api_version": "v1"}
+    endpoint = {"day": today.isoformat(), "model": "iris", "api_version": "v1"}
     first, second = ({"key": key_id(key)} for key in used)
     expected = [first | {"status": 200, "calls": 2, "rows": 3}, first | {"status": 400, "calls": 1, "rows": 0}]
     expected.append(second | {"status": 200, "calls": 1, "rows": 1})
@@ -60,7 +58,7 @@ def test_usage_is_added_up_as_asked(live: Live, used: tuple[str, str], by: str) 
 
 def test_an_hour_is_named_by_its_beginning(live: Live, used: tuple[str, str]) -> None:
     for line in lines(live, used[0], "by=hour"):
-        assert datetime.fromisoformat(line["hour"]).date() == TODAY
+        assert datetime.fromisoformat(line["hour"]).date() == datetime.now(UTC).date()
         assert line["hour"].endswith(":00:00Z")
 
 
@@ -76,7 +74,7 @@ def test_csv_holds_the_same_lines_and_no_cell_starts_a_formula(live: Live, used:
 
 
 def test_usage_of_days_without_calls_is_empty(live: Live, used: tuple[str, str]) -> None:
-    before = live.get(f"/account/usage?until={TODAY - timedelta(days=1)}", used[0]).json()
+    before = live.get(f"/account/usage?until={datetime.now(UTC).date() - timedelta(days=1)}", used[0]).json()
     assert (before["calls"], before["rows"], before["usage"]) == (0, 0, [])
 
 

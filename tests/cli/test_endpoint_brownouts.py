@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-TODAY = datetime.now(UTC).date()
-SUNSET, LONGER = TODAY + timedelta(days=200), TODAY + timedelta(days=300)
+SUNSET, DAY = (datetime.now(UTC).date() + timedelta(days=days) for days in (200, 30))
+LONGER = SUNSET + timedelta(days=100)
 DEPRECATE = ("endpoints", "deprecate", "iris", "v1", "--sunset", str(SUNSET), "--successor", "v2")
-DAY = TODAY + timedelta(days=30)
 BROWNOUT = ("endpoints", "brownout", "iris", "v1", "--at", f"{DAY}T10:00Z", "--minutes", "10")
 
 
@@ -69,7 +68,7 @@ def test_of_one_tenant_in_json_and_both_are_told_of_what_is_theirs(iris: Any) ->
     assert windows == [("initech", "endpoint.brownout", made["id"]), ("initech", "endpoint.brownout_cancelled", made["id"])]
 
 
-SOON, THEN = ("--at", f"{TODAY + timedelta(days=1)}T00:00Z"), ("--at", f"{DAY}T10:00Z")
+SOON, THEN = ("--at", "23h"), ("--at", f"{DAY}T10:00Z")
 REFUSED: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (SOON, 1, "callers are told 24 hours before a brownout; for one that begins sooner: --force"),
     (("--at", "now"), 1, "callers are told 24 hours before a brownout"),
@@ -119,6 +118,7 @@ def test_tenants_with_a_grant_are_told_of_every_step(iris: Any) -> None:
     iris("endpoints", "extend", "iris", "v1", "--tenant", "acme", "--until", str(LONGER))
     iris(*DEPRECATE)  # acme's own day stays
     iris("endpoints", "retire", "iris", "v1", "--force")
+    today = datetime.now(UTC).date()
     iris("endpoints", "undeprecate", "iris", "v1")
     iris("endpoints", "undeprecate", "iris", "v1")
     said = told(iris)
@@ -127,7 +127,7 @@ def test_tenants_with_a_grant_are_told_of_every_step(iris: Any) -> None:
         ("endpoint.deprecated", str(SUNSET)),
         ("endpoint.sunset_changed", str(SUNSET + timedelta(days=1))),
         ("endpoint.extended", str(LONGER)),
-        ("endpoint.retired", str(TODAY)),
+        ("endpoint.retired", str(today)),
         ("endpoint.undeprecated", None),
     ]
     first, last = said[0][2], said[-1][2]

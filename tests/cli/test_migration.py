@@ -86,7 +86,7 @@ def many(database: Database, ids: Ids, name: str, calls: int, **more: Any) -> No
 
 def test_it_says_who_calls_what_would_fail_and_who_has_been_told(called: Any, ids: Ids) -> None:
     shown = called(*REPORT)
-    since = NOW.date() - 30 * DAY
+    since = datetime.now(UTC).date() - 30 * DAY
     assert shown.lines[:4] == [
         f"iris/v1 is deprecated and answers until the end of {SUNSET} (UTC); callers are told to move to v2",
         "if iris/v1 were switched off now: 2 tenants, 201 calls a day would fail (answered in 7 days)",
@@ -162,7 +162,7 @@ def test_it_works_without_rules_and_says_so(published: Any, estimator: Path, con
     assert published(*report).lines == [
         "pair/v1 is active, with no end announced",
         "if pair/v1 were switched off now: nothing would fail, no call was answered in 7 days",
-        f"nobody may call pair/v1, and nobody has since {NOW.date() - 30 * DAY}",
+        f"nobody may call pair/v1, and nobody has since {datetime.now(UTC).date() - 30 * DAY}",
     ]
     published("tenants", "create", "acme", "--models", "pair")
     assert "upgrade failures are not known: the contract of pair/v2 has no rules from v1" in published(*report).lines
@@ -181,7 +181,7 @@ def test_an_endpoint_that_is_switched_off_says_how_many_still_call(called: Any, 
     with opened(state_dir) as database:
         many(database, ids, "acme", 3, status=410)
     shown = called(*REPORT)
-    assert shown.lines[1] == f"iris/v1 is switched off: 3 calls since {NOW.date() - 30 * DAY} got 410"
+    assert shown.lines[1] == f"iris/v1 is switched off: 3 calls since {datetime.now(UTC).date() - 30 * DAY} got 410"
     assert "  - 3 calls on v1 answered with 410 in 30 days" in shown.lines
 
 
