@@ -1,5 +1,6 @@
 """Who has just been let in does not stand behind a crowd of others that call at the same moment."""
 
+import asyncio
 import json
 import logging
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from stage import IRIS_ROW, WIDE, Live, Stage, instances, wait_until
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from wire import Wire, head, post, wire
 
 from gatehouse.call import Call
@@ -19,7 +21,7 @@ from gatehouse.server.connection import Connection
 from gatehouse.server.starts import MOST_STARTS, Starts
 
 GOOD = json.dumps(instances(IRIS_ROW)).encode()
-CROWD = 8 * MOST_STARTS
+CROWD = 16 * MOST_STARTS
 LATE = "req-of-the-late-one"
 
 
@@ -166,6 +168,116 @@ def test_calls_that_are_sent_behind_others_wait_as_well(live: Live, calls: Calls
             assert [each.answer().status for _ in range(4)] == [415] * 4
     assert sum(turns) == 5 * CROWD
     assert max(turns) <= MOST_STARTS
+
+
+@pytest.mark.endpoints("iris v1")
+def test_what_others_have_sent_is_read_in_their_turn(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = [0]
+    begin_turn, read = Starts._next_turn, Connection._read
+    monkeypatch.setattr(Starts, "_next_turn", lambda *given: (turns.append(0), begin_turn(*given)))
+
+    def counted(*given: Any) -> None:
+        turns[-1] += 1
+        read(*given)
+
+    monkeypatch.setattr(Connection, "_read", counted)
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(wire(live.port)) for _ in range(CROWD)]
+        wait_until(lambda: live.app.connections.held >= CROWD)
+        parts = [b"GET /health/live HTTP/1.1\r\nHost: ", b"a.example\r\n", b"\r\n"]  # a head that comes in parts pays for each
+        for part in parts:
+            with standing_still(live):
+                for each in crowd:
+                    each.send(part)
+            wait_until(lambda part=part: sum(turns) == CROWD * (parts.index(part) + 1))
+        assert [each.answer("GET").status for each in crowd] == [200] * CROWD
+    assert max(turns) <= MOST_STARTS
+
+
+@pytest.mark.endpoints("iris v1")
+def test_what_comes_while_the_first_bytes_wait_is_read_behind_them(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, begin_turn = live.stage.tenant("acme", "iris"), Starts._next_turn
+    held: list[tuple[Starts, asyncio.AbstractEventLoop]] = []
+    monkeypatch.setattr(Starts, "_next_turn", lambda *given: held.append(given))  # the one turn does not end
+    with ExitStack() as stack:
+        others = [stack.enter_context(wire(live.port)) for _ in range(MOST_STARTS)]
+        for each in others:
+            each.send(head("GET /health/live")).answer("GET")
+        late, sent = stack.enter_context(wire(live.port)), post(key, GOOD + b" " * 8 * HIGH_WATER_LIMIT)
+        late.send(sent[:9])
+        connection = unread(live)
+        late.send(sent[9:40])
+        wait_until(lambda: connection._unread == sent[:40])
+        assert not connection.is_idle(), "no room is made by closing it"
+        late.send(sent[40:])
+        wait_until(lambda: connection.flow.read_paused)
+        assert len(connection._unread) < len(sent), "so much may wait unread"
+        monkeypatch.setattr(Starts, "_next_turn", begin_turn)
+        starts, loop = held.pop()
+        loop.call_soon_threadsafe(begin_turn, starts, loop)
+        assert late.answer().status == 200
+
+
+def unread(live: Live) -> Connection:
+    """The one connection of which something waits to be read."""
+    found: list[Any] = []
+    wait_until(lambda: found.extend(each for each in list(live.server.server_state.connections) if each._unread) or found)  # type: ignore[attr-defined,func-returns-value]
+    [connection] = found
+    return connection  # type: ignore[no-any-return]
+
+
+@pytest.mark.endpoints("iris v1")
+def test_what_was_sent_by_who_has_gone_is_not_read(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, begin_turn, read = live.stage.tenant("acme", "iris"), Starts._next_turn, Connection._read
+    held: list[tuple[Starts, asyncio.AbstractEventLoop]] = []
+    monkeypatch.setattr(Starts, "_next_turn", lambda *given: held.append(given))  # the one turn does not end
+    with ExitStack() as stack:
+        others = [stack.enter_context(wire(live.port)) for _ in range(MOST_STARTS)]
+        for each in others:
+            each.send(head("GET /health/live")).answer("GET")
+        with wire(live.port) as gone:
+            gone.send(post(key, GOOD))
+            connection = unread(live)
+        wait_until(lambda: connection._lost)
+        readers: list[Connection] = []
+        monkeypatch.setattr(Connection, "_read", lambda *given: (readers.append(given[0]), read(*given)))
+        late = stack.enter_context(wire(live.port)).send(head("GET /health/live"))
+        wait_until(lambda: len(held[0][0]._waiting) == 2)
+        starts, loop = held.pop()
+        loop.call_soon_threadsafe(begin_turn, starts, loop)
+        assert late.answer("GET").status == 200
+    assert len(readers) == 1
+    assert connection not in readers
+
+
+@pytest.mark.endpoints("iris v1")
+def test_a_server_that_ends_answers_what_has_come_and_waits(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, begin_turn = live.stage.tenant("acme", "iris"), Starts._next_turn
+    waited: list[int] = []
+
+    def ends(starts: Starts, loop: asyncio.AbstractEventLoop) -> None:
+        if not live.app.connections.draining and starts._waiting:
+            live.app.connections.draining = True
+            waited.append(len(starts._waiting))
+            for each in list(live.server.server_state.connections):
+                each.shutdown()
+        begin_turn(starts, loop)
+
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(wire(live.port)) for _ in range(CROWD)]
+        for each in crowd:
+            assert each.send(head("GET /health/live")).answer("GET").status == 200
+        nothing = stack.enter_context(wire(live.port)).send(head("GET /health/live"))
+        assert nothing.answer("GET").status == 200
+        monkeypatch.setattr(Starts, "_next_turn", ends)
+        with standing_still(live):
+            for each in crowd:
+                each.send(post(key, GOOD))
+            nothing.send(b"\r\n")  # which begins no request
+        answers = [each.answer() for each in crowd]
+        assert [(each.status, each.header("connection")) for each in answers] == [(200, "close")] * CROWD
+        assert nothing.closed()
+    assert waited[0] >= CROWD - 2 * MOST_STARTS
 
 
 @pytest.mark.endpoints("iris v1")

@@ -49,8 +49,10 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._deaf = False
         """Nothing that comes is read any more: the next answer but those under way is the last."""
+        self._unread = b""
+        """What has come and waits for a turn: it begins a call, of a caller who was not let in before."""
         self._chunk = b""
-        """What is being read."""
+        """What is being read: if it waited for a turn, that is the turn of the call that it begins."""
         self._head_so_far = b""
         """Of a head that did not come at once: the parts with its first line."""
         self._goes_on = False
@@ -86,6 +88,27 @@ class Connection(HttpToolsProtocol):
             told()
 
     def data_received(self, data: bytes) -> None:
+        before = self.cycle
+        if before is not None and (before.let_in or not before.response_complete):
+            self._read(data)
+            return
+        waits = bool(self._unread)
+        self._unread += data
+        if not waits:
+            self.held_by.starts.begin(self._read_on, self.loop)
+        if len(self._unread) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()  # until that has been read
+
+    def _read_on(self) -> None:
+        """What has come and waited for its turn."""
+        data, self._unread = self._unread, b""
+        if not self._lost:
+            self.flow.resume_reading()
+            self._read(data)
+            if self.held_by.draining:
+                self.shutdown()
+
+    def _read(self, data: bytes) -> None:
         if self._deaf:
             self.flow.pause_reading()  # until the calls before have been answered
             return
@@ -157,14 +180,14 @@ class Connection(HttpToolsProtocol):
 
     def _take_up(self, exchange: Exchange) -> None:
         before, self.cycle = self.cycle, exchange
-        if before is not None and before.let_in and before.response_complete:
-            self._start_asgi_task(exchange, self.app)
-        elif before is None or before.response_complete:
-            self.held_by.starts.begin(partial(self._start_asgi_task, exchange, self.app), self.loop)
-        else:
+        if before is not None and not before.response_complete:
             if not self._deaf:
                 self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))
+        elif self._chunk:
+            self._start_asgi_task(exchange, self.app)
+        else:
+            self.held_by.starts.begin(partial(self._start_asgi_task, exchange, self.app), self.loop)
 
     def on_body(self, body: bytes) -> None:
         """uvicorn's, which looks at how much is kept with each part; `_await_body` does where more is to come."""
@@ -227,8 +250,8 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """The server ends. A request whose headers have begun is still read, and answered; a new connection has time for its first one."""
-        if self._head_open or self._lingers:
+        """The server ends. A request that has begun to come is still read, and answered; a new connection has time for its first one."""
+        if self._head_open or self._lingers or self._unread:
             return
         no_request_yet = self.cycle is None
         if no_request_yet and (left := self.held_by.silent.get(self, 0.0) + FIRST_REQUEST_S - monotonic()) > 0:
@@ -254,7 +277,8 @@ class Connection(HttpToolsProtocol):
     def is_idle(self) -> bool:
         """Whether no call is under way, no request has begun and no part of an answer is unsent."""
         answered = self.cycle is None or (self.cycle.response_complete and not self.pipeline)
-        return answered and not self._head_open and not self.transport.is_closing() and self.transport.get_write_buffer_size() == 0
+        nothing_comes = not self._head_open and not self._unread
+        return answered and nothing_comes and not self.transport.is_closing() and self.transport.get_write_buffer_size() == 0
 
     def end(self) -> None:
         """Close it; for one that has nothing to say."""

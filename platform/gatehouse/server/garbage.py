@@ -2,9 +2,9 @@
 
 import gc
 
-YOUNG = 50_000
-"""So many new objects set off a look at these: more than some hundred calls under way have, which are all still in use. By Python's own 700
-there would be a look after every few calls."""
+YOUNG = 15_000
+"""So many new objects set off a look at these: more than 256 calls under way have, which are all still in use, and no more than are
+looked at in some ten milliseconds. By Python's own 700 there would be a look after every few calls."""
 OLDER = (10, 20)
 """So many of those, and then so many of these, set off a look at older ones."""
 

@@ -1,14 +1,14 @@
 """Which calls begin in a turn of the event loop: a thousand callers at one moment do not stand before one who has just been served.
 
 What a refusal costs is spent before it is known who calls. So connections are looked at: where the last call was let in the next one begins
-at once; of all others only so many begin in a turn, in the order in which they came. A connection has one call that waits here.
+at once; of all others only so many are read and begin in a turn, in the order in which they came. Of a connection one call waits here.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
-MOST_STARTS = 32
+MOST_STARTS = 16
 """Of one turn: some milliseconds. A turn in which nothing else is to be done is short, so those that wait lose little."""
 
 
