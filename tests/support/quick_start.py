@@ -117,7 +117,13 @@ class Starter:
         line, _address = self._listener.accept()
         told, files, _flags, _from = socket.recv_fds(line, 1 << 20, 3)
         while not told.endswith(b"\n"):
-            told += line.recv(1 << 20)
+            part = line.recv(1 << 20)
+            told += part
+            if not part:  # whoever asks was killed before it had said what for
+                line.close()
+                for file in files:
+                    os.close(file)
+                return None
         for library in LIBRARIES:
             import_module(library)
         gc.freeze()
