@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -307,3 +308,28 @@ def test_callers_that_go_while_they_wait_leave_nothing(live: Live) -> None:
         wait_until(lambda: live.app.connections.held == 1 and not live.server.server_state.tasks)
         assert live.app.limits.concurrency.all_inside == 0
         assert connection.send(post(key, GOOD)).answer().status == 200
+
+
+def test_a_start_that_fails_takes_no_turn_from_the_others() -> None:
+    begun: list[int] = []
+    told: list[dict[str, Any]] = []
+
+    async def crowd() -> None:
+        loop, starts = asyncio.get_running_loop(), Starts()
+        loop.set_exception_handler(lambda _loop, about: told.append(about))
+
+        def start(number: int) -> None:
+            begun.append(number)
+            if number == MOST_STARTS:
+                raise RuntimeError("this one fails")
+
+        for number in range(3 * MOST_STARTS):
+            starts.begin(partial(start, number), loop)
+        while len(begun) < 3 * MOST_STARTS:
+            turn = len(begun)
+            await asyncio.sleep(0)
+            assert len(begun) > turn
+
+    asyncio.run(crowd())
+    assert begun == list(range(3 * MOST_STARTS))
+    assert [str(each["exception"]) for each in told] == ["this one fails"]

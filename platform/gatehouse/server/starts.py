@@ -36,4 +36,7 @@ class Starts:
         if starts:
             loop.call_soon(self._next_turn, loop)
         for start in starts:
-            start()
+            try:
+                start()
+            except Exception as error:  # of one connection: the others have their turn all the same
+                loop.call_exception_handler({"message": "a call could not begin", "exception": error})
