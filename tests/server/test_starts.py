@@ -210,6 +210,7 @@ def test_what_comes_while_the_first_bytes_wait_is_read_behind_them(live: Live, m
         late.send(sent[9:40])
         wait_until(lambda: connection._unread == sent[:40])
         assert not connection.is_idle(), "no room is made by closing it"
+        assert not connection.silence_is_over()
         late.send(sent[40:])
         wait_until(lambda: connection.flow.read_paused)
         assert len(connection._unread) < len(sent), "so much may wait unread"

@@ -285,7 +285,9 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def silence_is_over(self) -> bool:
-        """End it; False if its caller has taken some of its answer since the last time."""
+        """End it; False if its caller has taken some of its answer since the last time, or has sent what still waits to be read."""
+        if self._unread:
+            return False
         unsent = self.transport.get_write_buffer_size()
         if unsent and (not_taken := unsent + with_the_system(self.transport)) != self._not_taken:
             self._not_taken = not_taken

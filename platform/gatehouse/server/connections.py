@@ -48,7 +48,7 @@ class Held(Protocol):
         """Close it; for one that has nothing to say."""
 
     def silence_is_over(self) -> bool:
-        """End a silent one; False if its caller is still taking an answer."""
+        """End a silent one; False if its caller is still taking an answer, or has just sent something."""
 
     def headers_are_late(self) -> None:
         """The headers of a request did not come in time."""
