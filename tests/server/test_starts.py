@@ -229,6 +229,18 @@ def unread(live: Live) -> Connection:
 
 
 @pytest.mark.endpoints("iris v1")
+def test_a_connection_goes_on_until_it_is_asked_to_end(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, read = [0], Connection._read
+    with wire(live.port) as line:
+        assert line.send(head("GET /health/live")).answer("GET").status == 200
+        monkeypatch.setattr(Connection, "_read", lambda *given: (read(*given), taken.append(1)))
+        live.app.connections.draining = True  # that the end is near is announced
+        line.send(b"\r\n")  # which begins no request
+        wait_until(lambda: len(taken) == 2)
+        assert line.send(head("GET /health/live")).answer("GET").status == 200
+
+
+@pytest.mark.endpoints("iris v1")
 def test_what_was_sent_by_who_has_gone_is_not_read(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     key, begin_turn, read = live.stage.tenant("acme", "iris"), Starts._next_turn, Connection._read
     held: list[tuple[Starts, asyncio.AbstractEventLoop]] = []
@@ -241,6 +253,7 @@ def test_what_was_sent_by_who_has_gone_is_not_read(live: Live, monkeypatch: pyte
             gone.send(post(key, GOOD))
             connection = unread(live)
         wait_until(lambda: connection._lost)
+        assert connection._unread == b"", "nothing of it is kept"
         readers: list[Connection] = []
         monkeypatch.setattr(Connection, "_read", lambda *given: (readers.append(given[0]), read(*given)))
         late = stack.enter_context(wire(live.port)).send(head("GET /health/live"))

@@ -40,6 +40,8 @@ class Connection(HttpToolsProtocol):
     cycle: Exchange
     _when_lost: Callable[[], None] | None = None
     _lost = False
+    _ends = False
+    """It was asked to end while something waited to be read."""
 
     def __init__(self, *, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
@@ -78,6 +80,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         self.held_by.forget(self, self.address)
         self._lost = True
+        self._unread = b""
         if self._when_lost is not None:
             self._when_lost()
 
@@ -105,7 +108,7 @@ class Connection(HttpToolsProtocol):
         if not self._lost:
             self.flow.resume_reading()
             self._read(data)
-            if self.held_by.draining:
+            if self._ends:
                 self.shutdown()
 
     def _read(self, data: bytes) -> None:
@@ -251,6 +254,8 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server ends. A request that has begun to come is still read, and answered; a new connection has time for its first one."""
+        if self._unread:
+            self._ends = True
         if self._head_open or self._lingers or self._unread:
             return
         no_request_yet = self.cycle is None
